@@ -1,0 +1,181 @@
+"""Image files to arrays."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vit_jax.data import decoding
+from vit_jax.data.decoding import centre_square, decode, image_size, read_square, to_rgb
+
+RNG = np.random.default_rng(0)
+RGB = Image.fromarray(RNG.integers(0, 256, (6, 9, 3), np.uint8))
+
+
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(to_rgb(image))
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG"])
+def test_formats_are_recognised_by_content_and_not_by_name(form: str, tmp_path: Path):
+    path = tmp_path / "image.txt"
+    RGB.save(path, form, **({"lossless": True} if form == "WEBP" else {}))
+    image = read_square(path, 6)
+    assert (image.shape, image.dtype) == ((6, 6, 3), np.uint8)
+    assert image_size(path) == image_size(path, decode=True) == (9, 6)
+    if form in ("PNG", "BMP", "TIFF", "WEBP"):
+        size, expected = (6, 6), np.asarray(RGB.resize((6, 6), Image.Resampling.BICUBIC, box=(1.5, 0, 7.5, 6)))
+        assert RGB.height == size[0]
+        np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("form", ["PPM", "ICO", "TGA", "PCX", "EPS"])
+def test_other_formats_are_refused_under_any_name(form: str, tmp_path: Path):
+    path = tmp_path / "image.png"
+    RGB.save(path, form)
+    for read in (image_size, lambda path: read_square(path, 6)):
+        with pytest.raises(ValueError, match=r"image\.png cannot be read as an image: not a JPEG, PNG, WEBP"):
+            read(path)
+
+
+def test_grey_palette_and_bilevel_images_become_colour():
+    grey = RGB.convert("L")
+    np.testing.assert_array_equal(pixels(grey), np.asarray(grey)[..., None].repeat(3, axis=2))
+    palette = RGB.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+    np.testing.assert_array_equal(pixels(palette), np.asarray(palette.convert("RGB")))
+    bilevel = RGB.convert("1")
+    np.testing.assert_array_equal(pixels(bilevel), np.where(np.asarray(bilevel)[..., None], 255, 0).repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bit_grey_is_scaled_and_not_clipped(form: str):
+    deep = np.array([[0, 128, 129, 257], [32767, 32896, 65407, 65535]], np.uint16)
+    file = io.BytesIO()
+    Image.fromarray(deep).save(file, form)
+    expected = np.round(deep * (255 / 65535)).astype(np.uint8)
+    with Image.open(file) as image:
+        np.testing.assert_array_equal(pixels(image), expected[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_32_bit_pixels_are_refused(mode: str, tmp_path: Path):
+    Image.new(mode, (4, 4)).save(tmp_path / "deep.tiff")
+    with pytest.raises(ValueError, match=r"deep\.tiff cannot be read as an image: it has 32-bit pixels"):
+        read_square(tmp_path / "deep.tiff", 4)
+
+
+def test_cmyk_becomes_colour(tmp_path: Path):
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
+    np.testing.assert_allclose(read_square(tmp_path / "red.jpg", 4)[2, 2], [255, 0, 0], atol=3)
+
+
+def test_transparent_images_lie_on_white():
+    image = Image.fromarray(np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 51]]], np.uint8))
+    np.testing.assert_array_equal(pixels(image)[0], [[10, 20, 30], [255, 255, 255], [204, 204, 204]])
+    grey = Image.fromarray(np.array([[[10, 255], [10, 0]]], np.uint8))
+    np.testing.assert_array_equal(pixels(grey)[0], [[10, 10, 10], [255, 255, 255]])
+
+
+def test_a_transparent_palette_entry_is_white():
+    image = Image.new("P", (2, 1), 1)
+    image.putpalette([200, 0, 0, 0, 200, 0])
+    image.putpixel((0, 0), 0)
+    file = io.BytesIO()
+    image.save(file, "PNG", transparency=0)
+    with Image.open(file) as saved:
+        np.testing.assert_array_equal(pixels(saved)[0], [[255, 255, 255], [0, 200, 0]])
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
+def test_the_first_frame_of_several_is_read(form: str, tmp_path: Path):
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "frames", form, save_all=True, append_images=frames[1:])
+    np.testing.assert_allclose(read_square(tmp_path / "frames", 4)[1, 1], [255, 0, 0], atol=4)
+
+
+def test_a_phone_s_jpeg_with_a_preview_is_read(tmp_path: Path):
+    """They are MPO files: a JPEG followed by others."""
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[RGB])
+    np.testing.assert_allclose(read_square(tmp_path / "a.jpg", 4)[1, 1], [255, 0, 0], atol=4)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_camera_s_orientation_is_applied(orientation: int):
+    upright = np.zeros((4, 6, 3), np.uint8)
+    upright[0, 0], upright[0, 5], upright[3, 0] = [255, 0, 0], [0, 255, 0], [0, 0, 255]
+    stored = {  # what a camera that is held so writes
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: np.rot90(upright, 2).transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(stored)).save(file, "PNG", exif=exif)
+    np.testing.assert_array_equal(decode(file.getvalue(), 3, None, "image"), upright)
+
+
+def test_the_centre_square_equals_resizing_the_shorter_side_and_cropping():
+    """Up to the crop's own border, where the filter would see what is cropped away."""
+    smooth = np.linspace(0, 255, 60 * 90 * 3).reshape(60, 90, 3) % 200
+    image = Image.fromarray(smooth.astype(np.uint8)).resize((90, 60), Image.Resampling.BOX)
+    square = np.asarray(centre_square(image, 30))
+    resized = image.resize((45, 30), Image.Resampling.BICUBIC).crop((7, 0, 37, 30))
+    assert square.shape == (30, 30, 3)
+    shifted = image.resize((30, 30), Image.Resampling.BICUBIC, box=(14, 0, 74, 60))
+    np.testing.assert_allclose(np.asarray(shifted)[:, 3:-3].astype(int), np.asarray(resized)[:, 3:-3], atol=2)
+    tall = np.asarray(centre_square(image.rotate(90, expand=True), 30))
+    np.testing.assert_allclose(np.rot90(tall, -1).astype(int), square, atol=2)
+
+
+def test_resizing_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    np.testing.assert_allclose(np.asarray(centre_square(Image.fromarray(stripes), 8))[1:-1, 1:-1], 127.5, atol=2)
+
+
+def test_a_very_long_image_takes_no_more_memory_than_its_centre():
+    assert np.asarray(centre_square(Image.new("RGB", (100_000, 1), "red"), 64)).shape == (64, 64, 3)
+
+
+def test_grey_is_kept_grey_where_asked():
+    file = io.BytesIO()
+    grey = RGB.convert("L")
+    grey.save(file, "PNG")
+    np.testing.assert_array_equal(decode(file.getvalue(), 1, None, "image"), np.asarray(grey)[..., None])
+    assert decode(file.getvalue(), 3, None, "image").shape == (6, 9, 3)
+    assert decode(file.getvalue(), 1, 4, "image").shape == (4, 4, 1)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_damaged_image_is_named(form: str, tmp_path: Path):
+    path = tmp_path / f"cut.{form.lower()}"
+    Image.fromarray(RNG.integers(0, 256, (64, 64, 3), np.uint8)).save(path, form)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for read in (lambda: read_square(path, 8), lambda: image_size(path, decode=True)):
+        with pytest.raises(ValueError, match=rf"cut\.{form.lower()} cannot be read as an image: "):
+            read()
+
+
+def test_an_image_that_claims_too_many_pixels_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 100)
+    Image.new("RGB", (11, 10)).save(tmp_path / "big.png")
+    with pytest.raises(ValueError, match=r"big\.png .* its 11 x 10 pixels are more than 100"):
+        image_size(tmp_path / "big.png")
+    Image.new("RGB", (10, 10)).save(tmp_path / "right.png")
+    assert image_size(tmp_path / "right.png") == (10, 10)
+
+
+def test_pillow_s_own_limit_is_told_the_same_way(tmp_path: Path):
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=r"bomb\.png cannot be read as an image: .*pixels"):
+        warnings.simplefilter("error")
+        image_size(tmp_path / "bomb.png")

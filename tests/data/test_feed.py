@@ -1,0 +1,73 @@
+"""The resident and the streaming feed bring the same batches."""
+
+import numpy as np
+import pytest
+
+from vit_jax.data.dataset import ArraySource, DataConfig
+from vit_jax.data.feed import ResidentFeed, Share, StreamingFeed, gather, make_feed
+
+
+@pytest.fixture(scope="module")
+def source():
+    random = np.random.default_rng(0)
+    return ArraySource(random.integers(0, 256, (23, 4, 6, 3), np.uint8), np.arange(23, dtype=np.int32) % 5)
+
+
+def images_and_labels(feed, batches):
+    return [tuple(map(np.asarray, gather(feed.arrays, batch))) for batch in batches]
+
+
+def assert_same(ones, others):
+    assert len(ones) == len(others) > 0
+    for (images, labels), (other_images, other_labels) in zip(ones, others, strict=True):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+        assert images.dtype == np.uint8
+        assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streaming_gives_the_resident_feeds_batches_in_its_order(source, workers):
+    resident, streaming = ResidentFeed(source), StreamingFeed(source, workers)
+    steps = range(3, 12)  # as in a resumed run, over the end of an epoch
+    expected = images_and_labels(resident, resident.shuffled(7, 8, steps))
+    assert_same(expected, images_and_labels(streaming, streaming.shuffled(7, 8, steps)))
+
+
+def test_a_resumed_feed_goes_on_where_the_other_stopped(source):
+    feed = ResidentFeed(source)
+    whole = images_and_labels(feed, feed.shuffled(1, 8, range(10)))
+    assert_same(whole[4:], images_and_labels(feed, feed.shuffled(1, 8, range(4, 10))))
+
+
+@pytest.mark.parametrize("make", [ResidentFeed, lambda source: StreamingFeed(source, 0)])
+def test_in_order_every_example_counts_once(source, make):
+    feed = make(source)
+    batches = list(feed.in_order(8))
+    counts = np.concatenate([batch["counts"] for batch in batches])
+    labels = np.concatenate([labels for _, labels in images_and_labels(feed, batches)])
+    assert len(labels) == 24  # the last batch is filled up
+    np.testing.assert_array_equal(labels[counts], source.labels)
+
+
+def test_in_order_a_batch_may_be_larger_than_the_set(source):
+    (batch,) = ResidentFeed(source).in_order(64)
+    assert batch["counts"].sum() == 23
+    assert len(batch["index"]) == 64
+
+
+@pytest.mark.parametrize("make", [ResidentFeed, lambda source, share: StreamingFeed(source, 0, share)])
+def test_processes_share_a_batch_without_overlap(source, make):
+    whole = ResidentFeed(source)
+    expected = images_and_labels(whole, whole.shuffled(0, 8, range(4)))
+    parts = [make(source, Share(index, 2)) for index in range(2)]
+    halves = [images_and_labels(part, part.shuffled(0, 8, range(4))) for part in parts]
+    joined = [tuple(np.concatenate(pair) for pair in zip(a, b, strict=True)) for a, b in zip(*halves, strict=True)]
+    assert_same(expected, joined)
+
+
+def test_auto_keeps_small_sets_on_the_device_and_streams_large_ones(source):
+    assert isinstance(make_feed(source, DataConfig(), (4, 6, 3), Share()), ResidentFeed)
+    assert isinstance(make_feed(source, DataConfig(), (2**14, 2**14, 3), Share()), StreamingFeed)
+    assert isinstance(make_feed(source, DataConfig(feed="streaming"), (4, 6, 3), Share()), StreamingFeed)
+    assert isinstance(make_feed(source, DataConfig(feed="resident"), (4, 6, 3), Share()), ResidentFeed)

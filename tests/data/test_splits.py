@@ -1,0 +1,117 @@
+"""Division into splits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, as_arrays
+from vit_jax.data.splits import divide, stratified_parts
+
+NAMES = ("a", "b", "c")
+LABELS = np.repeat([0, 1, 2], [50, 30, 20])[np.random.default_rng(1).permutation(100)]
+
+
+def source(count: int = 100, start: int = 0) -> ArraySource:
+    """Images that hold their own number."""
+    images = np.arange(start, start + count, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    return ArraySource(images, LABELS[:count].astype(np.int32))
+
+
+def numbers(split) -> set[int]:
+    return set(as_arrays(split)[0].ravel().tolist())
+
+
+def divided(**kwargs) -> Dataset:
+    sources = {name: kwargs.pop(name) for name in ("train", "validation", "test") if name in kwargs}
+    return divide(DataConfig(**kwargs), NAMES, (1, 1, 1), **{"train": source(), **sources})
+
+
+def test_every_class_gives_the_same_share_and_no_example_is_lost():
+    rest, test, validation = stratified_parts(LABELS, (0.2, 0.1), 0, NAMES)
+    assert np.bincount(LABELS[test]).tolist() == [10, 6, 4]
+    assert np.bincount(LABELS[validation]).tolist() == [5, 3, 2]
+    np.testing.assert_array_equal(np.sort(np.concatenate([rest, test, validation])), np.arange(100))
+    for part in (rest, test, validation):
+        assert (np.diff(part) > 0).all()
+
+
+def test_the_split_is_a_function_of_the_seed_alone_on_every_machine():
+    """Published scores rest on it: a change of these numbers changes who is tested on what."""
+    first = stratified_parts(LABELS, (0.1,), 0, NAMES)
+    assert first[1].tolist() == stratified_parts(LABELS, (0.1,), 0, NAMES)[1].tolist() == GOLDEN
+    assert stratified_parts(LABELS, (0.1,), 1, NAMES)[1].tolist() != GOLDEN
+
+
+def test_the_validation_fraction_does_not_change_who_is_tested():
+    tests = [stratified_parts(LABELS, (0.2, fraction), 3, NAMES)[1].tolist() for fraction in (0.0, 0.1, 0.5)]
+    assert tests[0] == tests[1] == tests[2]
+
+
+def test_small_classes_are_in_every_part():
+    labels = np.array([0] * 100 + [1] * 3)
+    parts = stratified_parts(labels, (0.1, 0.1), 0, NAMES)
+    assert [np.bincount(labels[part])[1] for part in parts] == [1, 1, 1]
+
+
+def test_a_class_too_small_to_be_divided_is_named():
+    with pytest.raises(ValueError, match="class 'b' has 2 images: holding out 2 of them leaves none"):
+        stratified_parts(np.array([0] * 10 + [1] * 2), (0.1, 0.1), 0, NAMES)
+
+
+def test_an_undivided_set_gets_a_test_split_and_says_so():
+    data = divided(test_fraction=0.2, validation_fraction=0.1, split_seed=5)
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (70, 10, 20)
+    assert numbers(data.train) | numbers(data.validation) | numbers(data.test) == set(range(100))
+    assert data.notes == (
+        "test: 20 of 100 images held out, stratified by class, seed 5",
+        "validation: 10 of 100 images held out, stratified by class, seed 5",
+    )
+
+
+def test_a_test_split_of_the_set_is_kept_whole():
+    data = divided(test=source(30, start=100), test_fraction=0.2)
+    assert numbers(data.test) == set(range(100, 130))
+    assert numbers(data.train) == set(range(100))
+    assert data.validation is None
+    assert data.notes == ()
+
+
+def test_validation_is_taken_from_the_training_images():
+    data = divided(test=source(30, start=100), validation_fraction=0.1)
+    assert data.validation is not None
+    assert len(numbers(data.validation) & set(range(100))) == len(data.validation) == 10
+    assert not numbers(data.validation) & numbers(data.train)
+    assert len(data.train) == 90
+    assert len(data.test) == 30
+
+
+def test_without_test_split_the_validation_split_is_tested_and_nothing_is_seen_twice():
+    data = divided(validation=source(30, start=100), validation_fraction=0.1)
+    assert numbers(data.test) == set(range(100, 130))
+    assert data.validation is not None
+    assert numbers(data.validation) < set(range(100))
+    assert data.notes[0] == "no test split: the set's validation split is used as the test split"
+
+
+def test_a_validation_fraction_that_is_not_used_is_told():
+    data = divided(validation=source(20, start=100), test=source(30, start=120), validation_fraction=0.1)
+    assert data.validation is not None
+    assert numbers(data.validation) == set(range(100, 120))
+    assert data.notes == ("validation_fraction 0.1 not used: the set has a validation split",)
+
+
+def test_no_test_images_at_all_is_an_error():
+    with pytest.raises(ValueError, match=r"data\.test_fraction is 0, but the set has no test split"):
+        divided(test_fraction=0.0)
+
+
+@pytest.mark.parametrize("field", ["test_fraction", "validation_fraction"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, 20, float("nan")])
+def test_fractions_out_of_range_are_named(field: str, value: float):
+    with pytest.raises(ValueError, match=rf"data\.{field} is .* at least 0 and less than 1"):
+        divide(replace(DataConfig(), **{field: value}), NAMES, (1, 1, 1), source())
+
+
+GOLDEN: list[int] = []

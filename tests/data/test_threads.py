@@ -1,0 +1,33 @@
+"""Doing one thing to many files."""
+
+import threading
+import time
+
+import pytest
+
+from vit_jax.data import threads
+
+
+@pytest.mark.parametrize("count", [0, 1, threads.CHUNK, 5 * threads.CHUNK + 7])
+@pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in threads", "alone"])
+def test_results_are_in_order(count: int, worth: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threads, "WORTH_THREADS", worth)
+    assert threads.map_files(lambda x: x * x, range(count)) == [x * x for x in range(count)]
+
+
+def test_slow_items_are_done_in_threads_and_quick_ones_are_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threads, "WORTH_THREADS", 1e-4)
+
+    def slow(_: int) -> int:
+        time.sleep(3e-4)
+        return threading.get_ident()
+
+    assert threading.get_ident() not in threads.map_files(slow, range(200))[threads.CHUNK :]
+    assert set(threads.map_files(lambda _: threading.get_ident(), range(200))) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in threads", "alone"])
+def test_an_error_reaches_the_caller(worth: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(threads, "WORTH_THREADS", worth)
+    with pytest.raises(ZeroDivisionError):
+        threads.map_files(lambda x: 1 // (x - 150), range(200))

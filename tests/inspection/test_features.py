@@ -1,0 +1,98 @@
+"""Features and attention maps are those that the logits were made of."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import vit_jax
+from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, random_images, random_params, small_model
+from vit_jax.models.vit import VisionTransformer
+
+
+def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
+    """A small model with random parameters and images."""
+    model = small_model(**fields)
+    return model, random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
+
+
+def layer_norm(x: np.ndarray, params: Any) -> np.ndarray:
+    normed = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    return normed * params["scale"] + params["bias"]
+
+
+def test_features_of_an_oblong_image():
+    """Class and register tokens first; a map of the patches for each block, whose last one is normalised in tokens."""
+    model, params, images = make(image_size=(8, 16), num_registers=2, depth=3)
+    features = vit_jax.features(model, params, images)
+    assert features.tokens.shape == (2, 3 + 8, 48)
+    assert features.pooled.shape == (2, 48)
+    assert [stage.shape for stage in features.stages] == [(2, 2, 4, 48)] * 3
+    last = layer_norm(np.asarray(features.stages[-1]), params["norm"]).reshape(2, 8, 48)
+    np.testing.assert_allclose(features.tokens[:, 3:], last, atol=1e-4)
+
+
+def test_each_stage_is_its_blocks_output():
+    """The first stage of a network is the last of the same network cut after one block."""
+    model, params, images = make(depth=2)
+    first = vit_jax.features(model.clone(depth=1), params, images).stages
+    both = vit_jax.features(model, params, images).stages
+    assert (len(first), len(both)) == (1, 2)
+    np.testing.assert_allclose(both[0], first[0], atol=1e-5)
+    assert np.abs(both[1] - both[0]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "pool"),
+    [
+        ("class_token", lambda tokens, params: tokens[:, 0]),
+        ("average", lambda tokens, params: tokens[:, 1:].mean(1)),
+        ("registers_with_positions", lambda tokens, params: layer_norm(tokens[:, 4:].mean(1), params["fc_norm"])),
+    ],
+)
+def test_tokens_pool_to_the_features_that_the_head_reads(name: str, pool: Any):
+    """By hand from tokens to pooled features to the golden logits."""
+    model, params, images = make(**CASES[name].fields)
+    features = vit_jax.features(model, params, images)
+    np.testing.assert_allclose(features.pooled, pool(np.asarray(features.tokens), params), atol=1e-4)
+    logits = np.asarray(features.pooled) @ params["head"]["kernel"] + params["head"]["bias"]
+    np.testing.assert_allclose(logits, np.load(GOLDEN_FILE)[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_attention_maps_are_the_softmax_of_queries_and_keys(remat: bool):
+    """Of the first layer, by hand from the embedded tokens; each row of every layer sums to one."""
+    model, params, images = make(remat=remat)
+    maps = vit_jax.attention_maps(model, params, images)
+    assert [attention.shape for attention in maps] == [(2, 3, 17, 17)] * 2
+    for attention in maps:
+        np.testing.assert_allclose(attention.sum(-1), 1, atol=1e-5)
+        assert attention.min() >= 0
+
+    block = params["blocks_0"]
+    tokens = np.asarray(jax.jit(lambda images: model.apply({"params": params}, images, False, method="embed"))(images))
+    qkv = layer_norm(tokens, block["norm1"]) @ block["attn"]["qkv"]["kernel"] + block["attn"]["qkv"]["bias"]
+    q, k = (part.reshape(2, 17, 3, 16) for part in np.split(qkv, 3, axis=-1)[:2])
+    exponentials = np.exp(np.einsum("bihd,bjhd->bhij", q, k) / np.sqrt(16))
+    np.testing.assert_allclose(maps[0], exponentials / exponentials.sum(-1, keepdims=True), atol=1e-4)
+
+
+def test_attention_maps_are_in_order_of_depth():
+    """A query of zero in one layer makes that layer's attention even, and no other's; by name, 10 is before 2."""
+    model, params, images = make(depth=11)
+    params["blocks_2"]["attn"]["qkv"] = jax.tree.map(np.zeros_like, params["blocks_2"]["attn"]["qkv"])
+    spread = [float(attention.std()) for attention in vit_jax.attention_maps(model, params, images)]
+    assert spread[2] < 1e-6
+    assert min(spread[:2] + spread[3:]) > 1e-3
+
+
+def test_features_and_maps_have_no_dropout():
+    model, params, images = make(proj_drop_rate=0.5, attn_drop_rate=0.5, drop_path_rate=0.5, pos_drop_rate=0.5)
+    plain = small_model()
+    np.testing.assert_array_equal(
+        vit_jax.features(model, params, images).pooled, vit_jax.features(plain, params, images).pooled
+    )
+    np.testing.assert_array_equal(
+        vit_jax.attention_maps(model, params, images)[1], vit_jax.attention_maps(plain, params, images)[1]
+    )

@@ -1,0 +1,112 @@
+"""The parts of an encoder, each against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vit_jax.models.layers import (
+    Attention,
+    DropPath,
+    LayerScale,
+    Mlp,
+    PatchEmbed,
+    scaled_dot_product_weights,
+    sincos_position_embedding,
+)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "patch_size"), [((8, 8, 3), (4, 4)), ((6, 20, 1), (3, 5)), ((4, 6, 5), (2, 2))]
+)
+def test_patch_embed_is_a_convolution(image_shape: tuple[int, int, int], patch_size: tuple[int, int]):
+    """Rows before columns in the grid and in the patch, whatever the shape; the kernel is the convolution's."""
+    images = np.random.default_rng(0).standard_normal((2, *image_shape), dtype=np.float32)
+    kernel = np.random.default_rng(1).standard_normal((*patch_size, image_shape[-1], 6), dtype=np.float32)
+    bias = np.arange(6, dtype=np.float32)
+
+    @jax.jit
+    def both(images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        tokens = PatchEmbed(patch_size, embed_dim=6).apply({"params": {"kernel": kernel, "bias": bias}}, images)
+        numbers = ("NHWC", "HWIO", "NHWC")
+        strides, padding = patch_size, "VALID"
+        convolved = jax.lax.conv_general_dilated(images, jnp.asarray(kernel), strides, padding, None, None, numbers)
+        return jnp.asarray(tokens), convolved + bias
+
+    with jax.default_matmul_precision("highest"):
+        np.testing.assert_allclose(*both(images), atol=1e-4)
+
+
+def test_sincos_position_embedding_has_the_published_values():
+    """Printed by MAE's `get_2d_sincos_pos_embed(768, 14)`: its "w goes first", so the first half is the column."""
+    embedding = sincos_position_embedding((14, 14), 768)
+    assert embedding.shape == (196, 768)
+    assert embedding.dtype == np.float32
+    np.testing.assert_allclose(embedding[1, :3], [0.841471, 0.815251, 0.788593], atol=1e-6)  # row 0, column 1
+    np.testing.assert_allclose(embedding[14, :3], 0)  # row 1, column 0
+    np.testing.assert_allclose(embedding[14, 384:387], [0.841471, 0.815251, 0.788593], atol=1e-6)
+    assert embedding.sum(dtype=np.float64) == pytest.approx(69594.4938587, abs=1e-3)
+
+
+def test_sincos_position_embedding_of_an_oblong_grid():
+    """Token (row, column) of a 2 x 3 grid, in row-major order: sin and cos of the column, then of the row."""
+    embedding = sincos_position_embedding((2, 3), 4)
+    for row in range(2):
+        for column in range(3):
+            expected = [np.sin(column), np.cos(column), np.sin(row), np.cos(row)]
+            np.testing.assert_allclose(embedding[row * 3 + column], expected, atol=1e-6)
+
+
+def test_sincos_position_embedding_refuses_a_width_it_cannot_divide():
+    with pytest.raises(ValueError, match="multiple of 4, not 6"):
+        sincos_position_embedding((2, 2), 6)
+
+
+def test_layer_scale_multiplies_each_channel():
+    x = jnp.ones((2, 3, 4))
+    params = LayerScale(0.25).init(jax.random.key(0), x)["params"]
+    np.testing.assert_array_equal(params["gamma"], np.full(4, 0.25, np.float32))
+    gamma = jnp.arange(4.0)
+    np.testing.assert_array_equal(LayerScale(0.25).apply({"params": {"gamma": gamma}}, x), x * gamma)
+
+
+def test_drop_path_drops_whole_examples_and_keeps_the_mean():
+    """Every example is kept, scaled by 1 / (1 - rate), or is nothing; on average nothing changes."""
+    x = jnp.ones((4096, 3, 2))
+    y = np.asarray(DropPath(0.25).apply({}, x, True, rngs={"dropout": jax.random.key(0)})).reshape(4096, -1)
+    assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
+    assert np.all(y == y[:, :1])
+    assert np.mean(y[:, 0] == 0) == pytest.approx(0.25, abs=0.03)
+    assert y.mean() == pytest.approx(1, abs=0.03)
+
+
+def test_drop_path_is_off_in_evaluation():
+    x = jnp.ones((8, 3, 2))
+    np.testing.assert_array_equal(DropPath(0.9).apply({}, x, False), x)
+
+
+def test_query_key_and_value_kernels_are_each_xavier_uniform():
+    """The fused kernel does not count as one wide layer, whose values would be smaller by a factor of sqrt(2)."""
+    width = 48
+    init = jax.jit(Attention(num_heads=3).init, static_argnums=2)
+    params = init(jax.random.key(0), jnp.ones((1, 2, width)), False)["params"]
+    q, k, v = np.split(np.asarray(params["qkv"]["kernel"]), 3, axis=1)
+    for part in (q, k, v):
+        assert np.abs(part).max() == pytest.approx(np.sqrt(6 / (2 * width)), rel=0.01)
+    assert not np.array_equal(q, k)
+
+
+def test_mlp_starts_xavier_uniform_with_tiny_biases():
+    params = jax.jit(Mlp(96).init, static_argnums=2)(jax.random.key(0), jnp.ones((1, 48)), False)["params"]
+    for layer in ("fc1", "fc2"):
+        assert np.abs(params[layer]["kernel"]).max() == pytest.approx(np.sqrt(6 / (48 + 96)), rel=0.01)
+        assert 0 < np.abs(params[layer]["bias"]).max() < 1e-5
+
+
+def test_attention_weights_are_a_float32_softmax_of_scaled_products():
+    q, k = np.random.default_rng(0).standard_normal((2, 1, 2, 3, 16), dtype=np.float32)
+    weights = jax.jit(scaled_dot_product_weights)(q, k)
+    exponentials = np.exp(np.einsum("bhid,bhjd->bhij", q, k) / 4)
+    np.testing.assert_allclose(weights, exponentials / exponentials.sum(-1, keepdims=True), rtol=1e-5)
+    half = jax.ShapeDtypeStruct(q.shape, jnp.bfloat16)
+    assert jax.eval_shape(scaled_dot_product_weights, half, half).dtype == jnp.float32

@@ -1,0 +1,44 @@
+"""Pixels become what the network was trained on."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+
+def test_google_preprocessing_maps_the_range_to_minus_one_and_one():
+    pixels = jnp.array([[0.0, 127.5, 255.0]]).T
+    np.testing.assert_allclose(Preprocessing().normalise(pixels), [[-1], [0], [1]], atol=1e-6)
+
+
+def test_each_channel_has_its_own_mean_and_deviation():
+    """uint8 pixels too; the result is float32, and equals (pixel / 255 - mean) / std."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    normalised = Preprocessing(IMAGENET_MEAN, IMAGENET_STD).normalise(jnp.asarray(pixels))
+    assert normalised.dtype == jnp.float32
+    np.testing.assert_allclose(normalised, (pixels / 255 - IMAGENET_MEAN) / np.array(IMAGENET_STD), atol=1e-5)
+
+
+def test_one_mean_serves_any_number_of_channels():
+    assert Preprocessing().normalise(jnp.zeros((4, 4, 5))).shape == (4, 4, 5)
+
+
+def test_another_number_of_channels_than_means_is_refused():
+    with pytest.raises(ValueError, match="3 channel means for images of 1 channels"):
+        Preprocessing(IMAGENET_MEAN, IMAGENET_STD).normalise(jnp.zeros((4, 4, 1)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(crop_fraction=0.0), "crop_fraction"),
+        (dict(crop_fraction=1.1), "crop_fraction"),
+        (dict(mean=(0.5,), std=(0.0,)), "std positive"),
+        (dict(mean=(0.5, 0.5), std=(0.5,)), "one value a channel"),
+        (dict(mean=(), std=()), "one value a channel"),
+    ],
+)
+def test_impossible_values_are_refused(fields: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        Preprocessing(**fields)

@@ -1,0 +1,188 @@
+"""Every published network by its name, with the publisher's exact number of parameters."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from vit_jax.models.registry import MODELS, create_model, list_models
+from vit_jax.models.vit import pair
+
+# Parameters as registered: 1000 classes, 10 for the 32 px models, no head for DINO. The numbers are those that timm
+# 1.0.31 counts, except where "by hand" says that the formula of `parameters_by_hand` gave them.
+PARAMETERS = {
+    "vit_tiny_patch16_224": 5_717_416,
+    "vit_tiny_patch16_384": 5_790_376,
+    "vit_small_patch32_224": 22_878_952,
+    "vit_small_patch32_384": 22_915_432,  # by hand
+    "vit_small_patch16_224": 22_050_664,
+    "vit_small_patch16_384": 22_196_584,
+    "vit_base_patch32_224": 88_224_232,
+    "vit_base_patch32_384": 88_297_192,
+    "vit_base_patch16_224": 86_567_656,
+    "vit_base_patch16_384": 86_859_496,
+    "vit_base_patch8_224": 86_576_872,
+    "vit_large_patch32_224": 306_535_400,
+    "vit_large_patch32_384": 306_632_680,  # by hand
+    "vit_large_patch16_224": 304_326_632,
+    "vit_large_patch16_384": 304_715_752,
+    "vit_large_patch14_224": 304_203_752,
+    "vit_huge_patch14_224": 632_045_800,
+    "vit_giant_patch14_224": 1_012_611_432,
+    "vit_gigantic_patch14_224": 1_844_440_680,
+    "vit_tiny_patch4_32": 5_362_762,
+    "vit_tiny_patch2_32": 5_392_714,  # by hand
+    "vit_small_patch4_32": 21_342_346,
+    "vit_small_patch2_32": 21_402_250,  # by hand
+    "vit_base_patch4_32": 85_152_010,
+    "vit_cifar_patch4_32": 2_697_610,
+    "vit_digits_patch2_8": 450_730,  # by hand
+    "deit_tiny_patch16_224": 5_717_416,
+    "deit_small_patch16_224": 22_050_664,
+    "deit_base_patch16_224": 86_567_656,
+    "deit_base_patch16_384": 86_859_496,
+    "deit_tiny_distilled_patch16_224": 5_910_800,
+    "deit_small_distilled_patch16_224": 22_436_432,
+    "deit_base_distilled_patch16_224": 87_338_192,
+    "deit_base_distilled_patch16_384": 87_630_032,
+    "deit3_small_patch16_224": 22_059_496,
+    "deit3_small_patch16_384": 22_205_416,  # by hand
+    "deit3_base_patch16_224": 86_585_320,
+    "deit3_base_patch16_384": 86_877_160,  # by hand
+    "deit3_large_patch16_224": 304_374_760,
+    "deit3_large_patch16_384": 304_763_880,  # by hand
+    "deit3_huge_patch14_224": 632_126_440,
+    "dino_small_patch16_224": 21_665_664,
+    "dino_small_patch8_224": 21_670_272,
+    "dino_base_patch16_224": 85_798_656,
+    "dino_base_patch8_224": 85_807_872,
+}
+
+# With a head of 10 classes, and with none.
+PARAMETERS_10_AND_0 = {
+    "vit_tiny_patch16_224": (5_526_346, 5_524_416),
+    "vit_tiny_patch16_384": (5_599_306, 5_597_376),
+    "vit_small_patch32_224": (22_497_802, 22_493_952),
+    "vit_small_patch16_224": (21_669_514, 21_665_664),
+    "vit_small_patch16_384": (21_815_434, 21_811_584),
+    "vit_base_patch32_224": (87_462_922, 87_455_232),
+    "vit_base_patch32_384": (87_535_882, 87_528_192),
+    "vit_base_patch16_224": (85_806_346, 85_798_656),
+    "vit_base_patch16_384": (86_098_186, 86_090_496),
+    "vit_base_patch8_224": (85_815_562, 85_807_872),
+}
+
+
+def count_parameters(name: str, **fields: int) -> int:
+    """From shapes alone: nothing is allocated."""
+    model = create_model(name, **fields)
+    images = jax.ShapeDtypeStruct((1, *pair(model.image_size), model.in_channels), jnp.float32)
+    params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def parameters_by_hand(
+    width: int, depth: int, patch: int, size: int, classes: int, channels: int = 3, deit3: bool = False
+) -> int:
+    """Parameters of a ViT whose MLP is four times as wide; DeiT-III adds layer scales, and a position less."""
+    embedding = patch * patch * channels * width + width
+    tokens = width + ((size // patch) ** 2 + (0 if deit3 else 1)) * width
+    attention = 4 * (width * width + width)
+    mlp = width * 4 * width + 4 * width + 4 * width * width + width
+    block = attention + mlp + 2 * 2 * width + (2 * width if deit3 else 0)
+    return embedding + tokens + depth * block + 2 * width + classes * (width + 1)
+
+
+@pytest.mark.parametrize(("name", "expected"), PARAMETERS.items())
+def test_number_of_parameters_is_the_publishers(name: str, expected: int):
+    assert count_parameters(name) == expected
+
+
+@pytest.mark.parametrize("name", PARAMETERS_10_AND_0)
+def test_number_of_parameters_with_ten_classes_and_without_head(name: str):
+    assert (count_parameters(name, num_classes=10), count_parameters(name, num_classes=0)) == PARAMETERS_10_AND_0[name]
+
+
+def test_numbers_that_no_publisher_gives_follow_from_the_architecture():
+    """The formula gives two published numbers, then those marked "by hand"."""
+    assert parameters_by_hand(768, 12, 16, 224, 1000) == PARAMETERS["vit_base_patch16_224"]
+    assert parameters_by_hand(384, 12, 16, 224, 1000, deit3=True) == PARAMETERS["deit3_small_patch16_224"]
+    assert parameters_by_hand(384, 12, 32, 384, 1000) == PARAMETERS["vit_small_patch32_384"]
+    assert parameters_by_hand(1024, 24, 32, 384, 1000) == PARAMETERS["vit_large_patch32_384"]
+    assert parameters_by_hand(192, 12, 2, 32, 10) == PARAMETERS["vit_tiny_patch2_32"]
+    assert parameters_by_hand(384, 12, 2, 32, 10) == PARAMETERS["vit_small_patch2_32"]
+    assert parameters_by_hand(96, 4, 2, 8, 10, channels=1) == PARAMETERS["vit_digits_patch2_8"]
+    assert parameters_by_hand(384, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_small_patch16_384"]
+    assert parameters_by_hand(768, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_base_patch16_384"]
+    assert parameters_by_hand(1024, 24, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_large_patch16_384"]
+
+
+def test_every_registered_model_has_its_number_here():
+    assert set(MODELS) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        *(("vit_tiny_patch16_224", 3), ("vit_small_patch16_224", 6), ("vit_base_patch16_224", 12)),
+        *(("vit_large_patch16_224", 16), ("vit_huge_patch14_224", 16), ("vit_giant_patch14_224", 16)),
+        *(("vit_gigantic_patch14_224", 16), ("vit_cifar_patch4_32", 12), ("deit3_small_patch16_224", 6)),
+    ],
+)
+def test_number_of_heads_is_published(name: str, heads: int):
+    """Not seen in the number of parameters."""
+    assert create_model(name).num_heads == heads
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std", "crop_fraction"),
+    [
+        ("vit_base_patch16_224", (0.5,), (0.5,), 0.9),
+        ("vit_base_patch16_384", (0.5,), (0.5,), 1.0),
+        ("deit_tiny_patch16_224", IMAGENET_MEAN, IMAGENET_STD, 0.9),
+        ("deit_base_distilled_patch16_384", IMAGENET_MEAN, IMAGENET_STD, 1.0),
+        ("deit3_large_patch16_384", IMAGENET_MEAN, IMAGENET_STD, 1.0),
+        ("dino_small_patch8_224", IMAGENET_MEAN, IMAGENET_STD, 0.875),
+    ],
+)
+def test_preprocessing_is_published(name: str, mean: tuple[float, ...], std: tuple[float, ...], crop_fraction: float):
+    preprocessing = create_model(name).preprocessing
+    assert (preprocessing.mean, preprocessing.std) == (mean, std)
+    assert (preprocessing.crop_fraction, preprocessing.interpolation) == (crop_fraction, "bicubic")
+
+
+def test_any_field_can_be_replaced():
+    model = create_model("vit_base_patch16_224", num_classes=10, image_size=(32, 64), patch_size=4, dtype=jnp.bfloat16)
+    assert (model.num_classes, model.image_size, model.patch_size, model.embed_dim) == (10, (32, 64), 4, 768)
+    assert model.dtype == jnp.bfloat16
+
+
+def test_list_models_takes_a_pattern_and_sorts():
+    assert list_models("vit_*_32") == [
+        *("vit_base_patch4_32", "vit_cifar_patch4_32", "vit_small_patch2_32", "vit_small_patch4_32"),
+        *("vit_tiny_patch2_32", "vit_tiny_patch4_32"),
+    ]
+    assert list_models() == sorted(MODELS)
+    assert list_models("resnet*") == []
+
+
+def test_unknown_model_is_answered_with_the_nearest_names():
+    with pytest.raises(ValueError, match=r"unknown model 'vit_bas_patch16_224' \(did you mean .*vit_base_patch16_224"):
+        create_model("vit_bas_patch16_224")
+
+
+def test_unknown_model_far_from_all_names_is_answered_with_where_to_look():
+    with pytest.raises(ValueError, match=r"unknown model 'zzz'; vit_jax.list_models\(\)"):
+        create_model("zzz")
+
+
+def test_unknown_field_is_answered_with_the_nearest_names():
+    with pytest.raises(ValueError, match=r"no field 'drop_path' \(did you mean .*drop_path_rate"):
+        create_model("vit_tiny_patch4_32", drop_path=0.1)
+
+
+def test_flax_own_fields_are_not_offered():
+    with pytest.raises(ValueError, match="no field 'parent'"):
+        create_model("vit_tiny_patch4_32", parent=None)

@@ -1,0 +1,248 @@
+"""How a Vision Transformer starts, trains and refuses: what numerics against timm cannot see."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import flax.errors
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.models.cases import CASES, logits, random_images, random_params, small_model
+from vit_jax.models.layers import sincos_position_embedding
+from vit_jax.models.vit import EncoderBlock, VisionTransformer
+
+
+def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
+    """A small model with random parameters and images."""
+    model = small_model(**fields)
+    return model, random_params(model, seed=0), random_images(model, seed=0)
+
+
+def equations(function: Callable, *arguments: Any) -> list[Any]:
+    """Every primitive operation of a function, those of its inner functions too; nothing is computed."""
+
+    def walk(jaxpr: Any) -> Iterator[Any]:
+        for equation in jaxpr.eqns:
+            yield equation
+            for value in equation.params.values():
+                inner = getattr(value, "jaxpr", value)  # closed or open
+                if hasattr(inner, "eqns"):
+                    yield from walk(inner)
+
+    return list(walk(jax.make_jaxpr(function)(*arguments).jaxpr))
+
+
+# --- How it starts ---
+
+
+def test_initial_values():
+    """Tokens and positions as published; the head is zero, so that a new model gives every class the same chance."""
+    model = small_model(depth=1, embed_dim=96, distilled=True, num_registers=4, layer_scale=1e-4, dtype=jnp.bfloat16)
+    params = jax.jit(model.init)(jax.random.key(0), random_images(model, seed=0))["params"]
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    for name in ("cls_token", "head", "head_dist"):
+        assert all(np.all(leaf == 0) for leaf in jax.tree.leaves(params[name])), name
+    for name in ("pos_embed", "reg_token", "dist_token"):
+        assert np.std(params[name]) == pytest.approx(0.02, rel=0.3), name
+    assert np.all(params["blocks_0"]["norm1"]["scale"] == 1)
+    assert np.all(params["blocks_0"]["ls2"]["gamma"] == np.float32(1e-4))
+    assert np.std(params["patch_embed"]["kernel"]) == pytest.approx(48**-0.5, rel=0.1)  # 4 x 4 x 3 inputs
+
+
+def test_sincos_positions_are_added_to_patches_only():
+    """The same as learned positions of the patches that hold MAE's table."""
+    model, params, images = make(pos_embed="sincos", image_size=(8, 16))
+    assert "pos_embed" not in params
+    learned = small_model(pos_embed="learned", no_embed_class=True, image_size=(8, 16))
+    table = sincos_position_embedding((2, 4), model.embed_dim)[None]
+    expected = logits(learned, {**params, "pos_embed": table}, images)
+    np.testing.assert_allclose(logits(model, params, images), expected, atol=1e-5)
+
+
+# --- How it trains ---
+
+
+def test_drop_path_rate_grows_linearly_over_depth():
+    model, params, _ = make(depth=5, drop_path_rate=0.2)
+    rates = [block.drop_path_rate for block in model.bind({"params": params}).blocks]
+    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.15, 0.2])
+
+
+def test_block_whose_branches_are_dropped_is_the_identity():
+    """Drop path acts on the branches, not on the residual stream; in evaluation it does nothing."""
+    x = np.random.default_rng(0).standard_normal((2, 5, 12), dtype=np.float32)
+    block = EncoderBlock(num_heads=3, drop_path_rate=1.0, layer_scale=1.0)
+
+    @partial(jax.jit, static_argnums=0)
+    def output(train: bool) -> jax.Array:
+        y, _ = block.init_with_output({"params": jax.random.key(0), "dropout": jax.random.key(1)}, x, train)
+        return y
+
+    np.testing.assert_array_equal(output(True), x)
+    assert np.abs(output(False) - x).min(axis=(1, 2)).max() > 0
+
+
+TOKENS, WIDTH = 17, 48  # of the small model: 16 patches and the class token
+MASKS = {
+    "drop_rate": [(2, WIDTH)],
+    "pos_drop_rate": [(2, TOKENS, WIDTH)],
+    "attn_drop_rate": [(2, 3, TOKENS, TOKENS)] * 2,
+    "proj_drop_rate": [(2 * TOKENS, WIDTH), (2 * TOKENS, 4 * WIDTH), (2 * TOKENS, WIDTH)] * 2,
+    "drop_path_rate": [(2, 1, 1)] * 2,
+}
+
+
+@pytest.mark.parametrize("rate", MASKS)
+def test_each_rate_draws_the_masks_of_its_places(rate: str):
+    """In two blocks: attention draws its weights; projections after attention, after the GELU, after the MLP;
+    drop path one number an example for each branch of the second block. Nothing is drawn in evaluation."""
+    model, params, images = make(**{rate: 0.1})
+    key = jax.random.key(0)
+
+    def masks(train: bool) -> list[tuple[int, ...]]:
+        call = partial(model.apply, {"params": params}, train=train, rngs={"dropout": key})
+        return [e.params["shape"] for e in equations(call, images) if e.primitive.name == "random_bits"]
+
+    assert masks(train=True) == MASKS[rate]
+    assert masks(train=False) == []
+
+
+def test_distilled_head_has_dropout_of_its_own():
+    model, params, images = make(distilled=True, drop_rate=0.1)
+    call = partial(model.apply, {"params": params}, train=True, rngs={"dropout": jax.random.key(0)})
+    drawn = [e.params["shape"] for e in equations(call, images) if e.primitive.name == "random_bits"]
+    assert drawn == [(2, WIDTH)] * 2
+
+
+def test_dropout_follows_its_key():
+    """The same key gives the same output, another key another; without a key, training is refused."""
+    model, params, images = make(proj_drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1)
+
+    @jax.jit
+    def train(seed: int) -> jax.Array:
+        return model.apply({"params": params}, images, train=True, rngs={"dropout": jax.random.key(seed)})
+
+    np.testing.assert_array_equal(train(0), train(0))
+    assert np.abs(train(0) - train(1)).max() > 0.01
+    with pytest.raises(flax.errors.InvalidRngError):
+        jax.eval_shape(partial(model.apply, {"params": params}, train=True), images)
+
+
+def loss(model: VisionTransformer, params: Any, images: jax.Array, seed: int = 0) -> jax.Array:
+    """A function of the output whose gradient is nowhere zero by symmetry."""
+    outputs = model.apply({"params": params}, images, train=True, rngs={"dropout": jax.random.key(seed)})
+    return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(outputs))  # pyright: ignore[reportReturnType]
+
+
+value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1), static_argnums=0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        dict(distilled=True, num_registers=2, layer_scale=0.1, qk_norm=True),
+        dict(pool="avg", no_embed_class=True),
+        dict(pool="avg", fc_norm=True),
+        dict(pool="map"),
+    ],
+    ids=["tokens", "average", "average then norm", "attention pool"],
+)
+def test_every_parameter_learns(fields: dict[str, Any]):
+    model, params, images = make(depth=1, **fields)
+    _, gradient = value_and_gradient(model, params, images)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        if [key.key for key in path][-2:] == ["k_norm", "bias"]:
+            continue  # adds the same to a query's product with every key, which softmax does not see
+        assert np.abs(leaf).max() > 1e-5, jax.tree_util.keystr(path)
+
+
+def test_remat_changes_nothing_but_the_memory():
+    """Values and gradients are equal, drop path's masks included, though every block is recomputed."""
+    model, params, images = make(drop_path_rate=0.5)
+    remat = model.clone(remat=True)
+    value, gradient = value_and_gradient(model, params, images)
+    remat_value, remat_gradient = value_and_gradient(remat, params, images)
+    np.testing.assert_allclose(remat_value, value, rtol=1e-5)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), remat_gradient, gradient)
+
+    names = [equation.primitive.name for equation in equations(partial(loss, remat), params, images)]
+    assert names.count("remat2") + names.count("checkpoint") == model.depth
+
+
+# --- bfloat16 ---
+
+
+@pytest.mark.parametrize(
+    "name", ["class_token", "average_then_norm", "attention_pool", "layer_scale", "query_key_norm"]
+)
+def test_bfloat16_reaches_every_product(name: str):
+    """Only the head multiplies in float32, and softmax and norms stay there; what goes between is bfloat16."""
+    model, params, images = make(**CASES[name].fields, dtype=jnp.bfloat16)
+    operations = equations(partial(model.apply, {"params": params}), images)
+    products = [{str(v.aval.dtype) for v in e.invars} for e in operations if e.primitive.name == "dot_general"]
+    assert products[-1] == {"float32"}
+    assert all(dtypes == {"bfloat16"} for dtypes in products[:-1])
+    for primitive in ("exp", "rsqrt"):  # of softmax, of LayerNorm
+        assert {str(e.invars[0].aval.dtype) for e in operations if e.primitive.name == primitive} == {"float32"}
+
+    call = partial(model.apply, {"params": params}, capture_intermediates=True, mutable=["intermediates"])
+    _, state = jax.eval_shape(call, images)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state["intermediates"]):
+        names = [key.key for key in path if hasattr(key, "key")]
+        float32 = names[0] in ("head", "__call__") or names[-1] == "attention"
+        assert leaf.dtype == ("float32" if float32 else "bfloat16"), names
+
+
+def test_bfloat16_logits_are_float32_and_near():
+    model, params, images = make()
+    half = logits(model.clone(dtype=jnp.bfloat16), params, images)
+    assert half.dtype == jnp.float32
+    assert 1e-4 < np.abs(half - logits(model, params, images)).max() < 0.1
+
+
+# --- What it refuses ---
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 20, 3), (2, 32, 32, 3), (2, 16, 16, 1), (16, 16, 3)])
+def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
+    """Naming the size expected and the size given."""
+    model, params, _ = make()
+    with pytest.raises(ValueError, match=r"images \[batch, 16, 16, 3\]; got \(" + ", ".join(map(str, shape))):
+        jax.eval_shape(partial(model.apply, {"params": params}), jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(image_size=30), "image_size 30x30 is not a whole number of patches of patch_size 4x4"),
+        (dict(image_size=(16, 18)), "image_size 16x18 .* patch_size 4x4"),
+        (dict(image_size=16, patch_size=(4, 5)), "patch_size 4x5"),
+        (dict(image_size=16, patch_size=32), "patch_size 32x32"),
+        (dict(patch_size=-4), "positive multiple"),
+        (dict(num_heads=5), "num_heads must divide embed_dim"),
+        (dict(depth=0), "must be positive"),
+        (dict(in_channels=0), "must be positive"),
+        (dict(num_classes=-1), "num_classes -1"),
+        (dict(num_registers=-2), "num_registers -2"),
+        (dict(mlp_ratio=0.01), "mlp_ratio 0.01"),
+        (dict(embed_dim=42, pos_embed="sincos"), "multiple of 4, not 42"),
+        (dict(pos_embed="sincosine"), "pos_embed must be one of learned, sincos, none; not 'sincosine'"),
+        (dict(pool="mean"), "pool must be one of token, avg, map; not 'mean'"),
+        (dict(gelu="gelu_tanh"), "gelu must be one of erf, tanh; not 'gelu_tanh'"),
+        (dict(class_token=False), "class_token=False"),
+        (dict(class_token=False, distilled=True, pool="avg"), "class_token=False"),
+        (dict(distilled=True, pool="avg"), "distilled=True"),
+        (dict(distilled=True, num_classes=0), "distilled=True"),
+        (dict(drop_rate=1.0), r"drop_rate must be in \[0, 1\), not 1.0"),
+        (dict(pos_drop_rate=-0.1), "pos_drop_rate"),
+        (dict(proj_drop_rate=2), "proj_drop_rate"),
+        (dict(attn_drop_rate=1.5), "attn_drop_rate"),
+        (dict(drop_path_rate=1.0), "drop_path_rate"),
+    ],
+)
+def test_fields_that_cannot_work_are_refused_when_built(fields: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        small_model(**fields)

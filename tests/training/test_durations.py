@@ -1,0 +1,19 @@
+import pytest
+
+from vit_jax.training import durations
+
+
+def test_epochs_round_up_so_that_no_example_is_left_out():
+    assert durations.to_steps("2 epochs", examples=100, batch_size=64) == 4
+    assert durations.to_steps("0.5 epochs", examples=128, batch_size=64) == 1
+    assert durations.to_steps("1 epoch", examples=129, batch_size=64) == 3
+
+
+def test_steps_do_not_depend_on_the_data():
+    assert durations.to_steps("500 steps", examples=3, batch_size=64) == 500
+
+
+@pytest.mark.parametrize("wrong", ["", "epochs", "5", "5 minutes", "-1 epochs", "nan epochs", "inf steps", "5epochs"])
+def test_other_texts_are_refused_with_an_example_of_the_form(wrong):
+    with pytest.raises(ValueError, match="30 epochs"):
+        durations.parse(wrong)

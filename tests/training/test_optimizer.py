@@ -1,0 +1,156 @@
+"""What moves, how fast, and what stays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vit_jax.models.registry import create_model
+from vit_jax.training.optimizer import (
+    OptimizerConfig,
+    ScheduleConfig,
+    decays,
+    layer_of,
+    make_optimizer,
+    make_schedule,
+    parameter_paths,
+)
+
+
+@pytest.fixture(scope="module")
+def params():
+    model = create_model("vit_digits_patch2_8", embed_dim=16, depth=2, num_heads=2, num_registers=1)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda p: jnp.asarray(random.normal(size=p.shape), jnp.float32), params)
+
+
+@pytest.fixture(scope="module")
+def gradient(params):
+    random = np.random.default_rng(1)
+    return jax.tree.map(lambda p: jnp.asarray(random.normal(size=p.shape), jnp.float32), params)
+
+
+def updates(config, params, gradient, learning_rate=1e-2):
+    optimizer = make_optimizer(config, optax.constant_schedule(learning_rate), params)
+    result, _ = jax.jit(optimizer.update)(gradient, optimizer.init(params), params)
+    return dict(zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(result), strict=True))
+
+
+def test_weight_decay_is_on_kernels_only(params):
+    """Norms, biases, tokens and position embeddings must not decay."""
+    paths = jax.tree.leaves(parameter_paths(params))
+    decayed = {p for p, leaf in zip(paths, jax.tree.leaves(params), strict=True) if decays(p, leaf)}
+    assert decayed == {path for path in paths if path.endswith("kernel")}
+    assert "pos_embed" in paths and "cls_token" in paths and "reg_token" in paths
+
+    zero = jax.tree.map(jnp.zeros_like, params)
+    moved = updates(OptimizerConfig(weight_decay=0.1, clip_norm=None), params, zero)
+    for path, update in moved.items():
+        assert (float(jnp.abs(update).max()) > 0) == (path in decayed), path
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb", "muon"])
+def test_every_optimizer_lowers_a_loss_and_decays_kernels(name, params):
+    """Each optimizer's name must give an optimizer that descends; its weight decay must reach the kernels."""
+    rate = {"sgd": 1e-3, "lion": 1e-3, "lamb": 1e-2}.get(name, 1e-2)
+    config = OptimizerConfig(name=name, weight_decay=0.01, clip_norm=1.0)
+    optimizer = make_optimizer(config, optax.constant_schedule(rate), params)
+
+    def loss(p):
+        return sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(p))
+
+    @jax.jit
+    def step(p, state):
+        update, state = optimizer.update(jax.grad(loss)(p), state, p)
+        return optax.apply_updates(p, update), state
+
+    p, state = params, optimizer.init(params)
+    for _ in range(5):
+        p, state = step(p, state)
+    assert loss(p) < loss(params)
+
+    zero = jax.tree.map(jnp.zeros_like, params)
+    moved = updates(OptimizerConfig(name=name, weight_decay=0.1, clip_norm=None), params, zero)
+    assert float(jnp.abs(moved["blocks_0/mlp/fc1/kernel"]).max()) > 0
+    assert float(jnp.abs(moved["pos_embed"]).max()) == 0
+
+
+def test_adamw_is_the_published_update(params, gradient):
+    """Adam's first bias-corrected step is the gradient's sign, plus decoupled decay times the learning rate."""
+    moved = updates(OptimizerConfig(weight_decay=0.05, clip_norm=None, eps=1e-12), params, gradient)
+    kernel, g = params["blocks_0"]["attn"]["qkv"]["kernel"], gradient["blocks_0"]["attn"]["qkv"]["kernel"]
+    np.testing.assert_allclose(moved["blocks_0/attn/qkv/kernel"], -1e-2 * (jnp.sign(g) + 0.05 * kernel), atol=1e-6)
+    np.testing.assert_allclose(moved["pos_embed"], -1e-2 * jnp.sign(gradient["pos_embed"]), atol=1e-6)
+
+
+def test_muon_treats_the_matrices_of_blocks_and_hands_the_rest_to_adam(params, gradient):
+    """Embeddings and head must not be orthogonalised; hidden matrices must be."""
+    moved = updates(OptimizerConfig(name="muon", weight_decay=0.0, clip_norm=None), params, gradient)
+    singular = np.linalg.svd(np.asarray(moved["blocks_0/attn/proj/kernel"]), compute_uv=False)
+    assert singular.max() / singular.min() < 3  # nearly orthogonal; a random 16 x 16 matrix is far from it
+    for path in ("patch_embed/kernel", "head/kernel", "pos_embed"):
+        np.testing.assert_allclose(np.abs(moved[path]), 1e-2, rtol=1e-3)  # Adam's first step
+
+
+def test_clipping_bounds_the_global_norm(params, gradient):
+    clipped = updates(OptimizerConfig(name="sgd", b1=0.0, weight_decay=0.0, clip_norm=0.5), params, gradient, 1.0)
+    assert float(optax.tree.norm(clipped)) == pytest.approx(0.5, rel=1e-5)
+
+
+def test_layer_decay_follows_the_published_layers(params, gradient):
+    """lr_decay.py of MAE: embeddings are layer 0, block i is i + 1, norm and head are on top."""
+    plain = updates(OptimizerConfig(clip_norm=None), params, gradient)
+    decayed = updates(OptimizerConfig(clip_norm=None, layer_decay=0.5), params, gradient)
+    for path, power in {
+        "patch_embed/kernel": 3, "cls_token": 3, "pos_embed": 3, "reg_token": 3,
+        "blocks_0/norm1/scale": 2, "blocks_1/mlp/fc2/kernel": 1, "norm/scale": 0, "head/kernel": 0,
+    }.items():  # fmt: skip
+        np.testing.assert_allclose(decayed[path], plain[path] * 0.5**power, rtol=1e-6, err_msg=path)
+    assert layer_of("blocks_11/attn/qkv/kernel", 12) == 12
+
+
+def test_frozen_parameters_stay_and_the_others_move_as_if_alone(params, gradient):
+    moved = updates(OptimizerConfig(freeze=("patch_embed/*", "blocks_[0-0]/*")), params, gradient)
+    for path, update in moved.items():
+        frozen = path.startswith(("patch_embed/", "blocks_0/"))
+        assert (float(jnp.abs(update).max()) == 0) == frozen, path
+
+    rest = {k: v for k, v in params.items() if k not in ("patch_embed", "blocks_0")}
+    alone = updates(OptimizerConfig(), rest, {k: gradient[k] for k in rest})
+    np.testing.assert_allclose(moved["head/kernel"], alone["head/kernel"], rtol=1e-5)
+
+
+def test_a_freeze_pattern_without_match_is_refused(params):
+    with pytest.raises(ValueError, match="'patch_embd/\\*' matches no parameter"):
+        make_optimizer(OptimizerConfig(freeze=("patch_embd/*",)), optax.constant_schedule(1.0), params)
+    with pytest.raises(ValueError, match="nothing is left"):
+        make_optimizer(OptimizerConfig(freeze=("*",)), optax.constant_schedule(1.0), params)
+
+
+def schedule(**fields):
+    return make_schedule(ScheduleConfig(**fields), peak=2.0, steps=110, examples=100, batch_size=10)
+
+
+def test_warmup_rises_linearly_to_the_peak():
+    rate = schedule(warmup="1 epochs")
+    np.testing.assert_allclose([rate(0), rate(4), rate(9), rate(10)], [0.2, 1.0, 2.0, 2.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "middle", "end"),
+    [("cosine", 1.1, 0.2), ("linear", 1.1, 0.2), ("constant", 2.0, 2.0), ("rsqrt", 2 / 6**0.5, 2 / 11**0.5)],
+)
+def test_shapes_after_the_warmup(kind, middle, end):
+    rate = schedule(kind=kind, warmup="10 steps", final=0.1, timescale="10 steps")
+    np.testing.assert_allclose([rate(60), rate(110)], [middle, end], rtol=1e-5)
+
+
+def test_a_warmup_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError, match="longer than the run of 110 steps"):
+        schedule(warmup="12 epochs")
+
+
+def test_no_warmup_starts_at_the_peak():
+    assert float(schedule(warmup="0 steps")(0)) == 2.0

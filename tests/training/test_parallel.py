@@ -1,0 +1,193 @@
+"""One device or eight, one program or one for each device, whole or sharded parameters: the same training."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vit_jax.data.augment import Mixup, RandomCrop, RandomHorizontalFlip
+from vit_jax.models.registry import create_model
+from vit_jax.objectives.classification import Classification
+from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.parallel import OnePerDevice, OneProgram, ParallelConfig, Replicas, make_parallel
+from vit_jax.training.step import Step, start_state
+
+BATCH, CLASSES = 16, 10
+MODEL = dict(embed_dim=16, depth=2, num_heads=2, num_classes=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def params():
+    model = create_model("vit_digits_patch2_8", **MODEL)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda p: (p + 0.1 * random.normal(size=p.shape)).astype(np.float32), params)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    random = np.random.default_rng(1)
+    return {
+        "image": random.integers(0, 256, (40, 8, 8, 1), np.uint8),
+        "label": random.integers(0, CLASSES, 40).astype(np.int32),
+    }
+
+
+def make_step(params, replicas=Replicas(), accumulate_steps=1, ema_decay=0.9, **model_fields):
+    model = create_model("vit_digits_patch2_8", **MODEL, **model_fields)
+    # SGD, because Adam's first steps turn rounding differences of tiny gradients into whole steps.
+    optimizer = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), optax.constant_schedule(0.1), params)
+    return Step(
+        model=model,
+        image_size=(8, 8),
+        preprocessing=model.preprocessing,
+        objective=Classification(label_smoothing=0.1),
+        augment=(RandomCrop(padding=1), RandomHorizontalFlip(), Mixup(alpha=0.8)),
+        optimizer=optimizer,
+        schedule=optax.constant_schedule(0.1),
+        num_classes=CLASSES,
+        accumulate_steps=accumulate_steps,
+        ema_decay=ema_decay,
+        replicas=replicas,
+    )
+
+
+def batches(steps):
+    """Indices [K, B] of `steps` batches."""
+    return {"index": np.random.default_rng(2).integers(0, 40, (steps, BATCH)).astype(np.int32)}
+
+
+def train(parallel, params, arrays, dispatches=(2, 1), **step_fields):
+    """The state and metrics after three steps, on the host."""
+    step = make_step(params, parallel.replicas, **step_fields)
+    state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
+    placed = parallel.place_arrays(arrays)
+    compiled = parallel.compile_train(step)
+    everything, losses, first = batches(3), [], 0
+    for count in dispatches:
+        batch = {name: x[first : first + count] for name, x in everything.items()}
+        state, metrics = compiled(state, placed, parallel.place_batch(batch, stacked=True), jax.random.key(3))
+        losses.append(np.asarray(metrics["loss"]))
+        first += count
+    return jax.device_get(parallel.gather_state(state)), np.concatenate(losses)
+
+
+def assert_equal_training(one, other):
+    (state, losses), (other_state, other_losses) = one, other
+    np.testing.assert_allclose(other_losses, losses, atol=2e-6)
+    assert int(state.step) == int(other_state.step) == 3
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=5e-6), state, other_state)
+
+
+@pytest.fixture(scope="module")
+def on_one_device(params, arrays):
+    return train(OneProgram(jax.devices()[:1], fsdp=1), params, arrays)
+
+
+def test_training_changes_every_parameter(params, on_one_device):
+    """The comparisons below would hold for a step that does nothing."""
+    state, losses = on_one_device
+    jax.tree.map(lambda before, after: np.testing.assert_array_less(0, np.abs(after - before).max()), params, state.params)
+    assert len(set(losses.tolist())) == 3
+
+
+@pytest.mark.parametrize("fsdp", [1, 2, 8])
+def test_eight_devices_equal_one(fsdp, params, arrays, on_one_device):
+    assert_equal_training(on_one_device, train(OneProgram(jax.devices(), fsdp), params, arrays))
+
+
+def test_pmap_equals_one_device(params, arrays, on_one_device):
+    """Augmentation and mixing, whose partners live on other devices, included."""
+    assert_equal_training(on_one_device, train(OnePerDevice(), params, arrays))
+
+
+def test_dropout_and_drop_path_are_equal_on_one_device_and_eight(params, arrays):
+    rates = dict(drop_rate=0.1, proj_drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.2)
+    one = train(OneProgram(jax.devices()[:1], 1), params, arrays, **rates)
+    assert_equal_training(one, train(OneProgram(jax.devices(), 2), params, arrays, **rates))
+
+
+def test_pmap_drops_differently_on_each_device(params, arrays):
+    """The same dropout mask on all devices would be an eighth of the noise."""
+    replicas = Replicas("devices")
+    keys = jax.pmap(lambda seed: jax.random.key_data(replicas.key(jax.random.key(seed))), "devices")(jnp.zeros(8, int))
+    assert len({tuple(key) for key in np.asarray(keys).tolist()}) == 8
+
+
+@pytest.mark.parametrize("dispatches", [(3,), (1, 1, 1)])
+def test_steps_per_dispatch_do_not_matter(dispatches, params, arrays, on_one_device):
+    one = OneProgram(jax.devices()[:1], 1)
+    assert_equal_training(on_one_device, train(one, params, arrays, dispatches=dispatches))
+
+
+@pytest.mark.parametrize("accumulate_steps", [2, 4])
+def test_accumulation_gives_the_update_of_the_whole_batch(accumulate_steps, params, arrays, on_one_device):
+    one = OneProgram(jax.devices()[:1], 1)
+    assert_equal_training(on_one_device, train(one, params, arrays, accumulate_steps=accumulate_steps))
+
+
+def test_accumulation_on_several_devices(params, arrays, on_one_device):
+    eight = OneProgram(jax.devices(), 2)
+    assert_equal_training(on_one_device, train(eight, params, arrays, accumulate_steps=2))
+    assert_equal_training(on_one_device, train(OnePerDevice(), params, arrays, accumulate_steps=2))
+
+
+def test_remat_gives_the_same_training(params, arrays, on_one_device):
+    one = OneProgram(jax.devices()[:1], 1)
+    assert_equal_training(on_one_device, train(one, params, arrays, remat=True))
+
+
+def test_fsdp_shards_what_it_can(params):
+    """With two devices a copy, each must hold half of every kernel and of its momentum."""
+    parallel = OneProgram(jax.devices(), fsdp=2)
+    step = make_step(params)
+    state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
+    for leaf in jax.tree.leaves(state):
+        local = leaf.addressable_shards[0].data.size
+        divisible = any(side % 2 == 0 for side in leaf.shape)
+        assert local == (leaf.size // 2 if divisible else leaf.size), leaf.shape
+
+
+def test_the_moving_average_follows_its_definition(params, arrays):
+    parallel = OneProgram(jax.devices()[:1], 1)
+    step = make_step(params, ema_decay=0.15)
+    state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
+    expected, compiled = np.array(params["head"]["kernel"]), parallel.compile_train(step)
+    for number in range(3):
+        batch = parallel.place_batch({"index": batches(3)["index"][number : number + 1]}, stacked=True)
+        state, _ = compiled(state, parallel.place_arrays(arrays), batch, jax.random.key(3))
+        decay = min(0.15, (1 + number) / (10 + number))  # 0.1 at the start, then capped
+        expected = decay * expected + (1 - decay) * np.asarray(state.params["head"]["kernel"])
+    np.testing.assert_allclose(state.ema_params["head"]["kernel"], expected, atol=1e-6)
+    assert state.evaluated_params is state.ema_params
+
+
+def test_without_a_moving_average_the_parameters_are_evaluated(params):
+    state = start_state(params, make_step(params).optimizer, ema=False)
+    assert state.ema_params is None
+    assert state.evaluated_params is state.params
+
+
+def test_a_batch_the_devices_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match="batch_size 20 must be a multiple of 8 devices x accumulate_steps 1"):
+        make_parallel(ParallelConfig(), batch_size=20, accumulate_steps=1)
+    with pytest.raises(ValueError, match="accumulate_steps 3"):
+        make_parallel(ParallelConfig(), batch_size=16, accumulate_steps=3)
+
+
+@pytest.mark.parametrize("config", [ParallelConfig(fsdp=3), ParallelConfig("pmap", fsdp=2), ParallelConfig(fsdp=0)])
+def test_an_impossible_fsdp_is_refused(config):
+    with pytest.raises(ValueError, match=f"parallel.fsdp={config.fsdp} must divide the 8 devices"):
+        make_parallel(config, batch_size=16, accumulate_steps=1)
+
+
+def test_bfloat16_computes_low_and_keeps_high(params, arrays):
+    """Parameters and optimizer stay float32; the result is near the float32 one."""
+    parallel = OneProgram(jax.devices()[:1], 1)
+    low, low_losses = train(parallel, params, arrays, dtype=jnp.bfloat16)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(dataclasses.asdict(low))} == {"float32", "int32"}
+    _, losses = train(parallel, params, arrays)
+    assert 0 < np.abs(low_losses - losses).max() < 0.05

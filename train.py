@@ -1,0 +1,52 @@
+"""Trains one experiment.
+
+python train.py                                              the digits of scikit-learn: a minute, no download
+python train.py --config configs/vit_cifar10_cpu.py          another experiment
+python train.py --optimizer.learning_rate 3e-4 --seed 1      any field of its config changed; --help lists them
+python train.py --workdir runs/mine                          where it is kept; the same command continues a run
+"""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from vit_jax.inspection.run_report import summarise, write_run_report
+from vit_jax.training import compilation_cache
+from vit_jax.training.command_line import parse
+from vit_jax.training.loop import train
+from vit_jax.training.progress import make_display
+from vit_jax.training.run import describe, prepare
+
+DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs one experiment; returns the process's exit status, 2 for a mistake in what was asked for."""
+    began = time.perf_counter()
+    command = shlex.join(["python", "train.py", *arguments])
+    compilation_cache.enable()
+    try:
+        config, workdir = parse(arguments, DEFAULT_CONFIG)
+        run = prepare(config, workdir)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    display = make_display(run.total_steps)
+    for line in describe(run):
+        display.say(line)
+    try:
+        result = train(run, display)
+    except KeyboardInterrupt:
+        display.say(f"stopped; the same command continues from the last checkpoint:  {command}")
+        return 130
+    finally:
+        display.close()
+    report = write_run_report(run, result, command)
+    for line in summarise(run, result, report, time.perf_counter() - began):
+        display.say(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""What a data set is: sources of labelled images, and the choices that pick and split them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+
+class Source(Protocol):
+    """Random access to the examples of one split."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """The image, uint8 [H, W, C], and its label in [0, classes)."""
+        ...
+
+
+@runtime_checkable
+class BulkSource(Source, Protocol):
+    """A source that can give all of its examples faster than one by one."""
+
+    def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images, uint8 [N, H, W, C], and labels, int32 [N]."""
+        ...
+
+
+class DivisibleSource(Source, Protocol):
+    """A source whose examples can be divided by class without decoding their images."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The label of every example, int32 [N]."""
+        ...
+
+    def subset(self, indices: np.ndarray) -> Self:
+        """The source of the examples at `indices`, in that order."""
+        ...
+
+
+def as_arrays(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """All images, uint8 [N, H, W, C], and labels, int32 [N], of a source; free where they are in memory already."""
+    if isinstance(source, BulkSource):
+        return source.as_arrays()
+    examples = [source[index] for index in range(len(source))]
+    return np.stack([image for image, _ in examples]), np.array([label for _, label in examples], np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """A split that is in memory.
+
+    Attributes:
+        images: uint8 [N, H, W, C].
+        labels: int32 [N].
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return self.images[index], int(self.labels[index])
+
+    def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.images, self.labels
+
+    def subset(self, indices: np.ndarray) -> "ArraySource":
+        return ArraySource(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images to use and how to divide them.
+
+    Attributes:
+        name: "digits", "cifar10", "cifar100", "folder:DIR" (a class a folder) or "tfds:NAME" (a prepared TFDS set).
+        data_dir: where prepared TFDS sets live. None: $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
+        validation_fraction: of the images being divided, held out for validation; in [0, 1). Taken from the training
+            images where the set brings its own test split, and not used where it brings a validation split too.
+        test_fraction: of the images, held out for testing where the set brings neither a test nor a validation split;
+            in (0, 1).
+        split_seed: of the divisions, which are stratified by class.
+        load_size: pixels; of folders and of sets whose images differ in size, the centre square of each image is
+            loaded at load_size x load_size.
+        skip_unreadable: False: the first file of a folder that is not a readable image stops the run, and is named.
+            True: every file is decoded once at the start, and those that cannot be are left out, counted and named.
+        feed: "resident" keeps the set on the device, "streaming" reads it in worker processes, "auto" goes by size.
+        workers: processes of the streaming feed.
+    """
+
+    name: str = "digits"
+    data_dir: str | None = None
+    validation_fraction: float = 0.0
+    test_fraction: float = 0.2
+    split_seed: int = 0
+    load_size: int = 256
+    skip_unreadable: bool = False
+    feed: Literal["auto", "resident", "streaming"] = "auto"
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set, divided and ready to be read.
+
+    Attributes:
+        name: as in the config.
+        class_names: one for each label.
+        image_shape: (H, W, C) of every image of every split.
+        train: the images to learn from.
+        validation: the images to choose by, where some are held out for that.
+        test: the images to report on.
+        notes: provenance, how the images were divided, and what was left out; shown in the log and in every report.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    train: Source
+    validation: Source | None
+    test: Source
+    notes: tuple[str, ...]
+
+
+def check_labels(labels: np.ndarray | Sequence[int], num_classes: int, where: str) -> None:
+    """Raises ValueError naming the first label outside [0, num_classes) and its place in `where`."""
+    wrong = np.flatnonzero((np.asarray(labels) < 0) | (np.asarray(labels) >= num_classes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise ValueError(
+            f"{where}: example {first} has label {labels[first]}, outside 0 to {num_classes - 1}"
+            + (f" ({wrong.size} such labels in all)" if wrong.size > 1 else "")
+        )

@@ -1,0 +1,99 @@
+"""Image files to uint8 arrays."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is read, recognised by content. Pillow's other formats are off: they are rare, and some run old parsers."""
+
+MAX_PIXELS = 2**28 // 3
+"""The most pixels an image may have, 256 MiB as RGB: a small file can claim many more than there is memory for."""
+
+T = TypeVar("T")
+
+
+def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
+    """The (width, height) in pixels that an image file's header gives, whichever way up.
+
+    Args:
+        path: of the file.
+        decode: whether to decode the image too, to see if it can be.
+
+    Raises:
+        ValueError: not an image, or not one of the formats and sizes that are read; names the file.
+    """
+    return _open(path, str(path), lambda image: to_rgb(image).size if decode else image.size)
+
+
+def read_square(path: Path | str, size: int) -> np.ndarray:
+    """The centre square of an image file, uint8 [size, size, 3].
+
+    Raises:
+        ValueError: an image that cannot be decoded; names the file.
+    """
+    return _open(path, str(path), lambda image: np.asarray(centre_square(to_rgb(image), size)))
+
+
+def decode(encoded: bytes, channels: int, size: int | None, name: str) -> np.ndarray:
+    """Decodes an image, uint8 [H, W, channels].
+
+    Args:
+        encoded: a file's bytes.
+        channels: 3 for colour, 1 for grey.
+        size: None: as it is. Otherwise the centre square, resized to size x size.
+        name: what the image is called in the error.
+
+    Raises:
+        ValueError: an image that cannot be decoded.
+    """
+
+    def pixels(image: Image.Image) -> np.ndarray:
+        image = to_rgb(image)
+        image = image if size is None else centre_square(image, size)
+        return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
+
+    return _open(BytesIO(encoded), name, pixels)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright 8-bit RGB image of any image: the first frame, on white where it is transparent.
+
+    16-bit grey is scaled by 255 / 65535. The range of 32-bit pixels is not known, so they raise ValueError.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray(((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("it has 32-bit pixels, whose range is not known: save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def centre_square(image: Image.Image, size: int) -> Image.Image:
+    """The largest centred square of an image, resized to size x size (bicubic, antialiased).
+
+    This is "resize the shorter side to `size`, then crop the centre" without ever making the parts that are cropped
+    away, which for a very long image are larger than memory.
+    """
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+
+
+def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T]) -> T:
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"its {image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
+            return read(image)
+    # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
+    except Exception as error:
+        reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error
+        raise ValueError(f"{name} cannot be read as an image: {reason}") from error

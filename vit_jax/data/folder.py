@@ -1,0 +1,187 @@
+"""Data sets that are folders of image files, a class a folder.
+
+- DIR/<class>/<image> is divided as the config says.
+- DIR/{train,validation,test}/<class>/<image> is divided by whoever made it; "val" will do for "validation".
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vit_jax.data.dataset import DataConfig, Dataset
+from vit_jax.data.decoding import image_size, read_square
+from vit_jax.data.splits import divide
+from vit_jax.data.threads import map_files
+
+SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+"""What operating systems leave in folders; ignored, as are names that begin with a dot."""
+
+
+@dataclass(frozen=True, eq=False)
+class FolderSource:
+    """The image files of one split, decoded when they are asked for.
+
+    Attributes:
+        files: their paths.
+        labels: int32 [N].
+        load_size: an image is given as its centre square, resized to load_size x load_size x 3.
+    """
+
+    files: tuple[str, ...]
+    labels: np.ndarray
+    load_size: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return read_square(self.files[index], self.load_size), int(self.labels[index])
+
+    def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        images = np.empty((len(self), self.load_size, self.load_size, 3), np.uint8)
+
+        def place(index: int) -> None:
+            images[index] = read_square(self.files[index], self.load_size)
+
+        map_files(place, range(len(self)))
+        return images, self.labels
+
+    def subset(self, indices: np.ndarray) -> "FolderSource":
+        return FolderSource(tuple(self.files[i] for i in indices), self.labels[indices], self.load_size)
+
+
+def load_folder(root: Path, config: DataConfig) -> Dataset:
+    """The data set in the folder `root`.
+
+    Every file is looked at first: its header, or where unreadable ones are to be skipped all of it.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: `root` is not a folder.
+        ValueError: no classes, or only one; a class without images; splits with different classes; a file that is not
+            a readable image, unless these are skipped.
+    """
+    notes: list[str] = []
+    classes = {split: class_folders(folder, notes) for split, folder in split_folders(root).items()}
+    class_names = common_class_names(root, classes)
+    splits = {
+        split: labelled_files([folders[name] for name in class_names], config.load_size)
+        for split, folders in classes.items()
+    }
+    splits = check_files(splits, config, notes)
+    for split, source in splits.items():
+        for label in set(range(len(class_names))) - set(source.labels.tolist()):
+            raise ValueError(f"class folder {classes[split][class_names[label]]} has no images: add some or delete it")
+    shape = (config.load_size, config.load_size, 3)
+    return divide(config, class_names, shape, splits["train"], splits.get("validation"), splits.get("test"), notes)
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split of a divided set; of another set, `root` itself as "train"."""
+    if not root.exists():
+        raise FileNotFoundError(f"folder {root} does not exist; data.name folder:DIR takes a DIR with a folder a class")
+    folders = {entry.name: Path(entry) for entry in visible(root) if entry.is_dir()}
+    named = {name: folder for name, folder in folders.items() if name in SPLIT_FOLDERS}
+    others = folders.keys() - named.keys()
+    # A class may be called "train", too. But a split's folder holds folders, and a class's folder holds images.
+    if not named or (others and not any(entry.is_dir() for folder in named.values() for entry in visible(folder))):
+        return {"train": root}
+    if others:
+        raise ValueError(f"{root} has split folders, {listed(named)}, and others beside them: {listed(others)}")
+    if "train" not in named:
+        raise ValueError(f"{root} has {listed(named)}, but no 'train' to learn from")
+    if {"val", "validation"} <= named.keys():
+        raise ValueError(f"{root} has both 'val' and 'validation': keep one")
+    return {SPLIT_FOLDERS[name]: folder for name, folder in named.items()}
+
+
+def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
+    """The class folders in a folder, by name; a note says which files lie beside them."""
+    entries = visible(folder)
+    classes = {entry.name: Path(entry) for entry in entries if entry.is_dir()}
+    strays = [entry.name for entry in entries if not entry.is_dir()]
+    if not classes:
+        found = f"holds {len(strays)} files but no folders" if strays else "is empty"
+        raise ValueError(f"{folder} {found}: put the images of each class into a folder named after the class")
+    if strays:
+        notes.append(f"not used, beside the class folders in {folder}: {listed(strays)}")
+    return classes
+
+
+def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple[str, ...]:
+    """The sorted names of the classes, which every split must have."""
+    names = classes["train"].keys()
+    for split in classes:
+        if missing := names - classes[split].keys():
+            raise ValueError(f"{root}: train has classes that {split} has not: {listed(missing)}")
+        if unknown := classes[split].keys() - names:
+            raise ValueError(f"{root}: {split} has classes that train has not: {listed(unknown)}")
+    if len(names) == 1:
+        raise ValueError(f"{root} has only one class, {listed(names)}: there is nothing to tell apart")
+    return tuple(sorted(names))
+
+
+def labelled_files(folders: list[Path], load_size: int) -> FolderSource:
+    """Every file of the classes' folders, labelled by the folder's place in the list."""
+    files = [list(files_below(folder)) for folder in folders]
+    labels = np.repeat(np.arange(len(folders), dtype=np.int32), [len(of_class) for of_class in files])
+    return FolderSource(tuple(file for of_class in files for file in of_class), labels, load_size)
+
+
+def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list[str]) -> dict[str, FolderSource]:
+    """The splits without their unreadable files, which must be allowed to be skipped; notes say what was seen."""
+
+    def look(file: str) -> tuple[int, int] | ValueError:
+        try:
+            # A header shows what is not an image, in 30 microseconds; only decoding shows what is damaged.
+            return image_size(file, decode=config.skip_unreadable)
+        except ValueError as error:
+            return error
+
+    checked, skipped, largest = {}, [], 0
+    for split, source in splits.items():
+        seen = map_files(look, source.files)
+        errors = [error for error in seen if isinstance(error, ValueError)]
+        if errors and not config.skip_unreadable:
+            more = f" (and {len(errors) - 1:,} more in {split})" if len(errors) > 1 else ""
+            raise ValueError(f"{errors[0]}{more}; delete it, or skip what is unreadable: --data.skip_unreadable True")
+        readable = np.array([not isinstance(size, ValueError) for size in seen], bool)
+        checked[split] = source.subset(np.flatnonzero(readable))
+        skipped += [source.files[i] for i in np.flatnonzero(~readable)]
+        largest = max([largest, *(min(size) for size in seen if not isinstance(size, ValueError))])
+    if skipped:
+        notes.append(f"skipped {len(skipped):,} files that are not readable images: {listed(skipped)}")
+    if 0 < largest < config.load_size:
+        notes.append(f"every image is enlarged to load_size {config.load_size}; {largest} would hold each in full")
+    return checked
+
+
+def files_below(folder: str | Path, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every file in a folder and in the folders within, in the order of their names; links to folders are followed."""
+    above = (*above, os.path.realpath(folder))
+    for entry in visible(folder):
+        if not entry.is_dir():
+            yield entry.path
+        elif os.path.realpath(entry) in above:
+            raise ValueError(f"{entry.path} is a link to a folder that it lies in")
+        else:
+            yield from files_below(entry.path, above)
+
+
+def visible(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, without hidden files and clutter."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry for entry in entries if not entry.name.startswith(".") and entry.name not in CLUTTER),
+            key=lambda entry: entry.name,
+        )
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Names as part of a sentence: sorted, quoted, at most ten of them."""
+    names = sorted(names)
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -1,0 +1,36 @@
+"""Which examples make up the batch of a step: a function of (seed, step) and of nothing else."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class ShuffledOrder:
+    """An endless sequence of epochs over `examples` examples, each epoch a new permutation.
+
+    Batches run on across the end of an epoch, so that no example is ever left out of an epoch.
+
+    Attributes:
+        seed: of the permutations.
+        examples: how many there are to go through.
+    """
+
+    seed: int
+    examples: int
+    epochs: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def epoch(self, number: int) -> np.ndarray:
+        """The permutation int64 [examples] of one epoch; the last two are kept."""
+        if number not in self.epochs:
+            self.epochs = {old: order for old, order in self.epochs.items() if old == number - 1}
+            self.epochs[number] = np.random.default_rng((self.seed, number)).permutation(self.examples)
+        return self.epochs[number]
+
+    def batch(self, step: int, batch_size: int) -> np.ndarray:
+        """The examples of a step's batch: int32 [batch_size]."""
+        epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), self.examples)
+        batch = np.empty(batch_size, np.int32)
+        for number in np.unique(epochs):
+            batch[epochs == number] = self.epoch(int(number))[places[epochs == number]]
+        return batch

@@ -1,0 +1,138 @@
+"""Bringing data sets into the data directory, as TFDS sets that training reads."""
+
+import difflib
+import hashlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow_datasets as tfds
+
+from vit_jax.data.builders import prepared_directory, write_prepared
+from vit_jax.data.cifar import LAYOUTS, CifarLayout, read_archive
+from vit_jax.data.download import download
+
+
+class Prepared(NamedTuple):
+    """A data set that is ready to be read.
+
+    Attributes:
+        directory: of the TFDS set.
+        provenance: what it was made from, for the log and the reports.
+        anew: whether it was prepared just now, and not before.
+    """
+
+    directory: Path
+    provenance: str
+    anew: bool
+
+
+def prepare(name: str, archive: Path | None = None, unverified: bool = False, data_dir: str | None = None) -> Prepared:
+    """Prepares a data set, if it is not yet.
+
+    Args:
+        name: "cifar10", "cifar100" or "tfds:NAME".
+        archive: the CIFAR archive to prepare from. None: it is downloaded.
+        unverified: whether to take an archive of the right layout that is not the published one; it is recorded.
+        data_dir: where prepared sets live; see `default_data_dir`.
+
+    Raises:
+        ConnectionError: no network, and no archive given.
+        ModuleNotFoundError: TensorFlow is needed to prepare the set, and not installed.
+        ValueError: an unknown name; an archive that is not what it should be, or not what was prepared from before.
+    """
+    if name in LAYOUTS:
+        return prepare_cifar(LAYOUTS[name], archive, unverified, data_dir)
+    if archive is not None or unverified:
+        raise ValueError(f"an archive can be given for {' and '.join(LAYOUTS)}, not for {name!r}")
+    if name.startswith("tfds:"):
+        return prepare_tfds(name.removeprefix("tfds:"), data_dir)
+    if name == "digits" or name.startswith("folder:"):
+        raise ValueError(f"{name} needs no preparing: train with --data.name {name}")
+    raise ValueError(f"no data set {name!r} to prepare: there are {', '.join(LAYOUTS)} and tfds:NAME")
+
+
+def prepare_cifar(
+    layout: CifarLayout, archive: Path | None = None, unverified: bool = False, data_dir: str | None = None
+) -> Prepared:
+    """Prepares CIFAR-10 or CIFAR-100 from an archive, or from the published one; see `prepare`."""
+    directory = prepared_directory(layout, default_data_dir(data_dir))
+    if directory.exists():
+        _check_same_archive(layout, directory, archive)
+        return Prepared(directory, _provenance(layout, directory), anew=False)
+    if archive is None and unverified:
+        raise ValueError("--unverified goes with --archive FILE: what is downloaded is always verified")
+    archive = archive or published_archive(layout, data_dir)
+    content = read_archive(archive, layout)
+    if not content.official and not unverified:
+        raise ValueError(
+            f"{archive} has {layout.title}'s layout but is not the published archive: its sha256 is {content.sha256}, "
+            f"not {layout.sha256}. To use it even so, and have that said in every report, pass --unverified"
+        )
+    write_prepared(content, default_data_dir(data_dir))
+    return Prepared(directory, _provenance(layout, directory), anew=True)
+
+
+def published_archive(layout: CifarLayout, data_dir: str | None) -> Path:
+    """The published archive in the data directory's downloads; downloaded if it is not there."""
+    path = default_data_dir(data_dir) / "downloads" / layout.address.rpartition("/")[2]
+    if not path.exists():
+        try:
+            download(layout.address, path, layout.archive_bytes, layout.sha256)
+        except ConnectionError as error:
+            where = f" --data-dir {data_dir}" if data_dir else ""
+            raise ConnectionError(
+                f"{layout.title} is not prepared in {default_data_dir(data_dir)}, and {error}.\n"
+                f"Without network here, fetch {layout.address} elsewhere, and then run:\n"
+                f"    vit-jax prepare {layout.name} --archive FILE{where}"
+            ) from error
+    return path
+
+
+def prepare_tfds(name: str, data_dir: str | None) -> Prepared:
+    """Downloads and prepares one of TFDS's own sets, in the file format that can be read without TensorFlow."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ModuleNotFoundError(
+            f"preparing tfds:{name} needs TensorFlow (training on it, once prepared, does not): "
+            'pip install "vit_jax[tensorflow]"'
+        )
+    try:
+        builder = tfds.builder(name, data_dir=default_data_dir(data_dir), file_format="array_record")
+    except tfds.core.DatasetNotFoundError as error:
+        near = difflib.get_close_matches(name, tfds.list_builders())
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"TFDS has no set {name!r}{hint}") from error
+    anew = not builder.is_prepared()
+    builder.download_and_prepare()
+    return Prepared(Path(builder.data_dir), f"TFDS set {builder.info.full_name}", anew)
+
+
+def default_data_dir(data_dir: str | None) -> Path:
+    """Where prepared TFDS sets live: what is given, or else $TFDS_DATA_DIR, or else ~/tensorflow_datasets."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def _provenance(layout: CifarLayout, directory: Path) -> str:
+    sha256 = _archive_sha256(directory)
+    if sha256 == layout.sha256:
+        return f"{layout.title} from the published archive, sha256 {sha256[:12]}..."
+    return f"{layout.title} prepared from an unverified archive, sha256 {sha256[:12]}..., not the official release"
+
+
+def _archive_sha256(directory: Path) -> str:
+    metadata: Any = tfds.builder_from_directory(directory).info.metadata
+    return metadata["archive_sha256"]
+
+
+def _check_same_archive(layout: CifarLayout, directory: Path, archive: Path | None) -> None:
+    """Raises ValueError if a set is prepared already, but from another archive than the one given."""
+    if archive is None:
+        return
+    with open(archive, "rb") as file:
+        given = hashlib.file_digest(file, "sha256").hexdigest()
+    if given != (used := _archive_sha256(directory)):
+        raise ValueError(
+            f"{directory} holds {layout.title} prepared from another archive (sha256 {used[:12]}..., not "
+            f"{given[:12]}...): delete that directory to prepare it anew"
+        )

@@ -1,0 +1,60 @@
+"""Names to data sets: "digits", "cifar10", "cifar100", "folder:DIR", "tfds:NAME"."""
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+
+from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
+from vit_jax.data.splits import divide
+
+NAMES = ("digits", "cifar10", "cifar100", "folder:DIR", "tfds:NAME")
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """The data set that a config names, divided as it says.
+
+    CIFAR is downloaded and prepared if it is not yet; other TFDS sets must have been prepared.
+
+    Raises:
+        ValueError: an unknown name, with the nearest ones, or a set that cannot be used, with the reason.
+        FileNotFoundError: no such folder, or a TFDS set that is not prepared.
+        ConnectionError: CIFAR is not prepared, and there is no network.
+    """
+    # Each kind of set is imported where it is loaded: scikit-learn takes 0.7 s, TFDS 0.3 s, and a run needs one.
+    kind, _, rest = config.name.partition(":")
+    if config.load_size < 1:
+        raise ValueError(f"data.load_size is {config.load_size}: it must be at least 1 pixel")
+    if config.name == "digits":
+        return load_digits(config)
+    if config.name in ("cifar10", "cifar100"):
+        from vit_jax.data.cifar import LAYOUTS
+        from vit_jax.data.tfds_sets import load_cifar
+
+        return load_cifar(LAYOUTS[config.name], config)
+    if kind == "folder" and rest:
+        from vit_jax.data.folder import load_folder
+
+        return load_folder(Path(rest).expanduser(), config)
+    if kind == "tfds" and rest:
+        from vit_jax.data.tfds_sets import load_tfds
+
+        return load_tfds(rest, config)
+    near = difflib.get_close_matches(config.name, NAMES, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(f"no data set {config.name!r}{hint} There are {', '.join(NAMES)}")
+
+
+def load_digits(config: DataConfig) -> Dataset:
+    """Handwritten digits: 1,797 real images of 8 x 8 x 1 in 10 classes, which come with scikit-learn.
+
+    They have 17 levels of grey, 0 to 16, spread over 0 to 255: `round(pixel * 16 / 255)` gives the level back.
+
+    Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", 1998: its test set.
+    """
+    from sklearn.datasets import load_digits as read_digits  # 0.7 s, which other sets need not wait
+
+    levels, labels = read_digits(return_X_y=True)
+    images = np.round(levels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+    source = ArraySource(images, labels.astype(np.int32))
+    return divide(config, [str(digit) for digit in range(10)], (8, 8, 1), source, notes=["digits of scikit-learn"])

@@ -1,0 +1,206 @@
+"""Prepared TFDS sets, read without TensorFlow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.read_only_builder import builder_from_files
+
+from vit_jax.data.cifar import CifarLayout
+from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
+from vit_jax.data.decoding import decode
+from vit_jax.data.prepare import default_data_dir, prepare_cifar
+from vit_jax.data.splits import divide
+from vit_jax.data.threads import map_files
+
+CHUNK = 1024
+"""Records read at a time, where all are."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSource:
+    """The images and labels of one split of a prepared set, read from its files when they are asked for.
+
+    Attributes:
+        directory: of the prepared set.
+        split: its name in the set.
+        image_shape: (H, W, C) of every image as it is given.
+        resize: whether the set's images are resized to that shape: the centre square, in colour.
+        num_classes: labels are below this.
+        places: int [N], of the examples in the split; None: all of them.
+    """
+
+    directory: Path
+    split: str
+    image_shape: tuple[int, int, int]
+    resize: bool
+    num_classes: int
+    places: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        place = self._places[index]
+        return self._example(place, self._records[place])
+
+    def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        images = np.empty((len(self), *self.image_shape), np.uint8)
+        labels = np.empty(len(self), np.int32)
+
+        def put(item: tuple[int, tuple[int, bytes]]) -> None:
+            index, (place, record) = item
+            images[index], labels[index] = self._example(place, record)
+
+        for start, chunk in self._chunks():
+            map_files(put, enumerate(chunk, start))
+        return images, labels
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels, int32 [N]; reads all records, without decoding their images."""
+        label_only: Any = tfds.features.FeaturesDict({"label": self._features["label"]})
+        examples = [label_only.deserialize_example_np(record) for _, chunk in self._chunks() for _, record in chunk]
+        labels = np.array([example["label"] for example in examples], np.int32)
+        check_labels(labels, self.num_classes, f"{self.directory}, {self.split} split")
+        return labels
+
+    def subset(self, indices: np.ndarray) -> "PreparedSource":
+        places = np.asarray(self._places)[indices]
+        return PreparedSource(self.directory, self.split, self.image_shape, self.resize, self.num_classes, places)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        # What is sent to a worker process leaves the open files behind.
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    @cached_property
+    def _builder(self) -> Any:
+        return tfds.builder_from_directory(self.directory)
+
+    @cached_property
+    def _records(self) -> Any:
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        return self._builder.as_data_source(self.split, deserialize_method=raw)
+
+    @cached_property
+    def _features(self) -> Any:
+        # A set's other features (boxes, masks, captions) are left undecoded.
+        features = self._builder.info.features
+        return tfds.features.FeaturesDict({name: features[name] for name in ("image", "label")})
+
+    @cached_property
+    def _decoders(self) -> dict[str, Any]:
+        # TFDS's own decoding gives a grey or palette JPEG or PNG as it comes, without looking at the feature's shape.
+        encoded = isinstance(self._features["image"], tfds.features.Image)
+        return {"image": tfds.decode.SkipDecoding()} if encoded else {}
+
+    @cached_property
+    def _places(self) -> Any:
+        return range(len(self._records)) if self.places is None else self.places.tolist()
+
+    def _chunks(self) -> Iterator[tuple[int, Iterator[tuple[int, bytes]]]]:
+        """Every example's place in the split and record, in chunks that begin at the index given with them."""
+        for start in range(0, len(self), CHUNK):
+            places = self._places[start : start + CHUNK]
+            yield start, zip(places, self._records.__getitems__(places), strict=True)
+
+    def _example(self, place: int, record: bytes) -> tuple[np.ndarray, int]:
+        name = f"{self.directory}, {self.split} example {place}"
+        example = self._features.deserialize_example_np(record, decoders=self._decoders)
+        image, label = example["image"], int(example["label"])
+        if not 0 <= label < self.num_classes:
+            raise ValueError(f"{name} has label {label}, outside 0 to {self.num_classes - 1}")
+        height, _, channels = self.image_shape
+        if isinstance(image, bytes):
+            image = decode(image, channels, height if self.resize else None, name)
+        if image.shape != self.image_shape:
+            raise ValueError(f"{name} has shape {image.shape}, not {self.image_shape}")
+        return image, label
+
+
+def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
+    """CIFAR-10 or CIFAR-100, in memory (184 MB); downloaded and prepared first if it is not yet.
+
+    Raises:
+        ConnectionError: it is not prepared, and there is no network; says what to do.
+    """
+    prepared = prepare_cifar(layout, data_dir=config.data_dir)
+    info: Any = tfds.builder_from_directory(prepared.directory).info
+    class_names, image_shape = info.features["label"].names, info.features["image"].shape
+
+    def read(split: str) -> ArraySource:
+        return ArraySource(*PreparedSource(prepared.directory, split, image_shape, False, len(class_names)).as_arrays())
+
+    return divide(config, class_names, image_shape, read("train"), test=read("test"), notes=[prepared.provenance])
+
+
+def load_tfds(name: str, config: DataConfig) -> Dataset:
+    """A prepared TFDS set with the features `image` and `label`, read from its files as they are needed.
+
+    Images of one size keep it; others are loaded as `config.load_size` says.
+
+    Raises:
+        FileNotFoundError: the set is not prepared.
+        ValueError: the set is not one of labelled images, or was prepared in a file format without random access.
+    """
+    data_dir = default_data_dir(config.data_dir)
+    try:
+        directory = Path(builder_from_files(name, data_dir=data_dir).data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        where = f" --data-dir {config.data_dir}" if config.data_dir else ""
+        raise FileNotFoundError(
+            f"tfds:{name} is not prepared in {data_dir}. To prepare it: vit-jax prepare tfds:{name}{where}\n"
+            '(this needs TensorFlow, pip install "vit_jax[tensorflow]"; training on the prepared set does not)'
+        ) from error
+    info: Any = tfds.builder_from_directory(directory).info
+    class_names = _class_names(info, name)
+    image_shape, resize = _image_shape(info, name, config.load_size)
+    sources = {
+        split: PreparedSource(directory, split, image_shape, resize, len(class_names))
+        for split in ("train", "validation", "test")
+        if split in info.splits
+    }
+    if "train" not in sources:
+        raise ValueError(f"tfds:{name} has no train split, but {', '.join(info.splits)}")
+    try:
+        for source in sources.values():
+            source[0]  # to see now whether the split can be read, and is labelled
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{directory} holds {info.file_format}, which has no random access: prepare tfds:{name} anew in another "
+            "data directory, with vit-jax prepare, which writes array_record"
+        ) from error
+    notes = [f"TFDS set {info.full_name}"]
+    if unused := sorted(set(info.splits) - set(sources)):
+        notes.append(f"splits not used: {', '.join(unused)}")
+    return divide(
+        config, class_names, image_shape, sources["train"], sources.get("validation"), sources.get("test"), notes
+    )
+
+
+def _class_names(info: Any, name: str) -> tuple[str, ...]:
+    label = info.features.get("label")
+    if not isinstance(label, tfds.features.ClassLabel):
+        raise ValueError(f"tfds:{name} has no class label: its features are {info.features}")
+    return tuple(label.names)
+
+
+def _image_shape(info: Any, name: str, load_size: int) -> tuple[tuple[int, int, int], bool]:
+    """The shape (H, W, C) that a set's images are given in, and whether they are resized to it."""
+    image = info.features.get("image")
+    encoded = issubclass(type(image), tfds.features.Image)
+    tensor = issubclass(type(image), tfds.features.Tensor)
+    if not (encoded or tensor) or image.np_dtype != np.uint8 or len(image.shape) != 3:
+        raise ValueError(f"tfds:{name} has no uint8 image (height, width, channels): its features are {info.features}")
+    height, width, channels = image.shape
+    if encoded:
+        channels = 1 if channels == 1 else 3  # transparent images are put on white
+        if None in (height, width):
+            return (load_size, load_size, channels), True
+    elif None in image.shape:
+        raise ValueError(f"tfds:{name} has tensors of no fixed shape for images, {image.shape}: these are not read")
+    return (height, width, channels), False

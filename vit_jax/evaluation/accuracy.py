@@ -1,0 +1,50 @@
+"""Accuracy and loss over a whole split, every example counted once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A classifier's answers on a split of N examples, in the split's order.
+
+    Attributes:
+        label: int [N], the true classes.
+        predicted: int [N], the classes with the highest probability.
+        confidence: float [N], those probabilities.
+        loss: float [N], cross-entropy of each example (no label smoothing).
+    """
+
+    label: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the examples whose class was predicted."""
+        return float(np.mean(self.label == self.predicted))
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean cross-entropy."""
+        return float(np.mean(self.loss))
+
+    def confusion(self, num_classes: int) -> np.ndarray:
+        """Counts int [num_classes, num_classes]: rows are true classes, columns predicted ones."""
+        counts = np.zeros((num_classes, num_classes), np.int64)
+        np.add.at(counts, (self.label, self.predicted), 1)
+        return counts
+
+
+def collect(predict: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> Predictions:
+    """Runs `predict` (see `training.step.make_predict`) over the batches and keeps the examples that count."""
+    kept: dict[str, list[np.ndarray]] = {"label": [], "predicted": [], "confidence": [], "loss": []}
+    for batch in batches:
+        answers = predict(batch)
+        for name, values in kept.items():
+            values.append(answers[name][answers["counts"]])
+    return Predictions(**{name: np.concatenate(values) for name, values in kept.items()})

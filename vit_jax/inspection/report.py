@@ -1,0 +1,149 @@
+"""The report of a run: one HTML file with its figures, curves, confusion matrix and example predictions.
+
+The file needs nothing beside itself: pictures are inside it, nothing is fetched, no script runs, and it follows the
+reader's light or dark setting and width of window.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_jax.inspection import charts, figures
+from vit_jax.inspection.confusion import class_accuracies, confused_pairs, overall_accuracy, row_shares
+
+MOST_NUMBERED_CLASSES = 20  # up to this many, the matrix is a table of numbers; beyond, a heat map
+MOST_LISTED = 10  # hardest classes and confused pairs shown without unfolding
+LONGEST_FIGURE = 16  # characters: short values of the summary are shown large, longer ones as lines below them
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image with the model's answer."""
+
+    image: np.ndarray  # uint8 [H, W, C]
+    label: int
+    predicted: int
+    confidence: float  # probability of the predicted class, in [0, 1]
+    attention: np.ndarray | None = None  # float [h, w], >= 0: what the last block attends to, drawn over the image
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report shows. Raises ValueError where the class names do not fit the matrix or the examples."""
+
+    title: str
+    summary: Mapping[str, str]  # in the order shown; the first is the main result
+    history: Sequence[Mapping[str, Any]]  # the rows of metrics.jsonl
+    confusion: np.ndarray  # int [classes, classes]; rows are true classes, columns predicted ones
+    class_names: tuple[str, ...]
+    examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
+    notes: Sequence[str] = ()  # where the data came from and what was skipped
+    config: Mapping[str, Any] = field(default_factory=dict)  # nested, as in config.json
+    published: Sequence[tuple[str, str, str]] = ()  # (result, accuracy, source) to compare with
+
+    def __post_init__(self) -> None:
+        classes = len(self.class_names)
+        if self.confusion.shape != (classes, classes):
+            raise ValueError(
+                f"the confusion matrix has shape {self.confusion.shape}; "
+                f"{classes} class names need shape {(classes, classes)}"
+            )
+        for place, example in enumerate(self.examples):
+            for role, index in (("label", example.label), ("predicted class", example.predicted)):
+                if not 0 <= index < classes:
+                    raise ValueError(f"the {role} of example {place} is {index}; it must be in [0, {classes})")
+            if example.image.dtype != np.uint8 or example.image.ndim != 3:
+                raise ValueError(
+                    f"the image of example {place} is {example.image.dtype} with shape {example.image.shape}; "
+                    "it must be uint8 [H, W, C]"
+                )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes the report as one HTML file, whole or not at all.
+
+    Args:
+        path: of the file, in the run's workdir: the page says how to load the model from its directory. An older
+            report there is replaced.
+        report: what to show.
+
+    Raises:
+        OSError: the directory is missing, full or read-only.
+    """
+    page = render(report, workdir=path.parent)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def render(report: Report, workdir: Path) -> str:
+    """The page as text."""
+    from jinja2 import Environment, StrictUndefined  # imported when drawing: a run that starts needs no template
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "percent": percent,
+        "picture": figures.picture,
+        "is_small": figures.is_small,
+        "attention": figures.attention_layer,
+    }
+    template = resources.files("vit_jax.inspection").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    classes = class_accuracies(report.confusion)
+    shares = row_shares(report.confusion)
+    shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
+    numbered = len(classes) <= MOST_NUMBERED_CLASSES
+    return environment.from_string(template).render(
+        report=report,
+        headline={name: value for name, value in report.summary.items() if len(value) <= LONGEST_FIGURE},
+        lines={name: value for name, value in report.summary.items() if len(value) > LONGEST_FIGURE},
+        charts=charts.charts(report.history),
+        frame=charts,
+        overall=overall_accuracy(report.confusion),
+        shades=shades.tolist() if numbered else None,
+        heat_map=None if numbered else figures.heat_map(shades),
+        heat_ticks=charts.class_ticks(len(classes), 400),
+        hardest=classes[:MOST_LISTED],
+        other_classes=classes[MOST_LISTED:],
+        pairs=confused_pairs(report.confusion, MOST_LISTED),
+        galleries=galleries(report.examples),
+        config=list(flatten(report.config)),
+        workdir=json.dumps(workdir.as_posix(), ensure_ascii=False),
+    )
+
+
+def galleries(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Mistakes before right answers, each the most confident first; a gallery without examples is left out."""
+    ordered = sorted(examples, key=lambda example: -example.confidence)
+    both = {
+        "Mistakes": [example for example in ordered if example.predicted != example.label],
+        "Right answers": [example for example in ordered if example.predicted == example.label],
+    }
+    return {title: chosen for title, chosen in both.items() if chosen}
+
+
+def percent(fraction: float) -> str:
+    """0.98765 as "98.8%"; "n/a" where there is no number."""
+    return f"{100 * fraction:.1f}%" if np.isfinite(fraction) else "n/a"
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names, as on the command line, and values as JSON."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value, default=str, ensure_ascii=False)

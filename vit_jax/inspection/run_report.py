@@ -1,0 +1,113 @@
+"""What a finished run tells: report.html and the lines at the end of the command."""
+
+import datetime
+import json
+import platform
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vit_jax.data.dataset import Source
+from vit_jax.evaluation.accuracy import Predictions
+from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.report import Example, Report, write_report
+from vit_jax.training.loop import Result
+from vit_jax.training.run import Run, parameter_count
+from vit_jax.training.step import network_input
+
+MISTAKES, RIGHT_ANSWERS = 12, 12
+"""Example predictions in a report."""
+
+
+def write_run_report(run: Run, result: Result, command: str) -> Path:
+    """Writes report.html into the run's workdir.
+
+    Args:
+        run: the run.
+        result: what came of it.
+        command: that trained it.
+
+    Returns:
+        The file's path.
+    """
+    path = run.workdir / "report.html"
+    report = Report(
+        title=f"{run.config.model.name} on {run.dataset.name}",
+        summary=summary(run, result) | {"Command": command},
+        history=result.rows,
+        confusion=result.test.confusion(len(run.dataset.class_names)),
+        class_names=run.dataset.class_names,
+        examples=examples(run, result),
+        notes=run.dataset.notes,
+        config=json.loads((run.workdir / "config.json").read_text()),
+    )
+    write_report(path, report)
+    return path
+
+
+def summary(run: Run, result: Result) -> dict[str, str]:
+    """The figures of a run, the main one first."""
+    device = jax.devices()[0]
+    return {
+        "Test accuracy": f"{result.test.accuracy:.2%}",
+        "Test images": f"{len(result.test.label):,}",
+        "Parameters": f"{parameter_count(run.model):,}",
+        "Time": str(datetime.timedelta(seconds=round(result.seconds))),
+        "Images per second": f"{result.images_per_second:,.0f}",
+        "Device": f"{run.parallel.devices} x {device.device_kind} ({run.config.parallel.mode}, {run.config.dtype})",
+        "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
+    }
+
+
+def chosen_examples(test: Predictions) -> list[int]:
+    """Test images to show: the most confident mistakes, then right answers from the whole split."""
+    wrong = np.flatnonzero(test.predicted != test.label)
+    right = np.flatnonzero(test.predicted == test.label)
+    mistakes = wrong[np.argsort(-test.confidence[wrong], kind="stable")][:MISTAKES]
+    spread = right[np.linspace(0, len(right) - 1, min(len(right), RIGHT_ANSWERS)).astype(int)] if len(right) else right
+    return [*mistakes.tolist(), *spread.tolist()]
+
+
+def examples(run: Run, result: Result) -> list[Example]:
+    """Test images with the model's answers and what its last block attends to."""
+    source: Source = run.dataset.test
+    chosen = chosen_examples(result.test)
+    images = [source[index][0] for index in chosen]
+    attention = last_attention(run, result, np.stack(images))
+    return [
+        Example(
+            image=image,
+            label=int(result.test.label[index]),
+            predicted=int(result.test.predicted[index]),
+            confidence=float(result.test.confidence[index]),
+            attention=attended,
+        )
+        for index, image, attended in zip(chosen, images, attention, strict=True)
+    ]
+
+
+def last_attention(run: Run, result: Result, images: np.ndarray) -> np.ndarray:
+    """Attention of the class token (of all patches, where there is none) to the patches: float [B, rows, columns].
+
+    The mean over the heads of the last block, for images uint8 [B, H, W, C].
+    """
+    model = run.model
+    inputs = network_input(jnp.asarray(images), run.step.image_size, run.step.preprocessing)
+    weights = attention_maps(model, result.params, inputs)[-1].mean(axis=1)  # [B, N, N]
+    prefix: int = model.num_prefix_tokens  # pyright: ignore[reportAttributeAccessIssue]
+    queries = weights[:, :1] if prefix else weights
+    return np.asarray(queries[:, :, prefix:].mean(axis=1)).reshape(len(images), *model.grid)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def summarise(run: Run, result: Result, report: Path, seconds: float) -> list[str]:
+    """The last lines of the command: what was reached, and how to use it."""
+    first = "" if result.first_step_seconds is None else f", the first step after {result.first_step_seconds:.1f} s"
+    return [
+        "",
+        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images",
+        f"{result.images_per_second:,.0f} images/s in training{first}; {seconds:.0f} s from start to report",
+        f"report   {report}",
+        f'model    vit_jax.load_pretrained("{run.workdir}")',
+    ]

@@ -1,0 +1,201 @@
+"""The parts an encoder is made of: patch embedding, attention, MLP, layer scale, drop path, position embeddings.
+
+Dense layers work on [tokens of the whole batch, width] rather than [batch, tokens, width]: the gradient of a weight is
+then one matrix product, which XLA on a CPU computes about twice as fast as the same product over two batch axes.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+Gelu = Literal["erf", "tanh"]
+"""Form of the GELU: "erf" is the exact one of the PyTorch publishers, "tanh" the approximation of Google's ViT."""
+
+
+class PatchEmbed(nn.Module):
+    """Cuts an image into patches and maps each linearly to a token (ViT, section 3.1; Swin's patch partition).
+
+    The same as a convolution whose stride is its kernel size; the kernel is stored as that convolution's, float32
+    [patch height, patch width, channels, embed_dim].
+    """
+
+    patch_size: tuple[int, int]
+    embed_dim: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Maps images [B, H, W, C] to a grid of tokens [B, H / patch height, W / patch width, embed_dim]."""
+        batch, height, width, channels = images.shape
+        patch_height, patch_width = self.patch_size
+        rows, columns = height // patch_height, width // patch_width
+        kernel_init = nn.initializers.lecun_normal(in_axis=(0, 1, 2))
+        kernel = self.param("kernel", kernel_init, (patch_height, patch_width, channels, self.embed_dim))
+        bias = self.param("bias", nn.initializers.zeros, (self.embed_dim,))
+
+        patches = images.reshape(batch, rows, patch_height, columns, patch_width, channels)
+        patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, -1)  # [B * N, P * P * C]
+        tokens = patches.astype(self.dtype) @ kernel.reshape(-1, self.embed_dim).astype(self.dtype)
+        tokens = tokens + bias.astype(self.dtype)
+        return tokens.reshape(batch, rows, columns, self.embed_dim)
+
+
+def sincos_position_embedding(grid: tuple[int, int], embed_dim: int) -> np.ndarray:
+    """Fixed two-dimensional sine-cosine position embedding (MAE, section 3; `util/pos_embed.py` of its code).
+
+    Returns float32 [rows * columns, embed_dim]. As published, the first half of the channels encodes the column and
+    the second half the row, each as all sines followed by all cosines of `position / 10000^(i / (embed_dim / 4))`.
+
+    Raises:
+        ValueError: if `embed_dim` is not a multiple of 4.
+    """
+    if embed_dim % 4:
+        raise ValueError(f"a sin-cos position embedding needs embed_dim to be a multiple of 4, not {embed_dim}")
+    frequencies = 10000.0 ** -(np.arange(embed_dim // 4, dtype=np.float64) / (embed_dim // 4))
+    row, column = np.meshgrid(np.arange(grid[0]), np.arange(grid[1]), indexing="ij")
+    angles = [np.outer(position.reshape(-1), frequencies) for position in (column, row)]  # each [N, D / 4]
+    return np.concatenate([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
+
+
+class LayerScale(nn.Module):
+    """A learned factor for each channel of a residual branch (CaiT; DeiT-III, BEiT, DINOv2)."""
+
+    init_value: float
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        gamma = self.param("gamma", nn.initializers.constant(self.init_value), (x.shape[-1],))
+        return x * gamma.astype(self.dtype)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drops a whole residual branch for some examples, and scales the others by 1 / (1 - rate).
+
+    Uses the random stream "dropout". The identity when `train` is False.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        return nn.Dropout(self.rate, broadcast_dims=range(1, x.ndim))(x, deterministic=not train)
+
+
+class Mlp(nn.Module):
+    """Two dense layers with a GELU between them (ViT, section 3.1)."""
+
+    hidden_dim: int
+    gelu: Gelu = "erf"
+    drop_rate: float = 0.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [..., D] to [..., D]."""
+        shape = x.shape
+        dense = partial(
+            nn.Dense,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.xavier_uniform(),
+            bias_init=nn.initializers.normal(1e-6),
+        )
+        x = x.reshape(-1, shape[-1])
+        x = dense(self.hidden_dim, name="fc1")(x)
+        x = nn.gelu(x, approximate=self.gelu == "tanh")
+        x = nn.Dropout(self.drop_rate)(x, deterministic=not train)
+        x = dense(shape[-1], name="fc2")(x)
+        x = nn.Dropout(self.drop_rate)(x, deterministic=not train)
+        return x.reshape(shape)
+
+
+def stacked_xavier_uniform(parts: int) -> nn.initializers.Initializer:
+    """Initialises `parts` square kernels side by side, each Xavier-uniform on its own (q, k and v in one kernel)."""
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+        rows, columns = shape
+        one = nn.initializers.xavier_uniform()
+        kernels = [one(k, (rows, columns // parts), dtype) for k in jax.random.split(key, parts)]
+        return jnp.concatenate(kernels, axis=1)
+
+    return init  # pyright: ignore[reportReturnType]
+
+
+def scaled_dot_product_weights(q: jax.Array, k: jax.Array) -> jax.Array:
+    """softmax(q k^T / sqrt(d)) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N]."""
+    logits = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)
+    return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al., 2017; ViT, appendix A).
+
+    Sows its attention weights, float32 [B, heads, N, N], as "attention" in the collection "intermediates".
+    """
+
+    num_heads: int
+    qkv_bias: bool = True
+    qk_norm: bool = False
+    norm_eps: float = 1e-6
+    attn_drop_rate: float = 0.0
+    proj_drop_rate: float = 0.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, N, D]."""
+        batch, tokens, width = x.shape
+        head_dim = width // self.num_heads
+        dense = partial(nn.Dense, dtype=self.dtype)
+
+        x = x.reshape(batch * tokens, width)
+        x = dense(3 * width, use_bias=self.qkv_bias, kernel_init=stacked_xavier_uniform(3), name="qkv")(x)
+        x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
+        q, k, v = x.transpose(2, 0, 3, 1, 4)  # each [B, heads, N, D / heads]
+        if self.qk_norm:
+            norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+            q, k = norm(name="q_norm")(q), norm(name="k_norm")(k)
+
+        weights = scaled_dot_product_weights(q, k)
+        self.sow("intermediates", "attention", weights)
+        weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
+
+        x = (weights @ v).transpose(0, 2, 1, 3).reshape(batch * tokens, width)
+        x = dense(width, kernel_init=nn.initializers.xavier_uniform(), name="proj")(x)
+        x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
+        return x.reshape(batch, tokens, width)
+
+
+class AttentionPool(nn.Module):
+    """Pools tokens by attention from one learned query, followed by an MLP (MAP head: Zhai et al., 2022; big_vision).
+
+    Parameters are named as timm's `AttentionPoolLatent`.
+    """
+
+    num_heads: int
+    mlp_ratio: float = 4.0
+    gelu: Gelu = "erf"
+    norm_eps: float = 1e-6
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, D]."""
+        batch, tokens, width = x.shape
+        head_dim = width // self.num_heads
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
+        latent = self.param("latent", nn.initializers.xavier_uniform(), (1, 1, width))
+
+        q = dense(width, name="q")(latent.reshape(1, width).astype(self.dtype))
+        q = q.reshape(1, 1, self.num_heads, head_dim).transpose(0, 2, 1, 3)  # [1, heads, 1, D / heads]
+        kv = dense(2 * width, kernel_init=stacked_xavier_uniform(2), name="kv")(x.reshape(batch * tokens, width))
+        k, v = kv.reshape(batch, tokens, 2, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
+
+        weights = scaled_dot_product_weights(q, k).astype(self.dtype)  # [B, heads, 1, N]
+        pooled = dense(width, name="proj")((weights @ v).reshape(batch, width))
+        normed = nn.LayerNorm(self.norm_eps, dtype=self.dtype, use_fast_variance=False, name="norm")(pooled)
+        return pooled + Mlp(int(width * self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

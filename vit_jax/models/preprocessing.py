@@ -1,0 +1,48 @@
+"""What a network expects of its input pixels; travels with the model and its weights."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become the network's input.
+
+    Attributes:
+        mean: of each channel, in units of the full range 0 to 1; one value serves all channels. Default 0.5 (Google).
+        std: likewise; default 0.5.
+        crop_fraction: share of the resized image's shorter side that the centre crop keeps ("crop_pct" in timm).
+        interpolation: of the resize.
+    """
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    crop_fraction: float = 1.0
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+
+    def __post_init__(self):
+        if not 0 < self.crop_fraction <= 1:
+            raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
+        if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
+            raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
+
+    def normalise(self, pixels: jax.Array) -> jax.Array:
+        """Maps pixel values [..., C] in [0, 255] to float32 [..., C] of about zero mean and unit variance.
+
+        Raises:
+            ValueError: if there are neither one nor C means.
+        """
+        if len(self.mean) not in (1, pixels.shape[-1]):
+            raise ValueError(
+                f"preprocessing has {len(self.mean)} channel means for images of {pixels.shape[-1]} channels"
+            )
+        scale = 1 / (255 * jnp.asarray(self.std, jnp.float32))
+        return pixels.astype(jnp.float32) * scale - jnp.asarray(self.mean, jnp.float32) / jnp.asarray(
+            self.std, jnp.float32
+        )

@@ -1,0 +1,140 @@
+"""Published networks by name. Names are timm's; parameter counts equal the publishers' exactly."""
+
+import dataclasses
+import difflib
+import fnmatch
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from flax import linen as nn
+
+from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vit_jax.models.vit import VisionTransformer
+
+# ViT, table 1, and "Scaling Vision Transformers" (Zhai et al., 2022), table 2, for g and G; Ti and S are DeiT's.
+VIT_SIZES = {
+    "tiny": dict(embed_dim=192, depth=12, num_heads=3),
+    "small": dict(embed_dim=384, depth=12, num_heads=6),
+    "base": dict(embed_dim=768, depth=12, num_heads=12),
+    "large": dict(embed_dim=1024, depth=24, num_heads=16),
+    "huge": dict(embed_dim=1280, depth=32, num_heads=16),
+    "giant": dict(embed_dim=1408, depth=40, num_heads=16, mlp_ratio=48 / 11),
+    "gigantic": dict(embed_dim=1664, depth=48, num_heads=16, mlp_ratio=64 / 13),
+}
+VIT_AT_224 = (
+    *(("tiny", 16), ("small", 32), ("small", 16), ("base", 32), ("base", 16), ("base", 8), ("large", 32)),
+    *(("large", 16), ("large", 14), ("huge", 14), ("giant", 14), ("gigantic", 14)),
+)
+VIT_AT_384 = (("tiny", 16), ("small", 32), ("small", 16), ("base", 32), ("base", 16), ("large", 32), ("large", 16))
+VIT_AT_32 = (("tiny", 4), ("tiny", 2), ("small", 4), ("small", 2), ("base", 4))
+
+GOOGLE = Preprocessing(crop_fraction=0.9)
+IMAGENET = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, crop_fraction=0.9)
+CIFAR = Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+
+
+def full_size(preprocessing: Preprocessing) -> Preprocessing:
+    """The publishers' crop at 384 px: the whole image."""
+    return dataclasses.replace(preprocessing, crop_fraction=1.0)
+
+
+def vit_variants() -> dict[str, dict[str, Any]]:
+    """Fields of every plain Vision Transformer, by name."""
+    variants = {}
+    for size, patch in VIT_AT_224:
+        variants[f"vit_{size}_patch{patch}_224"] = dict(**VIT_SIZES[size], patch_size=patch, preprocessing=GOOGLE)
+    for size, patch in VIT_AT_384:
+        fields = dict(**VIT_SIZES[size], patch_size=patch, image_size=384, preprocessing=full_size(GOOGLE))
+        variants[f"vit_{size}_patch{patch}_384"] = fields
+
+    # CIFAR-10 from scratch: 32 px, 10 classes. The smallest is that of SPT_LSA and of Gani et al., 2022.
+    for size, patch in VIT_AT_32:
+        fields = dict(**VIT_SIZES[size], patch_size=patch, image_size=32, num_classes=10, preprocessing=CIFAR)
+        variants[f"vit_{size}_patch{patch}_32"] = fields
+    variants["vit_cifar_patch4_32"] = dict(
+        embed_dim=192, depth=9, num_heads=12, mlp_ratio=2.0, patch_size=4, image_size=32, num_classes=10,
+        preprocessing=CIFAR,
+    )  # fmt: skip
+    variants["vit_digits_patch2_8"] = dict(
+        embed_dim=96, depth=4, num_heads=4, patch_size=2, image_size=8, num_classes=10, in_channels=1
+    )
+    return variants
+
+
+def deit_variants() -> dict[str, dict[str, Any]]:
+    """Fields of DeiT (Touvron et al., 2021), its distilled form, and DeiT-III (Touvron et al., 2022), by name."""
+    variants = {}
+    for size in ("tiny", "small", "base"):
+        fields = dict(**VIT_SIZES[size], preprocessing=IMAGENET)
+        variants[f"deit_{size}_patch16_224"] = fields
+        variants[f"deit_{size}_distilled_patch16_224"] = dict(**fields, distilled=True)
+    at_384 = dict(**VIT_SIZES["base"], image_size=384, preprocessing=full_size(IMAGENET))
+    variants["deit_base_patch16_384"] = at_384
+    variants["deit_base_distilled_patch16_384"] = dict(**at_384, distilled=True)
+
+    for size, patch in (("small", 16), ("base", 16), ("large", 16), ("huge", 14)):
+        deit3 = dict(**VIT_SIZES[size], patch_size=patch, layer_scale=1e-4, no_embed_class=True)
+        variants[f"deit3_{size}_patch{patch}_224"] = dict(**deit3, preprocessing=IMAGENET)
+        if size != "huge":
+            variants[f"deit3_{size}_patch{patch}_384"] = dict(
+                **deit3, image_size=384, preprocessing=full_size(IMAGENET)
+            )
+    return variants
+
+
+def dino_variants() -> dict[str, dict[str, Any]]:
+    """Fields of the backbones of DINO (Caron et al., 2021), by name: no head."""
+    crop = dataclasses.replace(IMAGENET, crop_fraction=224 / 256)
+    return {
+        f"dino_{size}_patch{patch}_224": dict(**VIT_SIZES[size], patch_size=patch, num_classes=0, preprocessing=crop)
+        for size in ("small", "base")
+        for patch in (16, 8)
+    }
+
+
+MODELS: Mapping[str, tuple[type[nn.Module], Mapping[str, Any]]] = MappingProxyType(
+    {
+        name: (VisionTransformer, fields)
+        for name, fields in {**vit_variants(), **deit_variants(), **dino_variants()}.items()
+    }
+)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the registry's models that match a shell pattern such as "vit*_32", sorted."""
+    return sorted(fnmatch.filter(MODELS, pattern))
+
+
+def model_fields(name: str) -> dict[str, Any]:
+    """All fields of a registered model with the values it has by that name.
+
+    Raises:
+        ValueError: if there is no such model; names the nearest.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; vit_jax.list_models() lists all")
+    module, fields = MODELS[name]
+    defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in ("parent", "name")}  # pyright: ignore[reportArgumentType]
+    return {**defaults, **fields}
+
+
+def create_model(name: str, **fields: Any) -> nn.Module:
+    """Makes a model by its registered name, with any of its fields replaced.
+
+    >>> create_model("vit_base_patch16_224", num_classes=10, image_size=384, drop_path_rate=0.1)
+
+    Raises:
+        ValueError: if there is no such model or field (the nearest names are offered), or if the fields cannot work.
+    """
+    known = model_fields(name)
+    for field in fields:
+        if field not in known:
+            raise ValueError(f"model {name!r} has no field {field!r}{nearest(field, known)}; it has {', '.join(known)}")
+    return MODELS[name][0](**{**known, **fields})
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """The end of an error message that offers the names nearest to a wrong one; empty if none is near."""
+    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""

@@ -1,0 +1,317 @@
+"""The Vision Transformer ("An Image is Worth 16x16 Words", Dosovitskiy et al., 2021) and its plain descendants.
+
+DeiT's distillation token, DeiT-III's layer scale, registers (Darcet et al., 2024) and the MAP head are options here;
+the encoder is the same.
+"""
+
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from vit_jax.models.layers import (
+    Attention,
+    AttentionPool,
+    DropPath,
+    Gelu,
+    LayerScale,
+    Mlp,
+    PatchEmbed,
+    sincos_position_embedding,
+)
+from vit_jax.models.preprocessing import Preprocessing
+
+
+class Features(NamedTuple):
+    """What an image looks like inside a network.
+
+    Attributes:
+        tokens: [B, N, D], the last layer's, normalised; class and other extra tokens first, then patches row by row.
+        pooled: [B, D], the vector that the classification head reads.
+        stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
+    """
+
+    tokens: jax.Array
+    pooled: jax.Array
+    stages: tuple[jax.Array, ...]
+
+
+class EncoderBlock(nn.Module):
+    """One layer of the encoder: attention, then MLP, each normalised before and added to its input (ViT, figure 1)."""
+
+    num_heads: int
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    qk_norm: bool = False
+    layer_scale: float | None = None
+    drop_path_rate: float = 0.0
+    attn_drop_rate: float = 0.0
+    proj_drop_rate: float = 0.0
+    gelu: Gelu = "erf"
+    norm_eps: float = 1e-6
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, N, D]."""
+        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        attention = Attention(
+            num_heads=self.num_heads,
+            qkv_bias=self.qkv_bias,
+            qk_norm=self.qk_norm,
+            norm_eps=self.norm_eps,
+            attn_drop_rate=self.attn_drop_rate,
+            proj_drop_rate=self.proj_drop_rate,
+            dtype=self.dtype,
+            name="attn",
+        )
+        mlp = Mlp(int(x.shape[-1] * self.mlp_ratio), self.gelu, self.proj_drop_rate, self.dtype, name="mlp")
+
+        y = attention(norm(name="norm1")(x), train)
+        if self.layer_scale is not None:
+            y = LayerScale(self.layer_scale, self.dtype, name="ls1")(y)
+        x = x + DropPath(self.drop_path_rate)(y, train)
+
+        y = mlp(norm(name="norm2")(x), train)
+        if self.layer_scale is not None:
+            y = LayerScale(self.layer_scale, self.dtype, name="ls2")(y)
+        return x + DropPath(self.drop_path_rate)(y, train)
+
+
+class VisionTransformer(nn.Module):
+    """A Vision Transformer: patches to tokens, an encoder, a pooled vector, a linear classifier.
+
+    Attributes:
+        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
+        image_size: height and width in pixels (one number for squares). Default 224.
+        patch_size: height and width of a patch; must divide `image_size`.
+        in_channels: channels of the images.
+        embed_dim: width D of the tokens.
+        depth: number of encoder blocks.
+        num_heads: attention heads; must divide `embed_dim`.
+        mlp_ratio: width of the MLP's hidden layer, in units of `embed_dim`.
+        qkv_bias: whether queries, keys and values have a bias.
+        qk_norm: LayerNorm on the queries and keys of every head (ViT-22B).
+        layer_scale: initial value of LayerScale; None for no LayerScale.
+        class_token: whether a class token is prepended (ViT, equation 1).
+        distilled: whether DeiT's distillation token follows the class token, with a head of its own. In training the
+            call then returns the pair (class logits, distillation logits), otherwise their mean.
+        num_registers: register tokens, placed before the patches.
+        pos_embed: "learned", fixed "sincos" (MAE's), or "none".
+        no_embed_class: position embeddings for the patches only (DeiT-III, registers); otherwise, when learned, the
+            extra tokens have theirs too.
+        pool: "token" (the class token), "avg" (mean of the patches) or "map" (attention pooling of the patches).
+        fc_norm: the final norm comes after pooling, not before (timm's and MAE's form of "avg").
+        drop_rate: dropout before the head.
+        pos_drop_rate: dropout after adding position embeddings.
+        proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
+        attn_drop_rate: dropout on the attention weights.
+        drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
+        gelu: "erf" (timm, DeiT, Hugging Face) or "tanh" (Google).
+        norm_eps: epsilon of every LayerNorm.
+        remat: recompute each block in the backward pass: about a third more work, far less memory.
+        dtype: of the computation; parameters, softmax and logits are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    num_classes: int = 1000
+    image_size: int | tuple[int, int] = 224
+    patch_size: int | tuple[int, int] = 16
+    in_channels: int = 3
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    qk_norm: bool = False
+    layer_scale: float | None = None
+    class_token: bool = True
+    distilled: bool = False
+    num_registers: int = 0
+    pos_embed: Literal["learned", "sincos", "none"] = "learned"
+    no_embed_class: bool = False
+    pool: Literal["token", "avg", "map"] = "token"
+    fc_norm: bool = False
+    drop_rate: float = 0.0
+    pos_drop_rate: float = 0.0
+    proj_drop_rate: float = 0.0
+    attn_drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    gelu: Gelu = "erf"
+    norm_eps: float = 1e-6
+    remat: bool = False
+    dtype: Any = jnp.float32
+    preprocessing: Preprocessing = Preprocessing()
+
+    def __post_init__(self):
+        super().__post_init__()
+        (height, width), (patch_height, patch_width) = pair(self.image_size), pair(self.patch_size)
+        if min(height, width, patch_height, patch_width) < 1 or height % patch_height or width % patch_width:
+            raise ValueError(
+                f"image_size {height}x{width} is not a whole number of patches of patch_size "
+                f"{patch_height}x{patch_width}; each side must be a positive multiple of the patch's"
+            )
+        if min(self.embed_dim, self.depth, self.num_heads, self.in_channels) < 1 or self.embed_dim % self.num_heads:
+            raise ValueError(
+                f"embed_dim {self.embed_dim}, depth {self.depth}, num_heads {self.num_heads} and in_channels "
+                f"{self.in_channels} must be positive, and num_heads must divide embed_dim"
+            )
+        if min(self.num_classes, self.num_registers, int(self.embed_dim * self.mlp_ratio) - 1) < 0:
+            raise ValueError(
+                f"num_classes {self.num_classes} and num_registers {self.num_registers} must not be negative, and "
+                f"mlp_ratio {self.mlp_ratio} must leave a hidden layer"
+            )
+        choices = {"pool": ("token", "avg", "map"), "pos_embed": ("learned", "sincos", "none"), "gelu": ("erf", "tanh")}
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} must be one of {', '.join(allowed)}; not {getattr(self, field)!r}")
+        if self.pos_embed == "sincos" and self.embed_dim % 4:
+            raise ValueError(f'pos_embed="sincos" needs embed_dim to be a multiple of 4, not {self.embed_dim}')
+        if not self.class_token and (self.pool == "token" or self.distilled):
+            raise ValueError('class_token=False needs pool="avg" or "map", and distilled=False')
+        if self.distilled and (self.pool != "token" or self.num_classes == 0):
+            raise ValueError('distilled=True reads two tokens by two heads: it needs pool="token" and num_classes > 0')
+        for rate in ("drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"):
+            if not 0 <= getattr(self, rate) < 1:
+                raise ValueError(f"{rate} must be in [0, 1), not {getattr(self, rate)}")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        (height, width), (patch_height, patch_width) = pair(self.image_size), pair(self.patch_size)
+        return height // patch_height, width // patch_width
+
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Number of tokens in front of the patches."""
+        return int(self.class_token) + int(self.distilled) + self.num_registers
+
+    def setup(self):
+        self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
+        small = nn.initializers.normal(0.02)
+        prefix = []
+        if self.class_token:
+            prefix.append(self.param("cls_token", nn.initializers.zeros, (1, 1, self.embed_dim)))
+        if self.distilled:
+            prefix.append(self.param("dist_token", small, (1, 1, self.embed_dim)))
+        if self.num_registers:
+            prefix.append(self.param("reg_token", small, (1, self.num_registers, self.embed_dim)))
+        self.prefix_tokens = prefix  # each [1, 1 or more, D], in their order before the patches
+        self.positions = self.position_embedding()
+        self.pos_drop = nn.Dropout(self.pos_drop_rate)
+
+        block = nn.remat(EncoderBlock, static_argnums=(2,)) if self.remat else EncoderBlock
+        self.blocks = [
+            block(
+                num_heads=self.num_heads,
+                mlp_ratio=self.mlp_ratio,
+                qkv_bias=self.qkv_bias,
+                qk_norm=self.qk_norm,
+                layer_scale=self.layer_scale,
+                drop_path_rate=float(rate),
+                attn_drop_rate=self.attn_drop_rate,
+                proj_drop_rate=self.proj_drop_rate,
+                gelu=self.gelu,
+                norm_eps=self.norm_eps,
+                dtype=self.dtype,
+            )
+            for rate in np.linspace(0, self.drop_path_rate, self.depth)
+        ]
+        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        self.final_norm = norm(name="fc_norm" if self.fc_norm else "norm")
+        if self.pool == "map":
+            self.attn_pool = AttentionPool(self.num_heads, self.mlp_ratio, self.gelu, self.norm_eps, self.dtype)
+        self.head_drop = nn.Dropout(self.drop_rate)
+        head = partial(nn.Dense, self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+        if self.num_classes:
+            self.head = head()
+        if self.distilled:
+            self.head_dist = head()
+
+    def position_embedding(self) -> jax.Array | np.ndarray | None:
+        """The position embeddings: [1, patches or all tokens, D], or None."""
+        rows, columns = self.grid
+        if self.pos_embed == "none":
+            return None
+        if self.pos_embed == "sincos":
+            return sincos_position_embedding(self.grid, self.embed_dim)[None]
+        tokens = rows * columns + (0 if self.no_embed_class else self.num_prefix_tokens)
+        return self.param("pos_embed", nn.initializers.normal(0.02), (1, tokens, self.embed_dim))
+
+    def embed(self, images: jax.Array, train: bool) -> jax.Array:
+        """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1)."""
+        expected = (*pair(self.image_size), self.in_channels)
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise ValueError(
+                f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
+                "Another image_size needs its own position embeddings: set image_size when making or loading the model"
+            )
+        batch = images.shape[0]
+        patches = self.patch_embed(images).reshape(batch, -1, self.embed_dim)
+        prefix = [jnp.broadcast_to(token, (batch, *token.shape[1:])).astype(self.dtype) for token in self.prefix_tokens]
+        if self.positions is None:
+            tokens = jnp.concatenate([*prefix, patches], axis=1)
+        else:
+            positions = jnp.asarray(self.positions, self.dtype)
+            if positions.shape[1] == patches.shape[1]:
+                tokens = jnp.concatenate([*prefix, patches + positions], axis=1)
+            else:
+                tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
+        return self.pos_drop(tokens, deterministic=not train)
+
+    def pool_tokens(self, tokens: jax.Array, train: bool) -> jax.Array:
+        """Tokens [B, N, D] to one vector [B, D]."""
+        if self.pool == "token":
+            return tokens[:, 0]
+        patches = tokens[:, self.num_prefix_tokens :]
+        return patches.mean(axis=1) if self.pool == "avg" else self.attn_pool(patches, train)
+
+    def features(self, images: jax.Array, train: bool = False) -> Features:
+        """Images [B, H, W, C] to `Features`: everything but the classification head."""
+        tokens = self.embed(images, train)
+        stages = []
+        for block in self.blocks:
+            tokens = block(tokens, train)
+            patches = tokens[:, self.num_prefix_tokens :]
+            stages.append(patches.reshape(images.shape[0], *self.grid, self.embed_dim))
+        if not self.fc_norm:
+            tokens = self.final_norm(tokens)
+        pooled = self.pool_tokens(tokens, train)
+        if self.fc_norm:
+            pooled = self.final_norm(pooled)
+        return Features(tokens, pooled, tuple(stages))
+
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """Classifies images.
+
+        Args:
+            images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.
+            train: whether dropout and drop path are on; they need `rngs={"dropout": key}`.
+
+        Returns:
+            Logits, float32 [B, num_classes]; the pooled features [B, D] if `num_classes` is 0; in training with
+            `distilled`, the pair of class and distillation logits.
+
+        Raises:
+            ValueError: if the images are not of the model's size.
+        """
+        features = self.features(images, train)
+        if self.num_classes == 0:
+            return features.pooled.astype(jnp.float32)
+        logits = self.head(self.head_drop(features.pooled, deterministic=not train))
+        if not self.distilled:
+            return logits
+        distilled_token = self.head_drop(features.tokens[:, 1], deterministic=not train)
+        distillation_logits = self.head_dist(distilled_token)
+        return (logits, distillation_logits) if train else (logits + distillation_logits) / 2
+
+
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """One number as (height, width)."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

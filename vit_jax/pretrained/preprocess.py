@@ -1,0 +1,51 @@
+"""From one image to a network's input, the way its weights expect."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flax import linen as nn
+from PIL import Image
+
+from vit_jax.models.vit import pair
+
+
+def preprocessing(model: nn.Module) -> Callable[[Any], np.ndarray]:
+    """The preprocessing of a model.
+
+    Returns:
+        A function of one image, a PIL image or a uint8 array [H, W] or [H, W, C], that gives float32
+        [height, width, channels] of the model's size: the image is scaled to cover it (with the margin that
+        `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
+    """
+    height, width = pair(model.image_size)  # pyright: ignore[reportAttributeAccessIssue]
+    channels: int = model.in_channels  # pyright: ignore[reportAttributeAccessIssue]
+    settings = model.preprocessing  # pyright: ignore[reportAttributeAccessIssue]
+    resample = Image.Resampling[settings.interpolation.upper()]
+
+    def preprocess(image: Any) -> np.ndarray:
+        picture = image if isinstance(image, Image.Image) else from_array(image)
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        covering = [math.floor(side / settings.crop_fraction) for side in (width, height)]
+        scale = max(covering[0] / picture.width, covering[1] / picture.height)
+        size = round(picture.width * scale), round(picture.height * scale)
+        if size != picture.size:
+            picture = picture.resize(size, resample)
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        pixels = np.asarray(picture.crop((left, top, left + width, top + height)), np.uint8)
+        return np.asarray(settings.normalise(pixels.reshape(height, width, channels)))
+
+    return preprocess
+
+
+def from_array(image: Any) -> Image.Image:
+    """A uint8 array [H, W], [H, W, 1] or [H, W, 3] as a PIL image.
+
+    Raises:
+        ValueError: if it is of another type or shape.
+    """
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
+        raise ValueError(f"an image is uint8 [H, W] or [H, W, 1 or 3], not {array.dtype} {list(array.shape)}")
+    return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)

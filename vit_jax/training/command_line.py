@@ -1,0 +1,126 @@
+"""`python train.py [--config FILE] [--workdir DIR] [--any.field VALUE]`: a config file with fields overridden.
+
+The flags are the fields of the config at hand: those of its network (`--model.depth`), whichever it is, and of each
+step of its augmentation (`--augment.random_crop.padding`). tyro checks types and answers typos with the nearest names.
+"""
+
+import argparse
+import dataclasses
+import re
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tyro
+
+from vit_jax.models.registry import MODELS, create_model, model_fields
+from vit_jax.training.config import Config, ModelConfig
+
+SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels")
+"""Fields of a network that are not flags: Flax's own, and those that the data set and the config decide."""
+
+
+def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]:
+    """Reads the command line.
+
+    Args:
+        arguments: without the program's name.
+        default_config: the config file where `--config` is not given.
+
+    Returns:
+        The config and the directory of the run, by default runs/ and the config file's name.
+
+    Raises:
+        FileNotFoundError: if there is no such config file.
+        ValueError: if the config file has no `get_config`, or the model is unknown.
+        SystemExit: after printing help or what is wrong with a flag.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--config", type=Path, default=default_config)
+    early.add_argument("--model.name", dest="model_name")
+    given, _ = early.parse_known_args(arguments)
+
+    config = load_config(given.config)
+    if given.model_name and given.model_name != config.model.name:
+        config = dataclasses.replace(config, model=ModelConfig(given.model_name))
+    flags = tyro.cli(
+        flag_type(config, given.config),
+        args=arguments,
+        prog="train.py",
+        use_underscores=True,
+        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+    )
+    return with_flags(config, flags), flags.workdir
+
+
+def load_config(path: Path) -> Config:
+    """Runs a config file and calls its `get_config()`."""
+    if not path.is_file():
+        known = sorted(str(other) for other in path.parent.glob("*.py"))
+        raise FileNotFoundError(f"no config file {path}" + (f"; there are {', '.join(known)}" if known else ""))
+    get_config = runpy.run_path(str(path)).get("get_config")
+    config = get_config() if callable(get_config) else None
+    if not isinstance(config, Config):
+        raise ValueError(f"{path} must define get_config() that returns a vit_jax.training.config.Config")
+    return config
+
+
+def flag_type(config: Config, path: Path) -> type:
+    """A dataclass with a field for every flag; the config's values are the defaults."""
+    flags: list[tuple[str, Any, Any]] = [
+        ("config", Path, path),
+        ("workdir", Path, Path("runs") / path.stem),
+        ("model", *model_flags(config.model)),
+        ("augment", *augment_flags(config)),
+    ]
+    hints = get_type_hints(Config)
+    rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
+    flags += [(name, hints[name], getattr(config, name)) for name in rest]
+    doc = f"{Config.__doc__}        config: the file with the experiment.\n        workdir: where the run is kept.\n"
+    return flags_dataclass("Flags", flags, doc)
+
+
+def model_flags(model: ModelConfig) -> tuple[type, Any]:
+    """The type and the defaults of the flags `--model.*`: all fields of the named network."""
+    create_model(model.name, **model.fields)  # answers unknown fields with the nearest
+    values = {**model_fields(model.name), **model.fields}
+    module, _ = MODELS[model.name]
+    hints = get_type_hints(module)
+    fields = [(name, hints[name], value) for name, value in values.items() if name not in SET_ELSEWHERE]
+    kind = flags_dataclass("Model", [("name", str, model.name), *fields], module.__doc__)
+    return kind, kind()
+
+
+def augment_flags(config: Config) -> tuple[type, Any]:
+    """The type and the defaults of the flags `--augment.*`: the fields of each transform, by its name."""
+    flags, seen = [], []
+    for transform in config.augment:
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(transform).__name__).lower()
+        seen.append(name)
+        again = f"_{seen.count(name)}" if seen.count(name) > 1 else ""
+        flags.append((name + again, type(transform), transform))
+    kind = flags_dataclass("Augment", flags, "What is done to training images, in this order.")
+    return kind, kind()
+
+
+def flags_dataclass(name: str, flags: Sequence[tuple[str, Any, Any]], doc: str | None) -> type:
+    """A frozen dataclass with these fields (name, type, default) and this docstring, from which tyro takes the help."""
+    fields = [(field, kind, dataclasses.field(default=value)) for field, kind, value in flags]
+    return dataclasses.make_dataclass(name, fields, frozen=True, namespace={"__doc__": doc})
+
+
+def with_flags(config: Config, flags: Any) -> Config:
+    """The config with the values of the flags."""
+    registered = model_fields(flags.model.name)
+    fields = {
+        field.name: getattr(flags.model, field.name) for field in dataclasses.fields(flags.model) if field.name != "name"
+    }
+    changed = {name: value for name, value in fields.items() if value != registered[name]}
+    rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
+    return dataclasses.replace(
+        config,
+        model=ModelConfig(flags.model.name, changed),
+        augment=tuple(getattr(flags.augment, field.name) for field in dataclasses.fields(flags.augment)),
+        **{name: getattr(flags, name) for name in rest},
+    )

@@ -1,0 +1,31 @@
+"""Compiled programs kept between runs, so that the second start takes seconds."""
+
+import os
+import stat
+from pathlib import Path
+
+import jax
+
+
+def enable(directory: Path | None = None) -> None:
+    """Lets XLA keep compiled programs in a directory that only this user can write to.
+
+    Whoever can write there can run code here, so a directory that others can write to is not used.
+
+    Args:
+        directory: default $JAX_COMPILATION_CACHE_DIR, else $XDG_CACHE_HOME/vit_jax/xla or ~/.cache/vit_jax/xla.
+    """
+    if directory is None and "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return  # JAX reads it itself
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    directory = directory or cache_home / "vit_jax" / "xla"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+    except OSError:
+        return  # no home to write to: compile every time
+    if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

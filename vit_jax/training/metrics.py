@@ -1,0 +1,65 @@
+"""The record of a run: `metrics.jsonl` always, TensorBoard where it is installed."""
+
+import importlib.util
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Appends rows to `workdir`/metrics.jsonl, one JSON object a line; numbers that are not finite become null.
+
+    Args:
+        workdir: of the run.
+        step: at which the run goes on; rows of later steps, from a run cut off after its last checkpoint, are dropped,
+            because those steps are done again.
+    """
+
+    def __init__(self, workdir: Path, step: int):
+        self.path = workdir / "metrics.jsonl"
+        self.rows = [row for row in read_rows(self.path) if row["step"] <= step and not row.get("final")]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(map(to_line, self.rows)))
+        os.replace(temporary, self.path)
+        self.file = self.path.open("a", buffering=1)
+        self.tensorboard = summary_writer(workdir / "tensorboard")
+
+    def write(self, kind: str, step: int, **values: Any) -> None:
+        """Appends a row: its kind ("train", "validation" or "test"), its step and its values."""
+        row = {"kind": kind, "step": step, **values}
+        self.rows.append(row)
+        self.file.write(to_line(row))
+        if self.tensorboard:
+            for name, value in values.items():
+                self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Closes the files."""
+        self.file.close()
+        if self.tensorboard:
+            self.tensorboard.close()
+
+
+def to_line(row: dict[str, Any]) -> str:
+    """A row as one line of JSON."""
+    finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
+    return json.dumps(finite) + "\n"
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl; none if there is no such file. A last line cut off in mid-write is passed over."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def summary_writer(directory: Path) -> Any:
+    """A TensorBoard writer, or None where none is installed."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        return None
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(directory))

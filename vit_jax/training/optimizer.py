@@ -1,0 +1,189 @@
+"""How parameters move: optimizer, learning-rate schedule, and which parameters decay, slow down or stay."""
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vit_jax.training import durations
+
+Params = Any
+"""A nested dict of arrays."""
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning rate over time: linear warm-up from 0, then one of four shapes.
+
+    Attributes:
+        kind: "cosine" or "linear" decay to `final`, "constant", or "rsqrt" (1 / sqrt(step), "Scaling ViT", appendix).
+        warmup: duration of the linear rise.
+        final: learning rate at the end, as a share of the peak (cosine and linear only).
+        timescale: "rsqrt" halves its rate at 3 timescales after the warm-up.
+    """
+
+    kind: Literal["cosine", "linear", "constant", "rsqrt"] = "cosine"
+    warmup: str = "5 epochs"
+    final: float = 0.0
+    timescale: str = "10000 steps"
+
+    def __post_init__(self):
+        durations.parse(self.warmup)
+        durations.parse(self.timescale)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimizer, from optax.
+
+    Attributes:
+        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" or "muon" (matrices inside the blocks by Muon, scaled
+            to AdamW's update size; all else by AdamW).
+        learning_rate: at its peak, for the batch size of the run (not scaled by it).
+        weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
+            matrices only: never to biases, norms, scales, tokens or position embeddings.
+        b1: decay of the gradient's average (SGD's and Muon's momentum).
+        b2: decay of the squared gradient's average.
+        eps: Adam's epsilon.
+        clip_norm: largest global norm of the gradient; None for no clipping.
+        layer_decay: factor on the learning rate from each layer to the one below (BEiT, MAE); None for the same
+            rate everywhere. Embeddings are layer 0, block i is layer i + 1, the rest is the top.
+        freeze: shell patterns of parameter paths that stay as they are, e.g. "patch_embed/*", "blocks_[0-5]/*".
+    """
+
+    name: Literal["adamw", "sgd", "lion", "lamb", "muon"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    clip_norm: float | None = 1.0
+    layer_decay: float | None = None
+    freeze: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.learning_rate <= 0 or self.weight_decay < 0:
+            raise ValueError(
+                f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and "
+                f"{self.weight_decay}"
+            )
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
+
+
+def make_schedule(config: ScheduleConfig, peak: float, steps: int, examples: int, batch_size: int) -> optax.Schedule:
+    """The learning rate as a function of the step, for a run of `steps` steps.
+
+    Raises:
+        ValueError: if the warm-up is longer than the run.
+    """
+    warmup = durations.to_steps(config.warmup, examples, batch_size)
+    if warmup > steps:
+        raise ValueError(f"the schedule's warmup ({config.warmup}: {warmup} steps) is longer than the run of {steps} steps")
+    rest = max(steps - warmup, 1)
+    timescale = durations.to_steps(config.timescale, examples, batch_size)
+    after = {
+        "cosine": optax.cosine_decay_schedule(peak, rest, config.final),
+        "linear": optax.linear_schedule(peak, peak * config.final, rest),
+        "constant": optax.constant_schedule(peak),
+        "rsqrt": lambda step: peak / jnp.sqrt(1 + step / max(timescale, 1)),
+    }[config.kind]
+    # The first update is at step 0: a warm-up from (1 / warmup) wastes none.
+    return optax.join_schedules([lambda step: peak * (step + 1) / max(warmup, 1), after], [warmup])
+
+
+def parameter_paths(params: Params) -> Params:
+    """The tree of every parameter's path, e.g. "blocks_0/attn/qkv/kernel"."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: "/".join(str(key.key) for key in path), params)
+
+
+def decays(path: str, parameter: jax.Array) -> bool:
+    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens or position embeddings."""
+    return parameter.ndim > 1 and path.endswith("kernel")
+
+
+def layer_of(path: str, depth: int) -> int:
+    """The layer a parameter belongs to (`util/lr_decay.py` of MAE): embeddings 0, block i is i + 1, the rest on top."""
+    block = re.match(r"blocks_(\d+)/", path)
+    if block:
+        return int(block.group(1)) + 1
+    return 0 if path.split("/")[0] in ("patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token") else depth + 1
+
+
+def scale_layers(decay: float, depth: int) -> optax.GradientTransformation:
+    """Multiplies the updates of layer l by decay^(depth + 1 - l)."""
+
+    def update(updates: Params, state: optax.OptState, params: Params = None) -> tuple[Params, optax.OptState]:
+        paths = parameter_paths(updates)
+        scaled = jax.tree.map(lambda u, path: u * decay ** (depth + 1 - layer_of(path, depth)), updates, paths)
+        return scaled, state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)  # pyright: ignore[reportArgumentType]
+
+
+def muon_labels(params: Params) -> Params:
+    """Which optimizer has each parameter: Muon the matrices inside the blocks (Jordan et al., 2024), AdamW the rest."""
+    return jax.tree.map(
+        lambda path, p: "muon" if path.startswith("blocks_") and p.ndim == 2 else "adamw",
+        parameter_paths(params),
+        params,
+    )
+
+
+def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """The optimizer by its name, with weight decay on the parameters that `decays` picks."""
+
+    def decay_mask(params: Params) -> Params:
+        return jax.tree.map(decays, parameter_paths(params), params)
+
+    if config.name == "sgd":
+        decay = optax.add_decayed_weights(config.weight_decay, decay_mask)
+        return optax.chain(decay, optax.sgd(schedule, momentum=config.b1, nesterov=True))
+    decay = dict(weight_decay=config.weight_decay)
+    adamw = optax.adamw(schedule, config.b1, config.b2, config.eps, mask=decay_mask, **decay)
+    if config.name == "muon":
+        # consistent_rms makes updates as large as AdamW's, so that one learning rate serves both.
+        muon = optax.contrib.muon(schedule, beta=config.b1, eps=config.eps, consistent_rms=0.2, **decay)
+        return optax.partition({"muon": muon, "adamw": adamw}, muon_labels)
+    if config.name == "lion":
+        return optax.lion(schedule, config.b1, config.b2, mask=decay_mask, **decay)
+    if config.name == "lamb":
+        return optax.lamb(schedule, config.b1, config.b2, config.eps, mask=decay_mask, **decay)
+    return adamw
+
+
+def frozen_mask(params: Params, patterns: tuple[str, ...]) -> Params:
+    """The tree that says which parameters are frozen.
+
+    Raises:
+        ValueError: if a pattern matches no parameter, or if all parameters are frozen.
+    """
+    paths = jax.tree.leaves(parameter_paths(params))
+    for pattern in patterns:
+        if not fnmatch.filter(paths, pattern):
+            raise ValueError(f"optimizer.freeze pattern {pattern!r} matches no parameter; paths look like {paths[0]!r}")
+    frozen = jax.tree.map(lambda path: any(fnmatch.fnmatch(path, p) for p in patterns), parameter_paths(params))
+    if all(jax.tree.leaves(frozen)):
+        raise ValueError(f"optimizer.freeze patterns {patterns} freeze every parameter: nothing is left to train")
+    return frozen
+
+
+def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule, params: Params) -> optax.GradientTransformation:
+    """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters.
+
+    Clipping looks at the gradient of the parameters that move; frozen ones have no optimizer state.
+    """
+    parts = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
+    parts.append(base_optimizer(config, schedule))
+    if config.layer_decay is not None:
+        depth = sum(1 for name in params if name.startswith("blocks_"))
+        parts.append(scale_layers(config.layer_decay, depth))
+    optimizer = optax.chain(*parts)
+    if not config.freeze:
+        return optimizer
+    labels = jax.tree.map(lambda frozen: "freeze" if frozen else "train", frozen_mask(params, config.freeze))
+    return optax.partition({"train": optimizer, "freeze": optax.set_to_zero()}, labels)

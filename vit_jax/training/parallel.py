@@ -1,0 +1,202 @@
+"""Many devices as one: a mesh with the axes "data" and "fsdp" (jit), or one program for each device (pmap).
+
+Both run the same step function. What it must know of the other devices it asks of `Replicas`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+Tree = Any
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """How the work is spread over the devices.
+
+    Attributes:
+        mode: "jit": one program over all devices, partitioned by the compiler. "pmap": the same step function on each
+            device, with explicit means. They compute the same; dropout alone draws other numbers.
+        fsdp: number of devices that share one copy of the parameters and optimizer state (jit only); it must divide
+            the number of devices. 1: every device has a whole copy.
+    """
+
+    mode: Literal["jit", "pmap"] = "jit"
+    fsdp: int = 1
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """What the step function needs of the other devices.
+
+    Attributes:
+        axis_name: of the devices in pmap; None where one program sees the whole batch.
+    """
+
+    axis_name: str | None = None
+
+    def mean(self, tree: Tree) -> Tree:
+        """The mean over all devices of what each computed from its part of the batch."""
+        return tree if self.axis_name is None else jax.lax.pmean(tree, self.axis_name)
+
+    def key(self, key: jax.Array) -> jax.Array:
+        """A key for draws that differ from device to device."""
+        return key if self.axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
+
+    def positions(self, rows: int) -> jax.Array:
+        """The places int32 [rows] of this device's examples in the whole batch."""
+        first = 0 if self.axis_name is None else jax.lax.axis_index(self.axis_name) * rows
+        return first + jnp.arange(rows)
+
+    def reverse(self, x: jax.Array) -> jax.Array:
+        """The whole batch [B, ...] in reverse order: this device's rows of it."""
+        if self.axis_name is None:
+            return x[::-1]
+        count = jax.lax.axis_size(self.axis_name)
+        opposite = [(device, count - 1 - device) for device in range(count)]
+        return jax.lax.ppermute(x, self.axis_name, opposite)[::-1]
+
+
+class Parallel(Protocol):
+    """Places arrays on the devices and compiles functions for them."""
+
+    replicas: Replicas
+    devices: int
+
+    def place_state(self, state: Tree) -> Tree:
+        """Spreads a state (host or device arrays, the same on every process) over the devices."""
+        ...
+
+    def gather_state(self, state: Tree) -> Tree:
+        """The state as a tree of whole arrays, as checkpoints hold it."""
+        ...
+
+    def place_arrays(self, arrays: Tree) -> Tree:
+        """Puts a copy of the arrays on every device."""
+        ...
+
+    def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
+        """Spreads this process's rows of a batch [B, ...] (stacked: [K, B, ...]) over its devices."""
+        ...
+
+    def compile_train(self, step: Callable) -> Callable:
+        """Compiles `step(state, arrays, batches, key) -> (state, metrics [K])`; the old state's memory is reused."""
+        ...
+
+    def compile_predict(self, predict: Callable) -> Callable:
+        """Compiles `predict(params, arrays, batch) -> tree of [B, ...]`; the result is whole, on the host."""
+        ...
+
+
+class OneProgram:
+    """`mode="jit"`: one program over a mesh, parameters replicated over "data" and sharded over "fsdp"."""
+
+    def __init__(self, devices: Sequence[jax.Device], fsdp: int):
+        grid = np.array(devices).reshape(-1, fsdp)
+        self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+        self.replicas = Replicas()
+        self.devices = grid.size
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+
+    def sharding(self, x: Any) -> NamedSharding:
+        """Shards the largest axis that the fsdp devices divide; an array with none is replicated."""
+        shards = self.mesh.shape["fsdp"]
+        axes = [axis for axis in range(len(x.shape)) if x.shape[axis] % shards == 0]
+        if shards == 1 or not axes:
+            return self.replicated
+        largest = max(axes, key=lambda axis: x.shape[axis])
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * largest, "fsdp"))
+
+    def place_state(self, state: Tree) -> Tree:
+        return jax.device_put(state, jax.tree.map(self.sharding, state))
+
+    def gather_state(self, state: Tree) -> Tree:
+        return state
+
+    def place_arrays(self, arrays: Tree) -> Tree:
+        return jax.device_put(arrays, self.replicated)
+
+    def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
+        spec = PartitionSpec(*[None] * stacked, ("data", "fsdp"))
+        return jax.tree.map(partial(jax.make_array_from_process_local_data, NamedSharding(self.mesh, spec)), batch)
+
+    def compile_train(self, step: Callable) -> Callable:
+        def keep_sharding(state: Tree, *inputs: Tree) -> tuple[Tree, Tree]:
+            state, metrics = step(state, *inputs)
+            return jax.lax.with_sharding_constraint(state, jax.tree.map(self.sharding, state)), metrics
+
+        return jax.jit(keep_sharding, donate_argnums=0)
+
+    def compile_predict(self, predict: Callable) -> Callable:
+        compiled = jax.jit(predict, out_shardings=self.replicated)
+        return lambda *inputs: jax.device_get(compiled(*inputs))
+
+
+class OnePerDevice:
+    """`mode="pmap"`: every device runs the step on its part of the batch; gradients are averaged over "devices"."""
+
+    def __init__(self):
+        self.replicas = Replicas("devices")
+        self.devices = jax.device_count()
+        self.local = jax.local_devices()
+
+    def place_state(self, state: Tree) -> Tree:
+        return self.place_arrays(state)
+
+    def gather_state(self, state: Tree) -> Tree:
+        return jax.tree.map(lambda x: x[0], state)
+
+    def place_arrays(self, arrays: Tree) -> Tree:
+        mesh = Mesh(np.array(self.local), ("devices",))
+        copies = NamedSharding(mesh, PartitionSpec("devices"))
+        return jax.tree.map(
+            lambda x: jax.device_put(jnp.broadcast_to(x, (len(self.local), *x.shape)), copies), arrays
+        )
+
+    def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
+        def split(x: np.ndarray) -> np.ndarray:  # [K, B, ...] -> [devices, K, B / devices, ...]
+            axis = int(stacked)
+            parts = np.split(x, len(self.local), axis)
+            return np.stack(parts)
+
+        return jax.tree.map(split, batch)
+
+    def compile_train(self, step: Callable) -> Callable:
+        mapped = jax.pmap(step, axis_name="devices", in_axes=(0, 0, 0, None), donate_argnums=0)
+
+        def run(*inputs: Tree) -> tuple[Tree, Tree]:
+            state, metrics = mapped(*inputs)
+            return state, jax.tree.map(lambda x: x[0], metrics)
+
+        return run
+
+    def compile_predict(self, predict: Callable) -> Callable:
+        def whole(*inputs: Tree) -> Tree:
+            return jax.lax.all_gather(predict(*inputs), "devices", tiled=True)
+
+        mapped = jax.pmap(whole, axis_name="devices")
+        return lambda *inputs: jax.tree.map(lambda x: np.asarray(x[0]), mapped(*inputs))
+
+
+def make_parallel(config: ParallelConfig, batch_size: int, accumulate_steps: int) -> Parallel:
+    """The devices at hand, as the config wants them.
+
+    Raises:
+        ValueError: if the batch or the number of devices cannot be divided as asked.
+    """
+    devices = jax.device_count()
+    if config.fsdp < 1 or devices % config.fsdp or (config.mode == "pmap" and config.fsdp > 1):
+        raise ValueError(
+            f'parallel.fsdp={config.fsdp} must divide the {devices} devices, and be 1 when parallel.mode="pmap"'
+        )
+    if batch_size < 1 or accumulate_steps < 1 or batch_size % (devices * accumulate_steps):
+        raise ValueError(
+            f"batch_size {batch_size} must be a multiple of {devices} devices x accumulate_steps {accumulate_steps}"
+        )
+    return OneProgram(jax.devices(), config.fsdp) if config.mode == "jit" else OnePerDevice()

@@ -1,0 +1,89 @@
+"""What a person sees of a run: a progress bar in a terminal, plain lines elsewhere."""
+
+import datetime
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+
+class Display(Protocol):
+    """Shows how a run goes on."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        ...
+
+    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+        """A row of training metrics after `step` steps."""
+        ...
+
+    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
+        """A row of evaluation metrics on the split `kind`."""
+        ...
+
+    def close(self) -> None:
+        """The end."""
+        ...
+
+
+def train_text(row: dict[str, Any], seconds_left: float) -> str:
+    """A row of training metrics in words."""
+    left = datetime.timedelta(seconds=round(seconds_left))
+    return (
+        f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:6.2%}  "
+        f"{row['images_per_second']:,.0f} images/s  {left} left"
+    )
+
+
+def evaluate_text(kind: str, row: dict[str, Any]) -> str:
+    """A row of evaluation metrics in words."""
+    return f"epoch {row['epoch']:6.2f}  {kind} accuracy {row['accuracy']:.2%}  loss {row['loss']:.4f}"
+
+
+class Lines:
+    """Plain lines, for files and pipes."""
+
+    def __init__(self, console: Console, total_steps: int):
+        self.console = console
+        self.total_steps = total_steps
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+        self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {train_text(row, seconds_left)}")
+
+    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
+        self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {evaluate_text(kind, row)}")
+
+    def close(self) -> None:
+        pass
+
+
+class Bar:
+    """A progress bar; evaluations are lines above it."""
+
+    def __init__(self, console: Console, total_steps: int):
+        columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
+        self.progress = Progress(*columns, console=console)
+        self.task = self.progress.add_task("compiling ...", total=total_steps)
+        self.progress.start()
+
+    def say(self, text: str) -> None:
+        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+        self.progress.update(self.task, completed=step, description=train_text(row, seconds_left))
+
+    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
+        self.say(evaluate_text(kind, row))
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def make_display(total_steps: int, console: Console | None = None) -> Display:
+    """A bar where the output is a terminal, lines where it is not."""
+    console = console or Console()
+    return Bar(console, total_steps) if console.is_terminal else Lines(console, total_steps)

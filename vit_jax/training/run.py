@@ -1,0 +1,178 @@
+"""From a config to everything a run needs, every mistake found before any work is done."""
+
+import json
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import linen as nn
+
+from vit_jax.data.feed import Share
+from vit_jax.data.dataset import Dataset
+from vit_jax.data.sources import load_dataset
+from vit_jax.models.registry import create_model
+from vit_jax.models.vit import pair
+from vit_jax.training import durations
+from vit_jax.training.config import Config, differences, to_json
+from vit_jax.training.optimizer import make_optimizer, make_schedule
+from vit_jax.training.parallel import Parallel, make_parallel
+from vit_jax.training.step import Step, TrainState, start_state
+
+
+@dataclass(frozen=True)
+class Run:
+    """All parts of a training run.
+
+    Attributes:
+        config: of the experiment.
+        workdir: where everything about it is kept.
+        dataset: its images.
+        model: the network, with the data set's classes and channels.
+        parallel: the devices.
+        step: the training step.
+        total_steps: its length.
+        share: the part of each batch that this process feeds.
+    """
+
+    config: Config
+    workdir: Path
+    dataset: Dataset
+    model: nn.Module
+    parallel: Parallel
+    step: Step
+    total_steps: int
+    share: Share
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step, placed on the devices."""
+
+        def init(key: jax.Array) -> TrainState:
+            params = init_params(self.model, key)
+            return start_state(params, self.step.optimizer, ema=self.config.ema_decay is not None)
+
+        return self.parallel.place_state(jax.jit(init)(jax.random.key(self.config.seed)))
+
+    def steps(self, duration: str) -> int:
+        """A duration of this run in steps."""
+        return durations.to_steps(duration, len(self.dataset.train), self.config.batch_size)
+
+
+def init_params(model: nn.Module, key: jax.Array) -> dict[str, Any]:
+    """Freshly initialised parameters of a network."""
+    shape = (1, *pair(model.image_size), model.in_channels)  # pyright: ignore[reportAttributeAccessIssue]
+    return model.init(key, jax.numpy.zeros(shape))["params"]
+
+
+def prepare(config: Config, workdir: Path) -> Run:
+    """Checks a config against the machine, the data and the workdir, and puts a run together.
+
+    Raises:
+        ValueError, FileNotFoundError, OSError: with what is wrong and what would be right; nothing was trained.
+    """
+    model = build_model(config)
+    parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
+    dataset = load_dataset(config.data)
+    model = build_model(config, num_classes=len(dataset.class_names), in_channels=dataset.image_shape[2])
+
+    total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
+    schedule = make_schedule(
+        config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
+    )
+    shapes = jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0))
+    optimizer = make_optimizer(config.optimizer, schedule, shapes)
+    claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
+
+    step = Step(
+        model=model,
+        image_size=pair(model.image_size),  # pyright: ignore[reportAttributeAccessIssue]
+        preprocessing=model.preprocessing,  # pyright: ignore[reportAttributeAccessIssue]
+        objective=config.objective,
+        augment=config.augment,
+        optimizer=optimizer,
+        schedule=schedule,
+        num_classes=len(dataset.class_names),
+        accumulate_steps=config.accumulate_steps,
+        ema_decay=config.ema_decay,
+        replicas=parallel.replicas,
+    )
+    share = Share(jax.process_index(), jax.process_count())
+    return Run(config, workdir, dataset, model, parallel, step, total_steps, share)
+
+
+def build_model(config: Config, **decided: int) -> nn.Module:
+    """The config's network, with the fields that the data set decides.
+
+    Raises:
+        ValueError: if its name or fields are unknown or cannot work; if it sets what the data or the config decide.
+    """
+    for name, decider in (("num_classes", "data set"), ("in_channels", "data set"), ("dtype", "config's dtype")):
+        if name in config.model.fields:
+            raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
+    model = create_model(config.model.name, **config.model.fields, **decided, dtype=np.dtype(config.dtype))
+    if getattr(model, "distilled", False):
+        raise ValueError(f"{config.model.name} has a distillation token: classification alone does not train it")
+    return model
+
+
+def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
+    """Size of one checkpoint."""
+    state = jax.eval_shape(lambda params: start_state(params, optimizer, config.ema_decay is not None), params)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+
+def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
+    """Makes the workdir and writes the config into it; an existing run there must have the same config.
+
+    Raises:
+        ValueError: if it holds a run of another config; the differences are listed.
+        OSError: if it cannot be written to, or the disk has no room for the checkpoints.
+    """
+    path = workdir / "config.json"
+    new = json.loads(json.dumps(to_json(config)))
+    if path.exists():
+        changed = list(differences(json.loads(path.read_text()), new))
+        if changed:
+            raise ValueError(
+                f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
+                "Give another --workdir for a new run, or the old values to continue that one."
+            )
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(new, indent=2) + "\n")
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
+    needed = bytes_each * (config.keep_checkpoints + 1)
+    free = shutil.disk_usage(workdir).free
+    if free < needed:
+        raise OSError(
+            f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {config.keep_checkpoints} checkpoints need "
+            f"{needed / 2**20:,.0f} MiB. Free some space, give another --workdir or a smaller keep_checkpoints"
+        )
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of parameters of a network."""
+    shapes = jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
+
+
+def describe(run: Run) -> list[str]:
+    """What a run is going to do, in a few lines."""
+    data, config = run.dataset, run.config
+    sizes = [f"{len(data.train):,} training"]
+    sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
+    sizes += [f"{len(data.test):,} test"]
+    device = jax.devices()[0]
+    return [
+        f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, "
+        f"{len(data.class_names)} classes",
+        *(f"note     {note}" for note in data.notes),
+        f"model    {config.model.name}: {parameter_count(run.model):,} parameters",
+        f"device   {run.parallel.devices} x {device.device_kind} ({config.parallel.mode}), {config.dtype}",
+        f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
+    ]

@@ -1,0 +1,187 @@
+"""One training step: gather, augment, differentiate, average, update. The same function for jit and pmap."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from vit_jax.data.augment import Transform, augment
+from vit_jax.data.feed import gather
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.objectives.classification import Classification
+from vit_jax.training.parallel import Replicas
+
+Tree = Any
+
+
+@struct.dataclass
+class TrainState:
+    """All that changes during training; float32 throughout.
+
+    Attributes:
+        step: int32 scalar, the number of updates done.
+        params: the network's parameters, a nested dict.
+        opt_state: of the optimizer.
+        ema_params: exponential moving average of the parameters; None where the config has no `ema_decay`.
+    """
+
+    step: jax.Array
+    params: Tree
+    opt_state: Tree
+    ema_params: Tree | None
+
+    @property
+    def evaluated_params(self) -> Tree:
+        """The parameters that are evaluated and exported: the average where there is one."""
+        return self.params if self.ema_params is None else self.ema_params
+
+
+def start_state(params: Tree, optimizer: optax.GradientTransformation, ema: bool) -> TrainState:
+    """The state before the first update of given parameters."""
+    average = jax.tree.map(jnp.copy, params) if ema else None
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
+
+
+def network_input(pixels: jax.Array, image_size: tuple[int, int], preprocessing: Preprocessing) -> jax.Array:
+    """Pixels [B, h, w, C] in [0, 255] to the network's input: resized to `image_size` if need be, and normalised."""
+    pixels = pixels.astype(jnp.float32)
+    if pixels.shape[1:3] != image_size:
+        method = {"bilinear": "linear", "bicubic": "cubic"}[preprocessing.interpolation]
+        pixels = jax.image.resize(pixels, (len(pixels), *image_size, pixels.shape[3]), method, antialias=True)
+        pixels = jnp.clip(pixels, 0, 255)  # bicubic overshoots at edges
+    return preprocessing.normalise(pixels)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the training step is made of.
+
+    Attributes:
+        model: the network.
+        image_size: (height, width) of its input.
+        preprocessing: of its input.
+        objective: what is minimised.
+        augment: the augmentation pipeline, on pixels of the data set's own size.
+        optimizer: from `make_optimizer`.
+        schedule: its learning rate, for the report.
+        num_classes: of the labels.
+        accumulate_steps: parts in which a batch is differentiated, one after the other.
+        ema_decay: of the parameters' moving average; None for none.
+        replicas: the other devices.
+    """
+
+    model: nn.Module
+    image_size: tuple[int, int]
+    preprocessing: Preprocessing
+    objective: Classification
+    augment: tuple[Transform, ...]
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    num_classes: int
+    accumulate_steps: int
+    ema_decay: float | None
+    replicas: Replicas
+
+    def __call__(
+        self, state: TrainState, arrays: Tree, batches: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """K updates.
+
+        Args:
+            state: before.
+            arrays: of the feed.
+            batches: of the feed, with a leading axis of K steps.
+            key: of the run; every step derives its own from it and its number.
+
+        Returns:
+            The state after, and metrics, each float32 [K].
+        """
+        if len(jax.tree.leaves(batches)[0]) == 1:  # a loop of one costs XLA optimisations on a CPU
+            state, metrics = self.update(state, arrays, jax.tree.map(lambda x: x[0], batches), key)
+            return state, jax.tree.map(lambda x: x[None], metrics)
+        return jax.lax.scan(lambda state, batch: self.update(state, arrays, batch, key), state, batches)
+
+    def update(
+        self, state: TrainState, arrays: Tree, batch: Mapping[str, jax.Array], key: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        """One update from one batch of this device's examples."""
+        augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
+        images, labels = gather(arrays, batch)
+        pixels, labels = augment(
+            self.augment,
+            augment_key,
+            images.astype(jnp.float32),
+            jax.nn.one_hot(labels, self.num_classes),
+            self.replicas.positions(len(images)),
+            self.replicas.reverse,
+        )
+        images = network_input(pixels, self.image_size, self.preprocessing)
+
+        loss, metrics, gradient = self.differentiate(state.params, images, labels, self.replicas.key(dropout_key))
+        loss, metrics, gradient = self.replicas.mean((loss, metrics, gradient))
+        updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema_params = state.ema_params and self.average(state, params)
+
+        learning_rate = jnp.asarray(self.schedule(state.step), jnp.float32)
+        metrics |= dict(loss=loss, gradient_norm=optax.tree.norm(gradient), learning_rate=learning_rate)
+        return TrainState(state.step + 1, params, opt_state, ema_params), metrics
+
+    def differentiate(
+        self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array], Tree]:
+        """Loss, metrics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
+
+        def part(images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
+            value_and_grad = jax.value_and_grad(self.objective.loss, argnums=1, has_aux=True)
+            (loss, metrics), gradient = value_and_grad(self.model, params, images, labels, key)
+            return loss, metrics, gradient
+
+        if self.accumulate_steps == 1:
+            return part(images, labels, key)
+
+        def split(x: jax.Array) -> jax.Array:  # interleaved, so that each device keeps the rows it has
+            return x.reshape(-1, self.accumulate_steps, *x.shape[1:]).swapaxes(0, 1)
+
+        keys = jax.random.split(key, self.accumulate_steps)
+        parts = (split(images), split(labels), keys)
+        zeros = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(part, *jax.tree.map(lambda x: x[0], parts))
+        )
+        sums, _ = jax.lax.scan(lambda sums, p: (jax.tree.map(jnp.add, sums, part(*p)), None), zeros, parts)
+        return jax.tree.map(lambda x: x / self.accumulate_steps, sums)
+
+    def average(self, state: TrainState, params: Tree) -> Tree:
+        """The new moving average; the decay rises as (1 + n) / (10 + n), so that a young average forgets its start."""
+        assert self.ema_decay is not None
+        decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
+        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params)
+
+
+def make_predict(
+    model: nn.Module, image_size: tuple[int, int], preprocessing: Preprocessing
+) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
+    """The evaluation step: `predict(params, arrays, batch)` gives for each example of the batch, [B] each:
+
+    its true "label", the "predicted" class, the "confidence" (probability) of that class, its "loss" and whether it
+    "counts" (examples that only fill up a batch do not).
+    """
+
+    def predict(params: Tree, arrays: Tree, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        images, labels = gather(arrays, batch)
+        logits = model.apply({"params": params}, network_input(images, image_size, preprocessing))
+        log_probabilities = jax.nn.log_softmax(logits)  # pyright: ignore[reportArgumentType]
+        return {
+            "label": labels,
+            "predicted": jnp.argmax(log_probabilities, -1),
+            "confidence": jnp.exp(log_probabilities.max(-1)),
+            "loss": -jnp.take_along_axis(log_probabilities, labels[:, None], -1)[:, 0],
+            "counts": batch["counts"],
+        }
+
+    return predict
