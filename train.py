@@ -8,7 +8,6 @@ python train.py --workdir runs/mine                          where it is kept; t
 
 import shlex
 import sys
-import time
 from pathlib import Path
 
 from vit_jax.inspection.run_report import summarise, write_run_report
@@ -23,7 +22,6 @@ DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
 
 def main(arguments: list[str]) -> int:
     """Runs one experiment; returns the process's exit status, 2 for a mistake in what was asked for."""
-    began = time.perf_counter()
     command = shlex.join(["python", "train.py", *arguments])
     compilation_cache.enable()
     try:
@@ -43,7 +41,7 @@ def main(arguments: list[str]) -> int:
     finally:
         display.close()
     report = write_run_report(run, result, command)
-    for line in summarise(run, result, report, time.perf_counter() - began):
+    for line in summarise(run, result, report):
         display.say(line)
     return 0
 

@@ -1,6 +1,6 @@
 """ViT of width 96 and depth 4 on the 8x8 digits of scikit-learn: the first run, no download.
 
-    python train.py
+python train.py
 """
 
 from vit_jax.data.augment import RandomCrop

@@ -37,7 +37,7 @@ def write_tar(path: Path, members: Members) -> Path:
 
 @pytest.fixture
 def tiny_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TinyCifar:
-    """Stands in for CIFAR-10: the layout with 20 images a training file and 10 for testing, and its official archive."""
+    """Stands in for CIFAR-10: the layout with 20 images in a training file and 10 for testing, and its archive."""
     files = tuple(replace(file, images=10 if file.split == "test" else 20) for file in cifar.CIFAR10.files[-3:])
     layout = replace(cifar.CIFAR10, files=files)
     rng = np.random.default_rng(0)

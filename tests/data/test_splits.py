@@ -9,7 +9,7 @@ from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, as_arrays
 from vit_jax.data.splits import divide, stratified_parts
 
 NAMES = ("a", "b", "c")
-LABELS = np.repeat([0, 1, 2], [50, 30, 20])[np.random.default_rng(1).permutation(100)]
+LABELS = np.repeat([0, 1, 2], [50, 30, 20])[np.arange(100) * 37 % 100]
 
 
 def source(count: int = 100, start: int = 0) -> ArraySource:
@@ -38,9 +38,9 @@ def test_every_class_gives_the_same_share_and_no_example_is_lost():
 
 def test_the_split_is_a_function_of_the_seed_alone_on_every_machine():
     """Published scores rest on it: a change of these numbers changes who is tested on what."""
-    first = stratified_parts(LABELS, (0.1,), 0, NAMES)
-    assert first[1].tolist() == stratified_parts(LABELS, (0.1,), 0, NAMES)[1].tolist() == GOLDEN
-    assert stratified_parts(LABELS, (0.1,), 1, NAMES)[1].tolist() != GOLDEN
+    golden = [3, 6, 21, 26, 27, 36, 46, 59, 73, 96]
+    assert stratified_parts(LABELS, (0.1,), 0, NAMES)[1].tolist() == golden
+    assert stratified_parts(LABELS, (0.1,), 1, NAMES)[1].tolist() != golden
 
 
 def test_the_validation_fraction_does_not_change_who_is_tested():
@@ -112,6 +112,3 @@ def test_no_test_images_at_all_is_an_error():
 def test_fractions_out_of_range_are_named(field: str, value: float):
     with pytest.raises(ValueError, match=rf"data\.{field} is .* at least 0 and less than 1"):
         divide(replace(DataConfig(), **{field: value}), NAMES, (1, 1, 1), source())
-
-
-GOLDEN: list[int] = []

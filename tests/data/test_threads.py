@@ -15,11 +15,9 @@ def test_results_are_in_order(count: int, worth: float, monkeypatch: pytest.Monk
     assert threads.map_files(lambda x: x * x, range(count)) == [x * x for x in range(count)]
 
 
-def test_slow_items_are_done_in_threads_and_quick_ones_are_not(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(threads, "WORTH_THREADS", 1e-4)
-
+def test_slow_items_are_done_in_threads_and_quick_ones_are_not():
     def slow(_: int) -> int:
-        time.sleep(3e-4)
+        time.sleep(2 * threads.WORTH_THREADS)
         return threading.get_ident()
 
     assert threading.get_ident() not in threads.map_files(slow, range(200))[threads.CHUNK :]

@@ -16,6 +16,7 @@ from vit_jax.training.parallel import OnePerDevice, OneProgram, ParallelConfig, 
 from vit_jax.training.step import Step, start_state
 
 BATCH, CLASSES = 16, 10
+TOGETHER = Replicas()
 MODEL = dict(embed_dim=16, depth=2, num_heads=2, num_classes=CLASSES)
 
 
@@ -36,7 +37,7 @@ def arrays():
     }
 
 
-def make_step(params, replicas=Replicas(), accumulate_steps=1, ema_decay=0.9, **model_fields):
+def make_step(params, replicas=TOGETHER, accumulate_steps=1, ema_decay=0.9, **model_fields):
     model = create_model("vit_digits_patch2_8", **MODEL, **model_fields)
     # SGD, because Adam's first steps turn rounding differences of tiny gradients into whole steps.
     optimizer = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), optax.constant_schedule(0.1), params)
@@ -90,7 +91,8 @@ def on_one_device(params, arrays):
 def test_training_changes_every_parameter(params, on_one_device):
     """The comparisons below would hold for a step that does nothing."""
     state, losses = on_one_device
-    jax.tree.map(lambda before, after: np.testing.assert_array_less(0, np.abs(after - before).max()), params, state.params)
+    changes = jax.tree.map(lambda before, after: float(np.abs(after - before).max()), params, state.params)
+    assert min(jax.tree.leaves(changes)) > 0
     assert len(set(losses.tolist())) == 3
 
 

@@ -148,7 +148,7 @@ def _read_members(file: BinaryIO, layout: CifarLayout) -> dict[str, bytes]:
     """The files that the layout names, by name. Every size is looked at before anything is read."""
     sizes = {record.name: record.images * layout.record_bytes for record in layout.files}
     members: dict[str, bytes] = {}
-    with tarfile.open(fileobj=file, mode="r:gz") as tar:
+    with gzip.open(file) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
         for member in tar:
             place = PurePosixPath(member.name)
             wanted = place.parent == PurePosixPath(layout.folder) and place.name in (*sizes, layout.names_file)
@@ -159,6 +159,8 @@ def _read_members(file: BinaryIO, layout: CifarLayout) -> dict[str, bytes]:
                 raise ValueError(f"it holds {member.name}, {member.size:,} bytes, which does not belong there")
             if wanted and (content := tar.extractfile(member)) is not None:
                 members[place.name] = content.read()
+        while unzipped.read(2**20):  # to the end, where gzip's own checksum is
+            pass
     if missing := [name for name in (*sizes, layout.names_file) if name not in members]:
         raise ValueError(f"it lacks {', '.join(f'{layout.folder}/{name}' for name in missing)}")
     return members

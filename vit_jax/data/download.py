@@ -4,15 +4,16 @@ import hashlib
 import http.client
 import os
 import queue
-import tempfile
 import threading
 import urllib.request
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 8.0
 """Time for finding the server, connecting and receiving the first byte: a machine without network is told so soon."""
 
 STALL_SECONDS = 30.0
@@ -35,20 +36,21 @@ def download(address: str, path: Path, num_bytes: int, sha256: str) -> None:
     response = connect(address)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside the final name, so that it can be renamed; unique, so that two downloads do not write into one file.
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with response, open(handle, "wb") as file:
-            received = _receive(response, file, path.name, num_bytes)
-        if received != sha256:
+        digest = hashlib.sha256()
+        with open(part, "xb") as file:
+            for chunk in _chunks(response, path.name, num_bytes):
+                file.write(chunk)
+                digest.update(chunk)
+        if digest.hexdigest() != sha256:
             raise ValueError(
-                f"what {address} gave is not the published file: its sha256 is {received}, not {sha256}. Something "
-                "between here and there may have answered instead (a proxy, a login page)"
+                f"what {address} gave is not the published file: its sha256 is {digest.hexdigest()}, not {sha256}. "
+                "Something between here and there may have answered instead (a proxy, a login page)"
             )
         os.replace(part, path)
-    except (TimeoutError, http.client.HTTPException, ConnectionError) as error:
-        raise ConnectionError(f"the download of {address} broke off: {error or type(error).__name__}") from error
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def connect(address: str, seconds: float = CONNECT_SECONDS) -> http.client.HTTPResponse:
@@ -80,15 +82,21 @@ def connect(address: str, seconds: float = CONNECT_SECONDS) -> http.client.HTTPR
     return result
 
 
-def _receive(response: http.client.HTTPResponse, file, name: str, num_bytes: int) -> str:
-    """Writes an answer to a file, showing how far it is; returns the sha256 of what came."""
-    digest = hashlib.sha256()
+def _chunks(response: http.client.HTTPResponse, name: str, num_bytes: int) -> Iterator[bytes]:
+    """What an answer holds, with a bar that shows how far it is; no more than a byte beyond what it should hold."""
+    received = 0
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress, response:
         task = progress.add_task(name, total=num_bytes)
-        # One byte more than there should be is enough to see that it is another file.
-        while chunk := response.read(min(2**20, num_bytes + 1 - file.tell())):
-            file.write(chunk)
-            digest.update(chunk)
-            progress.update(task, advance=len(chunk))
-    return digest.hexdigest()
+        while received <= num_bytes:
+            try:
+                chunk = response.read(min(2**20, num_bytes + 1 - received))
+            except (OSError, http.client.HTTPException) as error:
+                raise ConnectionError(f"the download of {name} broke off: {error}") from error
+            if not chunk:
+                break
+            received += len(chunk)
+            progress.update(task, completed=received)
+            yield chunk
+    if response.length and received < num_bytes:
+        raise ConnectionError(f"the download of {name} broke off after {received:,} of {num_bytes:,} bytes")

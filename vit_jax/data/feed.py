@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from vit_jax.data.order import ShuffledOrder
 from vit_jax.data.dataset import DataConfig, Source, as_arrays
+from vit_jax.data.order import ShuffledOrder
 
 RESIDENT_LIMIT = 2 * 2**30
 """Bytes of images up to which `feed="auto"` keeps a set on the device."""
@@ -36,8 +36,10 @@ class Share:
 class Feed(Protocol):
     """Batches of one split."""
 
-    arrays: Mapping[str, np.ndarray]
-    """What the step needs on the device besides the batch: the whole split, or nothing."""
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """What the step needs on the device besides the batch: the whole split, or nothing."""
+        ...
 
     def shuffled(self, seed: int, batch_size: int, steps: range) -> Iterator[Batch]:
         """The training batches of these steps, of `batch_size` examples over all processes."""

@@ -100,12 +100,17 @@ def prepare_tfds(name: str, data_dir: str | None) -> Prepared:
     try:
         builder = tfds.builder(name, data_dir=default_data_dir(data_dir), file_format="array_record")
     except tfds.core.DatasetNotFoundError as error:
-        near = difflib.get_close_matches(name, tfds.list_builders())
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"TFDS has no set {name!r}{hint}") from error
+        raise ValueError(f"TFDS has no set {name!r}{nearest_tfds_names(name)}") from error
     anew = not builder.is_prepared()
     builder.download_and_prepare()
     return Prepared(Path(builder.data_dir), f"TFDS set {builder.info.full_name}", anew)
+
+
+def nearest_tfds_names(name: str) -> str:
+    """A question, in brackets, whether TFDS sets of nearly this name were meant; empty for a set that TFDS has."""
+    known = tfds.list_builders(with_community_datasets=False)  # those of the community are looked up on the network
+    near = [] if name in known else difflib.get_close_matches(name, known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def default_data_dir(data_dir: str | None) -> Path:

@@ -40,8 +40,8 @@ def load_dataset(config: DataConfig) -> Dataset:
         from vit_jax.data.tfds_sets import load_tfds
 
         return load_tfds(rest, config)
-    near = difflib.get_close_matches(config.name, NAMES, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    near = difflib.get_close_matches(config.name.lower(), NAMES, cutoff=0.5)
+    hint = f": did you mean {' or '.join(near)}?" if near else "."
     raise ValueError(f"no data set {config.name!r}{hint} There are {', '.join(NAMES)}")
 
 

@@ -1,6 +1,6 @@
 """Prepared TFDS sets, read without TensorFlow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
-from vit_jax.data.prepare import default_data_dir, prepare_cifar
+from vit_jax.data.prepare import default_data_dir, nearest_tfds_names, prepare_cifar
 from vit_jax.data.splits import divide
 from vit_jax.data.threads import map_files
 
@@ -46,7 +46,7 @@ class PreparedSource:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         place = self._places[index]
-        return self._example(place, self._records[place])
+        return self._example(place, self._read([place])[0])
 
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(self), *self.image_shape), np.uint8)
@@ -106,7 +106,14 @@ class PreparedSource:
         """Every example's place in the split and record, in chunks that begin at the index given with them."""
         for start in range(0, len(self), CHUNK):
             places = self._places[start : start + CHUNK]
-            yield start, zip(places, self._records.__getitems__(places), strict=True)
+            yield start, zip(places, self._read(places), strict=True)
+
+    def _read(self, places: Sequence[int]) -> list[bytes]:
+        try:
+            # Reading several at once starts threads, which one is not worth.
+            return self._records.__getitems__(places) if len(places) > 1 else [self._records[places[0]]]
+        except RuntimeError as error:  # what the reader makes of a wrong checksum, or a missing file
+            raise ValueError(f"{self.directory} is damaged: {error}. Delete it and prepare it anew") from error
 
     def _example(self, place: int, record: bytes) -> tuple[np.ndarray, int]:
         name = f"{self.directory}, {self.split} example {place}"
@@ -153,7 +160,8 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
     except tfds.core.DatasetNotFoundError as error:
         where = f" --data-dir {config.data_dir}" if config.data_dir else ""
         raise FileNotFoundError(
-            f"tfds:{name} is not prepared in {data_dir}. To prepare it: vit-jax prepare tfds:{name}{where}\n"
+            f"tfds:{name} is not prepared in {data_dir}{nearest_tfds_names(name)}.\n"
+            f"To prepare it: vit-jax prepare tfds:{name}{where}\n"
             '(this needs TensorFlow, pip install "vit_jax[tensorflow]"; training on the prepared set does not)'
         ) from error
     info: Any = tfds.builder_from_directory(directory).info
@@ -171,8 +179,8 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
             source[0]  # to see now whether the split can be read, and is labelled
     except NotImplementedError as error:
         raise ValueError(
-            f"{directory} holds {info.file_format}, which has no random access: prepare tfds:{name} anew in another "
-            "data directory, with vit-jax prepare, which writes array_record"
+            f"{directory} is in the format {info.file_format.value}, which has no random access: prepare tfds:{name} "
+            "anew in another data directory, with vit-jax prepare"
         ) from error
     notes = [f"TFDS set {info.full_name}"]
     if unused := sorted(set(info.splits) - set(sources)):
@@ -182,8 +190,13 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
     )
 
 
+def _feature(info: Any, name: str) -> Any:
+    has_names = isinstance(info.features, tfds.features.FeaturesDict)
+    return info.features[name] if has_names and name in info.features else None
+
+
 def _class_names(info: Any, name: str) -> tuple[str, ...]:
-    label = info.features.get("label")
+    label = _feature(info, "label")
     if not isinstance(label, tfds.features.ClassLabel):
         raise ValueError(f"tfds:{name} has no class label: its features are {info.features}")
     return tuple(label.names)
@@ -191,7 +204,7 @@ def _class_names(info: Any, name: str) -> tuple[str, ...]:
 
 def _image_shape(info: Any, name: str, load_size: int) -> tuple[tuple[int, int, int], bool]:
     """The shape (H, W, C) that a set's images are given in, and whether they are resized to it."""
-    image = info.features.get("image")
+    image = _feature(info, "image")
     encoded = issubclass(type(image), tfds.features.Image)
     tensor = issubclass(type(image), tfds.features.Tensor)
     if not (encoded or tensor) or image.np_dtype != np.uint8 or len(image.shape) != 3:

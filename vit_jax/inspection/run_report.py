@@ -101,13 +101,12 @@ def last_attention(run: Run, result: Result, images: np.ndarray) -> np.ndarray:
     return np.asarray(queries[:, :, prefix:].mean(axis=1)).reshape(len(images), *model.grid)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def summarise(run: Run, result: Result, report: Path, seconds: float) -> list[str]:
+def summarise(run: Run, result: Result, report: Path) -> list[str]:
     """The last lines of the command: what was reached, and how to use it."""
-    first = "" if result.first_step_seconds is None else f", the first step after {result.first_step_seconds:.1f} s"
     return [
         "",
-        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images",
-        f"{result.images_per_second:,.0f} images/s in training{first}; {seconds:.0f} s from start to report",
+        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s; "
+        f"{result.images_per_second:,.0f} images/s in training",
         f"report   {report}",
         f'model    vit_jax.load_pretrained("{run.workdir}")',
     ]

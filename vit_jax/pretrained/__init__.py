@@ -1,0 +1,1 @@
+"""Weights: loading, saving, and the preprocessing they expect."""

@@ -1,6 +1,7 @@
 """Checkpoints of a run, by Orbax: saved in the background, restored to whatever devices there are."""
 
 from pathlib import Path
+from typing import Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -34,7 +35,10 @@ class Checkpoints:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         return self.manager.restore(self.latest, args=ocp.args.StandardRestore(abstract))
 
-    def close(self) -> None:
-        """Waits for the save under way; raises its error if it had one."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Waits for the save under way, also when the run is cut off; raises its error if it had one."""
         self.manager.wait_until_finished()
         self.manager.close()

@@ -113,10 +113,8 @@ def flags_dataclass(name: str, flags: Sequence[tuple[str, Any, Any]], doc: str |
 def with_flags(config: Config, flags: Any) -> Config:
     """The config with the values of the flags."""
     registered = model_fields(flags.model.name)
-    fields = {
-        field.name: getattr(flags.model, field.name) for field in dataclasses.fields(flags.model) if field.name != "name"
-    }
-    changed = {name: value for name, value in fields.items() if value != registered[name]}
+    given = {field.name: getattr(flags.model, field.name) for field in dataclasses.fields(flags.model)}
+    changed = {name: value for name, value in given.items() if name != "name" and value != registered[name]}
     rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
     return dataclasses.replace(
         config,

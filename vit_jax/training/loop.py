@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.data.feed import make_feed
 from vit_jax.data.dataset import Source
+from vit_jax.data.feed import make_feed
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
@@ -18,6 +18,9 @@ from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
 from vit_jax.training.step import TrainState, make_predict
+
+Evaluate = Callable[[Any], Predictions]
+"""From parameters to the predictions on all of a split."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,13 @@ class Result:
         params: the trained parameters (their moving average, if the config has one), on the host.
         test: the predictions on the test split.
         rows: all of metrics.jsonl.
-        seconds: of training and evaluation, earlier parts of a resumed run included.
-        first_step_seconds: from the start of the loop to the end of the first step; None if none was left to do.
+        seconds: of compilation, training and evaluation, earlier parts of a resumed run included.
     """
 
     params: Any
     test: Predictions
     rows: list[dict[str, Any]]
     seconds: float
-    first_step_seconds: float | None
 
     @property
     def images_per_second(self) -> float:
@@ -49,19 +50,35 @@ def train(run: Run, display: Display) -> Result:
 
     Writes metrics.jsonl, checkpoints/ and model/ into the workdir.
     """
-    checkpoints = Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints)
-    state, start = restore(run, checkpoints)
-    if start:
-        display.say(f"continuing at step {start} of {run.total_steps}")
-    recorder = Recorder(run, start, display)
+    with Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints) as checkpoints:
+        state, start = restore(run, checkpoints)
+        if start:
+            display.say(f"continuing at step {start} of {run.total_steps}")
+        recorder = Recorder(run, start, display)
+        predict = run.parallel.compile_predict(make_predict(run.model, run.step.image_size, run.step.preprocessing))
+        test = evaluator(run, run.dataset.test, predict)
+        state = train_steps(run, state, start, recorder, checkpoints, test, predict)
+        predictions = test(state.evaluated_params)
+        recorder.evaluation("test", run.total_steps, predictions, final=True)
+    params = jax.device_get(run.parallel.gather_state(state).evaluated_params)
+    save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
+    recorder.log.close()
+    return Result(params, predictions, recorder.log.rows, recorder.seconds)
 
-    predict = run.parallel.compile_predict(make_predict(run.model, run.step.image_size, run.step.preprocessing))
-    test = evaluator(run, run.dataset.test, predict)
-    if run.dataset.validation is None:
-        watched, kind = test, "test"
-    else:
-        watched, kind = evaluator(run, run.dataset.validation, predict), "validation"
 
+def train_steps(
+    run: Run,
+    state: TrainState,
+    start: int,
+    recorder: Recorder,
+    checkpoints: Checkpoints,
+    test: Evaluate,
+    predict: Callable,
+) -> TrainState:
+    """Trains from step `start` to the end; logs, evaluates and saves at their times."""
+    kind, evaluate = "test", test
+    if run.dataset.validation is not None:
+        kind, evaluate = "validation", evaluator(run, run.dataset.validation, predict)
     evaluate_every, checkpoint_every = run.steps(run.config.evaluate_every), run.steps(run.config.checkpoint_every)
     pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
     for step, count, new_state, metrics in dispatches(run, state, start):
@@ -69,22 +86,16 @@ def train(run: Run, display: Display) -> Result:
         pending.append((step, metrics))
         to_evaluate = is_due(step, count, evaluate_every, run.total_steps)
         to_save = is_due(step, count, checkpoint_every, run.total_steps)
-        # Metrics are fetched one dispatch late, so that the device always has work. The order at a boundary is log,
-        # evaluate, save: a checkpoint is never ahead of the record.
+        # Metrics are fetched one dispatch late, so that the device always has work. At a boundary everything is logged
+        # and evaluated before it is saved: a checkpoint is never ahead of the record.
         while len(pending) > (0 if to_evaluate or to_save else 1):
             recorder.train(*pending.popleft())
-        if to_evaluate and (kind == "validation" or step < run.total_steps):
-            recorder.evaluation(kind, step, watched(state.evaluated_params))
+        if to_evaluate and (kind == "validation" or step < run.total_steps):  # the final test comes after the loop
+            recorder.evaluation(kind, step, evaluate(state.evaluated_params))
         if to_save:
+            recorder.flush(step)
             checkpoints.save(run.parallel.gather_state(state))
-
-    predictions = test(state.evaluated_params)
-    recorder.evaluation("test", run.total_steps, predictions, final=True)
-    checkpoints.close()
-    params = jax.device_get(run.parallel.gather_state(state).evaluated_params)
-    save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
-    recorder.log.close()
-    return Result(params, predictions, recorder.log.rows, recorder.seconds, recorder.first_step_seconds)
+    return state
 
 
 def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int]:
@@ -95,9 +106,7 @@ def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int]:
     return run.parallel.place_state(checkpoints.restore(run.parallel.gather_state(fresh))), checkpoints.latest
 
 
-def dispatches(
-    run: Run, state: TrainState, start: int
-) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
+def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
     """Trains from step `start` to the end, `steps_per_dispatch` steps at a time.
 
     Yields, as soon as each dispatch is under way: the step after it, its number K of steps, the state after it (the one
@@ -120,7 +129,7 @@ def dispatches(
         yield step, len(group), state, metrics
 
 
-def evaluator(run: Run, source: Source, predict: Callable) -> Callable[[Any], Predictions]:
+def evaluator(run: Run, source: Source, predict: Callable) -> Evaluate:
     """A function from parameters to the predictions on all of a split, which stays on the device between calls."""
     feed = make_feed(source, run.config.data, run.dataset.image_shape, run.share)
     arrays = run.parallel.place_arrays(feed.arrays)

@@ -15,6 +15,10 @@ Params = Any
 """A nested dict of arrays."""
 
 
+EMBEDDINGS = ("patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token")
+"""Parameters below the first block."""
+
+
 @dataclass(frozen=True)
 class ScheduleConfig:
     """The learning rate over time: linear warm-up from 0, then one of four shapes.
@@ -83,7 +87,9 @@ def make_schedule(config: ScheduleConfig, peak: float, steps: int, examples: int
     """
     warmup = durations.to_steps(config.warmup, examples, batch_size)
     if warmup > steps:
-        raise ValueError(f"the schedule's warmup ({config.warmup}: {warmup} steps) is longer than the run of {steps} steps")
+        raise ValueError(
+            f"the schedule's warmup ({config.warmup}: {warmup} steps) is longer than the run of {steps} steps"
+        )
     rest = max(steps - warmup, 1)
     timescale = durations.to_steps(config.timescale, examples, batch_size)
     after = {
@@ -111,7 +117,7 @@ def layer_of(path: str, depth: int) -> int:
     block = re.match(r"blocks_(\d+)/", path)
     if block:
         return int(block.group(1)) + 1
-    return 0 if path.split("/")[0] in ("patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token") else depth + 1
+    return 0 if path.split("/")[0] in EMBEDDINGS else depth + 1
 
 
 def scale_layers(decay: float, depth: int) -> optax.GradientTransformation:
@@ -143,16 +149,16 @@ def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.G
     if config.name == "sgd":
         decay = optax.add_decayed_weights(config.weight_decay, decay_mask)
         return optax.chain(decay, optax.sgd(schedule, momentum=config.b1, nesterov=True))
-    decay = dict(weight_decay=config.weight_decay)
-    adamw = optax.adamw(schedule, config.b1, config.b2, config.eps, mask=decay_mask, **decay)
+    b1, b2, eps, weight_decay = config.b1, config.b2, config.eps, config.weight_decay
+    adamw = optax.adamw(schedule, b1, b2, eps, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "muon":
         # consistent_rms makes updates as large as AdamW's, so that one learning rate serves both.
-        muon = optax.contrib.muon(schedule, beta=config.b1, eps=config.eps, consistent_rms=0.2, **decay)
+        muon = optax.contrib.muon(schedule, beta=b1, eps=eps, weight_decay=weight_decay, consistent_rms=0.2)
         return optax.partition({"muon": muon, "adamw": adamw}, muon_labels)
     if config.name == "lion":
-        return optax.lion(schedule, config.b1, config.b2, mask=decay_mask, **decay)
+        return optax.lion(schedule, b1, b2, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "lamb":
-        return optax.lamb(schedule, config.b1, config.b2, config.eps, mask=decay_mask, **decay)
+        return optax.lamb(schedule, b1, b2, eps, weight_decay=weight_decay, mask=decay_mask)
     return adamw
 
 

@@ -97,7 +97,7 @@ class Parallel(Protocol):
 class OneProgram:
     """`mode="jit"`: one program over a mesh, parameters replicated over "data" and sharded over "fsdp"."""
 
-    def __init__(self, devices: Sequence[jax.Device], fsdp: int):
+    def __init__(self, devices: Sequence[Any], fsdp: int):
         grid = np.array(devices).reshape(-1, fsdp)
         self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
         self.replicas = Replicas()
@@ -155,9 +155,7 @@ class OnePerDevice:
     def place_arrays(self, arrays: Tree) -> Tree:
         mesh = Mesh(np.array(self.local), ("devices",))
         copies = NamedSharding(mesh, PartitionSpec("devices"))
-        return jax.tree.map(
-            lambda x: jax.device_put(jnp.broadcast_to(x, (len(self.local), *x.shape)), copies), arrays
-        )
+        return jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (len(self.local), *x.shape)), copies), arrays)
 
     def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
         def split(x: np.ndarray) -> np.ndarray:  # [K, B, ...] -> [devices, K, B / devices, ...]

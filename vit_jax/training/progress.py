@@ -14,7 +14,7 @@ class Display(Protocol):
         """A line that stays."""
         ...
 
-    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         """A row of training metrics after `step` steps."""
         ...
 
@@ -27,13 +27,13 @@ class Display(Protocol):
         ...
 
 
-def train_text(row: dict[str, Any], seconds_left: float) -> str:
-    """A row of training metrics in words."""
+def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
+    """A row of training metrics in words; speed and time left are missing where only the first step was done."""
+    text = f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:6.2%}"
+    if seconds_left is None:
+        return text
     left = datetime.timedelta(seconds=round(seconds_left))
-    return (
-        f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:6.2%}  "
-        f"{row['images_per_second']:,.0f} images/s  {left} left"
-    )
+    return f"{text}  {row['images_per_second']:,.0f} images/s  {left} left"
 
 
 def evaluate_text(kind: str, row: dict[str, Any]) -> str:
@@ -51,7 +51,7 @@ class Lines:
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {train_text(row, seconds_left)}")
 
     def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ class Bar:
     def say(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def train(self, step: int, row: dict[str, Any], seconds_left: float) -> None:
+    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         self.progress.update(self.task, completed=step, description=train_text(row, seconds_left))
 
     def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ class Recorder:
 
     Attributes:
         log: the rows so far.
-        first_step_seconds: from making the recorder to the end of the first step; None before.
     """
 
     def __init__(self, run: Run, start: int, display: Display):
@@ -25,7 +24,7 @@ class Recorder:
         self.display = display
         self.log = MetricsLog(run.workdir, start)
         self.log_every = run.steps(run.config.log_every)
-        self.first_step_seconds: float | None = None
+        self.compiled = False
         self.recent: list[dict[str, np.ndarray]] = []
         self.seconds_before = self.log.rows[-1]["seconds"] if self.log.rows else 0.0
         self.began = time.perf_counter()
@@ -50,20 +49,27 @@ class Recorder:
         self.recent.append(jax.device_get(metrics))
         count = len(self.recent[-1]["loss"])
         self.timed_steps += count
-        if self.first_step_seconds is None:  # it includes compilation: no measure of speed
-            self.first_step_seconds = time.perf_counter() - self.began
+        if not self.compiled:  # the first dispatch includes compilation: no measure of speed
+            self.compiled = True
             self.resume_clock()
         if is_due(step, count, self.log_every, self.run.total_steps):
-            self.write_train(step)
+            self.flush(step)
 
-    def write_train(self, step: int) -> None:
-        """Writes the means since the last row as a row."""
+    def flush(self, step: int) -> None:
+        """Writes the means since the last row as a row, if there were steps since.
+
+        Called before every checkpoint too: no mean then spans one, and a resumed run writes the rows of an
+        uninterrupted one.
+        """
+        if not self.recent:
+            return
         means = {name: float(np.mean(np.concatenate([m[name] for m in self.recent]))) for name in self.recent[0]}
         images = self.timed_steps * self.run.config.batch_size
-        speed = images / (time.perf_counter() - self.clock)
-        row = {**self.when(step), **means, "images_per_second": round(speed, 1) or None, "seconds": self.seconds}
+        speed = round(images / (time.perf_counter() - self.clock), 1) if images else None
+        row = {**self.when(step), **means, "images_per_second": speed, "seconds": self.seconds}
         self.log.write("train", step, **row)
-        self.display.train(step, row, (self.run.total_steps - step) * self.run.config.batch_size / max(speed, 1e-9))
+        images_left = (self.run.total_steps - step) * self.run.config.batch_size
+        self.display.train(step, row, images_left / speed if speed else None)
         self.recent.clear()
         self.resume_clock()
 

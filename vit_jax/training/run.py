@@ -12,8 +12,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from vit_jax.data.feed import Share
 from vit_jax.data.dataset import Dataset
+from vit_jax.data.feed import Share
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import pair

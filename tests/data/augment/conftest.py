@@ -1,12 +1,42 @@
 from collections.abc import Callable
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from vit_jax.data.augment import ImageTransform, MixingTransform
 from vit_jax.data.augment.operations import Operation
+from vit_jax.data.augment.pipeline import draw_batch
+
+# What XLA compiles matters here, not how fast it runs: half the compile time.
+COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}
 
 PillowOperation = Callable[[np.ndarray, Operation, float, int], np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., Any]:
+    """draw(transform, count, image_shape): the parameters of `count` examples, numpy leaves [count, ...]."""
+
+    def draw(transform: ImageTransform | MixingTransform, count: int, image_shape: tuple[int, int, int]) -> Any:
+        def parameters() -> Any:
+            return draw_batch(transform, jax.random.split(jax.random.key(0), count), image_shape)
+
+        return jax.tree.map(np.asarray, jax.jit(parameters, compiler_options=COMPILER_OPTIONS)())
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def apply() -> Callable[..., np.ndarray]:
+    """apply(transform, images, params): images [B, H, W, C] with parameters from `draw`."""
+
+    def apply(transform: ImageTransform, images: np.ndarray, params: Any) -> np.ndarray:
+        return np.asarray(jax.jit(jax.vmap(transform.apply), compiler_options=COMPILER_OPTIONS)(images, params))
+
+    return apply
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +49,7 @@ def pictures() -> Callable[..., np.ndarray]:
 
     def make(count: int, height: int, width: int, channels: int) -> np.ndarray:
         rng = np.random.default_rng(count * height * width * channels)
-        y, x = np.mgrid[:height, :width, None][:2]
+        y, x = np.arange(height)[:, None, None], np.arange(width)[:, None]
         shape = (count, 1, 1, channels)
         frequency_y, frequency_x = rng.uniform(0.05, 0.6, shape), rng.uniform(0.05, 0.6, shape)
         waves = np.sin(frequency_y * y + frequency_x * x + rng.uniform(0, 6, shape))

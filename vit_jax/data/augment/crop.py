@@ -55,7 +55,7 @@ class RandomHorizontalFlip(ImageTransform[jax.Array]):
         require(0 <= self.probability <= 1, self, "probability", "in [0, 1]")
 
     def draw(self, key: jax.Array, image_shape: ImageShape) -> jax.Array:
-        return jax.random.bernoulli(key, self.probability)
+        return jax.random.uniform(key) < self.probability
 
     def apply(self, image: jax.Array, params: jax.Array) -> jax.Array:
         return jnp.where(params, image[:, ::-1], image)

@@ -53,7 +53,7 @@ class RandomErasing(ImageTransform[Erasure]):
         nowhere = Box(*[jnp.int32(0)] * 4)
         width_over_height = 1 / self.aspect[1], 1 / self.aspect[0]
         box = draw_box(box_key, (height, width), self.area, width_over_height, (height - 1, width - 1), nowhere)
-        applied = jax.random.bernoulli(apply_key, self.probability)
+        applied = jax.random.uniform(apply_key) < self.probability
         return Erasure(
             box=box._replace(height=jnp.where(applied, box.height, 0)),
             filling=_noise(noise_key, image_shape) if self.fill == "random" else jnp.float32(0),

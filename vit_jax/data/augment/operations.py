@@ -81,8 +81,8 @@ def _change_tones(image: jax.Array, operation: jax.Array, argument: jax.Array) -
         Operation.EQUALIZE: equalize_table(counts),
     }
     stacked = jnp.stack([jnp.broadcast_to(table, counts.shape) for table in tables.values()]).astype(jnp.float32)
-    row = jnp.argmax(operation == jnp.array(list(tables)))  # 0, which changes nothing, where the operation has no table
-    # One look-up in the stack [tables, C, 256]. Picking the table first would be fused into the look-up and be paid for at every pixel.
+    row = jnp.argmax(operation == jnp.array(list(tables)))  # 0, the identity, where the operation has no table
+    # One look-up in the stack [tables, C, 256]: picking the table first, XLA would compute it anew for every pixel.
     channel = jnp.arange(image.shape[-1])
     return stacked.at[row, channel, image].get(mode="clip")
 

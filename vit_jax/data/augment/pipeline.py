@@ -50,15 +50,18 @@ class MixingTransform(ABC, Generic[Params]):
         """Images float32 [H, W, C] in [0, 255], labels float32 [classes] -> the mixed image and the mixed label."""
 
 
+def draw_keys(key: jax.Array, transforms: int, positions: jax.Array) -> jax.Array:
+    """A key for every transform and example, from (key, place in the list, place in the global batch). -> [T, B]"""
+    transform_keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(transforms))
+    of_examples = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return jax.vmap(of_examples, in_axes=(0, None))(transform_keys, positions)
+
+
 def draw_batch(
-    transform: ImageTransform[Params] | MixingTransform[Params],
-    key: jax.Array,
-    positions: jax.Array,
-    image_shape: ImageShape,
+    transform: ImageTransform[Params] | MixingTransform[Params], keys: jax.Array, image_shape: ImageShape
 ) -> Params:
-    """Parameters of a batch, each a function of (key, the example's global position) alone. -> leaves [B, ...]"""
-    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, positions)
-    return jax.vmap(lambda example_key: transform.draw(example_key, image_shape))(keys)
+    """Parameters of a batch from its examples' keys [B]. -> leaves [B, ...]"""
+    return jax.vmap(lambda key: transform.draw(key, image_shape))(keys)
 
 
 def augment(
@@ -97,8 +100,9 @@ def augment(
         )
 
     _, height, width, channels = images.shape
-    for index, transform in enumerate(transforms):
-        params = draw_batch(transform, jax.random.fold_in(key, index), positions, (height, width, channels))
+    keys = draw_keys(key, len(transforms), positions)
+    for transform, example_keys in zip(transforms, keys, strict=True):
+        params = draw_batch(transform, example_keys, (height, width, channels))
         if isinstance(transform, MixingTransform):
             partners = reverse(images), reverse(labels)
             images, labels = jax.vmap(transform.apply)(images, labels, *partners, params)

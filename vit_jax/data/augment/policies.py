@@ -118,7 +118,7 @@ class RandAugment(Policy):
 
 
 class Magnitudes(NamedTuple):
-    """Every operation's argument at every magnitude bin is centre + direction * reach; both float32 [operations, bins]."""
+    """Every operation's argument at every magnitude bin: centre + direction * reach, float32 [operations, bins]."""
 
     centre: np.ndarray
     reach: np.ndarray

@@ -1,0 +1,223 @@
+"""Data sets that are folders of images."""
+
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vit_jax.data import threads
+from vit_jax.data.dataset import DataConfig, as_arrays
+from vit_jax.data.decoding import read_square
+from vit_jax.data.folder import FolderSource, load_folder
+
+MakeFolder = Callable[..., Path]
+CONFIG = DataConfig(name="folder:images", load_size=8, test_fraction=0.25)
+
+
+def files(source: object) -> list[str]:
+    assert isinstance(source, FolderSource)
+    return ["/".join(Path(file).parts[-3:]) for file in source.files]
+
+
+def test_a_folder_of_classes_is_divided(make_folder: MakeFolder):
+    root = make_folder({"dog": 8, "cat": 4})
+    data = load_folder(root, replace(CONFIG, validation_fraction=0.25))
+    assert data.class_names == ("cat", "dog")
+    assert data.image_shape == (8, 8, 3)
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (6, 3, 3)
+    parts = [set(files(split)) for split in (data.train, data.validation, data.test)]
+    assert len(set.union(*parts)) == 12
+    for split in (data.train, data.validation, data.test):
+        for file, label in zip(files(split), as_arrays(split)[1], strict=True):
+            assert file.split("/")[1] == data.class_names[label]
+
+
+def test_images_are_the_files_images_whichever_way_they_are_read(make_folder: MakeFolder, monkeypatch):
+    data = load_folder(make_folder({"a": 90, "b": 90}), CONFIG)
+    assert isinstance(data.train, FolderSource)
+    monkeypatch.setattr(threads, "WORTH_THREADS", 0.0)
+    images, labels = as_arrays(data.train)
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
+    for index in (0, 50, len(data.train) - 1):
+        np.testing.assert_array_equal(images[index], read_square(data.train.files[index], 8))
+        np.testing.assert_array_equal(images[index], data.train[index][0])
+        assert data.train[index][1] == labels[index]
+
+
+@pytest.mark.parametrize("validation", ["validation", "val"])
+def test_a_divided_folder_is_kept_as_it_is(validation: str, make_folder: MakeFolder):
+    root = make_folder({f"{s}/{c}": n for s, n in (("train", 4), (validation, 3), ("test", 2)) for c in ("x", "y")})
+    data = load_folder(root, CONFIG)
+    assert data.validation is not None
+    for split, name, count in ((data.train, "train", 8), (data.validation, validation, 6), (data.test, "test", 4)):
+        assert len(split) == count
+        assert {file.split("/")[0] for file in files(split)} == {name}
+
+
+def test_validation_is_taken_from_train_where_only_the_test_is_fixed(make_folder: MakeFolder):
+    root = make_folder({f"{s}/{c}": 8 for s in ("train", "test") for c in ("x", "y")})
+    data = load_folder(root, replace(CONFIG, validation_fraction=0.25))
+    assert data.validation is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 16)
+    assert not set(files(data.train)) & set(files(data.validation))
+
+
+def test_validation_is_the_test_where_there_is_no_other_and_that_is_told(make_folder: MakeFolder):
+    data = load_folder(make_folder({f"{s}/{c}": 4 for s in ("train", "val") for c in ("x", "y")}), CONFIG)
+    assert data.validation is None
+    assert {file.split("/")[0] for file in files(data.test)} == {"val"}
+    assert any("validation split is used as the test split" in note for note in data.notes)
+
+
+def test_train_alone_is_divided(make_folder: MakeFolder):
+    data = load_folder(make_folder({"train/x": 4, "train/y": 4}), CONFIG)
+    assert (len(data.train), len(data.test)) == (6, 2)
+
+
+def test_a_class_may_be_called_train(make_folder: MakeFolder):
+    assert load_folder(make_folder({"bus": 4, "train": 4, "tram": 4}), CONFIG).class_names == ("bus", "train", "tram")
+
+
+def test_folders_within_a_class_belong_to_it(make_folder: MakeFolder):
+    root = make_folder({"a/2019": 3, "a/2020/may": 3, "b": 6})
+    (root / "c").symlink_to(root / "b", target_is_directory=True)
+    data = load_folder(root, CONFIG)
+    labels = np.concatenate([as_arrays(data.train)[1], as_arrays(data.test)[1]])
+    assert np.bincount(labels).tolist() == [6, 6, 6]
+
+
+def test_a_folder_that_holds_itself_does_not_go_on_forever(make_folder: MakeFolder):
+    root = make_folder({"a": 2, "b": 2})
+    (root / "a" / "again").symlink_to(root / "a", target_is_directory=True)
+    with pytest.raises(ValueError, match="a/again is a link to a folder that it lies in"):
+        load_folder(root, CONFIG)
+
+
+def test_what_systems_leave_behind_is_ignored(make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 4})
+    for clutter in (".DS_Store", "a/.DS_Store", "a/Thumbs.db", "b/desktop.ini"):
+        (root / clutter).write_bytes(b"no image")
+    (root / ".git").mkdir()
+    (root / "__MACOSX").mkdir()
+    data = load_folder(root, CONFIG)
+    assert (len(data.train), len(data.test), data.class_names) == (6, 2, ("a", "b"))
+    assert len(data.notes) == 1  # how it was divided
+
+
+def test_files_beside_the_class_folders_are_told(make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 4})
+    (root / "labels.csv").write_text("")
+    assert f"not used, beside the class folders in {root}: 'labels.csv'" in load_folder(root, CONFIG).notes
+
+
+def test_load_size_larger_than_all_images_is_told(make_folder: MakeFolder):
+    """Enlarged images cost memory and show nothing more."""
+    root = make_folder({"a": 4, "b": 4}, size=(12, 10))
+    note = "every image is enlarged to load_size 16; 10 would hold each in full"
+    assert note in load_folder(root, replace(CONFIG, load_size=16)).notes
+    assert len(load_folder(root, replace(CONFIG, load_size=10)).notes) == 1
+
+
+BAD = {"text": b"not an image", "empty": b"", "pdf": b"%PDF-1.4 and so on"}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_file_that_is_no_image_stops_the_run_and_is_named(kind: str, make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 4})
+    (root / "a" / "bad.jpg").write_bytes(BAD[kind])
+    (root / "b" / "worse.jpg").write_bytes(BAD[kind])
+    with pytest.raises(ValueError, match=r"a/bad\.jpg cannot be read .*1 more in train.*--data\.skip_unreadable True"):
+        load_folder(root, CONFIG)
+
+
+def test_unreadable_files_are_skipped_where_asked_counted_and_named(make_folder: MakeFolder):
+    """Those too whose header is sound."""
+    root = make_folder({"a": 5, "b": 5})
+    (root / "a" / "bad.jpg").write_bytes(b"not an image")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(root / "b" / "cut.png")
+    (root / "b" / "cut.png").write_bytes((root / "b" / "cut.png").read_bytes()[:5000])
+    data = load_folder(root, replace(CONFIG, skip_unreadable=True))
+    assert f"skipped 2 files that are not readable images: '{root}/a/bad.jpg', '{root}/b/cut.png'" in data.notes
+    assert len(as_arrays(data.train)[0]) + len(as_arrays(data.test)[0]) == 10
+
+
+def test_an_image_found_damaged_when_it_is_read_is_named(make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 4})
+    file = root / "a" / "0.png"
+    file.write_bytes(file.read_bytes()[:200])
+    data = load_folder(root, CONFIG)
+    with pytest.raises(ValueError, match=r"a/0\.png cannot be read as an image"):
+        [as_arrays(split) for split in (data.train, data.test)]
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 0})
+    (root / "b" / "bad.jpg").write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"class folder .*/b has no images"):
+        load_folder(root, replace(CONFIG, skip_unreadable=True))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        load_folder(tmp_path / "nowhere", CONFIG)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="file"):
+        load_folder(tmp_path / "file", CONFIG)
+
+
+WRONG_LAYOUTS = {
+    "is empty": {},
+    "has only one class, 'a'": {"a": 3},
+    "class folder .*/b has no images": {"a": 3, "b": 0},
+    "class folder .*/test/b has no images": {"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 0},
+    "train has classes that test has not: 'b', 'c'": {"train/a": 3, "train/b": 3, "train/c": 3, "test/a": 3},
+    "val.* has classes that train has not: 'z'": {"train/a": 3, "train/b": 3, "val/a": 3, "val/b": 3, "val/z": 3},
+    "has 'test', 'val', but no 'train'": {"test/a": 3, "val/a": 3},
+    "has both 'val' and 'validation'": {"train/a": 3, "val/a": 3, "validation/a": 3},
+    "split folders, 'train', and others beside them: 'tset'": {"train/a": 3, "train/b": 3, "tset/a": 3},
+    "train holds 3 files but no folders": {"train": 3},
+    "test holds 3 files but no folders": {"train/a": 3, "train/b": 3, "test": 3},
+    "test is empty": {"train/a": 3, "train/b": 3, "test": 0},
+}
+
+
+@pytest.mark.parametrize("reason", WRONG_LAYOUTS)
+def test_a_folder_that_is_no_data_set_is_refused_with_the_reason(reason: str, make_folder: MakeFolder, tmp_path: Path):
+    (tmp_path / "images").mkdir()
+    with pytest.raises(ValueError, match=reason):
+        load_folder(make_folder(WRONG_LAYOUTS[reason]), CONFIG)
+
+
+def test_images_without_class_folders_are_refused(make_folder: MakeFolder):
+    root = make_folder({".": 3}) if False else make_folder({"a": 3})
+    for file in list((root / "a").iterdir()):
+        file.rename(root / file.name)
+    (root / "a").rmdir()
+    with pytest.raises(ValueError, match="holds 3 files but no folders: put the images of each class into a folder"):
+        load_folder(root, CONFIG)
+
+
+def test_the_order_of_files_is_that_of_their_names(make_folder: MakeFolder):
+    """And not that of the file system: a split by seed must be the same on every machine."""
+    root = make_folder({"train/a": 12, "train/b": 1, "test/a": 1, "test/b": 1})
+    names = files(load_folder(root, CONFIG).train)
+    assert names == sorted(names)
+
+
+def read_in_worker(source: FolderSource) -> int:
+    return int(source[0][0].sum())
+
+
+def test_a_source_can_be_sent_to_a_worker_process(make_folder: MakeFolder):
+    source = load_folder(make_folder({"a": 4, "b": 4}), CONFIG).train
+    assert isinstance(source, FolderSource)
+    copy = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(copy[2][0], source[2][0])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(read_in_worker, (source,)) == read_in_worker(source)

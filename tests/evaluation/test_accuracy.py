@@ -1,0 +1,24 @@
+"""Every example that counts, once."""
+
+import numpy as np
+
+from vit_jax.evaluation.accuracy import Predictions, collect
+
+
+def test_only_examples_that_count_are_kept_in_order():
+    batches = [np.array([0, 1, 2]), np.array([3, 4, 0])]  # the last 0 fills up
+
+    def predict(batch):
+        counts = ~((batch == 0) & (np.arange(3) == 2))
+        return dict(label=batch, predicted=batch % 2, confidence=batch / 10, loss=batch * 1.0, counts=counts)
+
+    predictions = collect(predict, batches)
+    assert predictions.label.tolist() == [0, 1, 2, 3, 4]
+    assert predictions.accuracy == 2 / 5
+    assert predictions.mean_loss == 2.0
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes():
+    label, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 2, 2])
+    confusion = Predictions(label, predicted, np.ones(6), np.ones(6)).confusion(4)
+    assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]

@@ -1,0 +1,117 @@
+"""This project's own format: what is saved is what is loaded, and a damaged file is never loaded."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import vit_jax
+from vit_jax.models.preprocessing import Preprocessing
+
+FIELDS = dict(embed_dim=16, depth=1, num_heads=2, image_size=(8, 16), pool="map", num_registers=2, layer_scale=0.1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    settings = Preprocessing((0.1,), (0.3,), 0.9, "bilinear")
+    return vit_jax.create_model("vit_digits_patch2_8", **FIELDS, preprocessing=settings)
+
+
+@pytest.fixture(scope="module")
+def params(model):
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 16, 1)))["params"]
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda p: random.normal(size=p.shape).astype(np.float32), params)
+
+
+@pytest.fixture
+def saved(model, params, tmp_path):
+    vit_jax.save_pretrained(tmp_path / "model", model, params, tuple("abcdefghij"))
+    return tmp_path / "model"
+
+
+def test_a_round_trip_is_bit_exact(saved, model, params):
+    loaded, loaded_params = vit_jax.load_pretrained(saved)
+    assert loaded == model
+    jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
+    images = np.random.default_rng(1).normal(size=(3, 8, 16, 1)).astype(np.float32)
+    logits = jax.jit(model.apply)({"params": params}, images)
+    np.testing.assert_array_equal(jax.jit(loaded.apply)({"params": loaded_params}, images), logits)
+
+
+def test_a_workdir_is_loaded_by_its_own_name(saved, model):
+    assert vit_jax.load_pretrained(saved.parent)[0] == model
+    assert vit_jax.load_pretrained(str(saved.parent))[0] == model
+
+
+def test_how_a_model_was_computed_is_not_part_of_it(model, params, tmp_path):
+    vit_jax.save_pretrained(tmp_path, model.clone(dtype=jnp.bfloat16, remat=True), params)
+    assert vit_jax.load_pretrained(tmp_path)[0] == model
+
+
+def test_class_names_are_kept(saved):
+    assert json.loads((saved / "config.json").read_text())["class_names"] == list("abcdefghij")
+
+
+def test_every_parameter_that_does_not_fit_is_listed(saved):
+    arrays = load_file(saved / "model.safetensors")
+    arrays["surplus"] = arrays.pop("norm/scale")
+    arrays["head/bias"] = np.zeros(3, np.float32)
+    arrays["head/kernel"] = arrays["head/kernel"].astype(np.float16)
+    save_file(arrays, saved / "model.safetensors")
+    with pytest.raises(ValueError, match="does not fit") as error:
+        vit_jax.load_pretrained(saved)
+    for part in (
+        "missing: norm/scale",
+        "unexpected: surplus",
+        "misshapen: head/bias is [3], not [10]",
+        "not float32: head/kernel is float16",
+    ):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -4])
+def test_a_truncated_file_is_refused_by_name(saved, keep):
+    path = saved / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        vit_jax.load_pretrained(saved)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"config\.json is damaged"),
+        ("[]", "does not describe a model of this package"),
+        ('{"format": "timm"}', "does not describe a model of this package"),
+        ('{"format": "vit_jax", "module": "Swine"}', "does not describe a model of this package"),
+        ('{"format": "vit_jax", "module": "VisionTransformer", "fields": {"widht": 3}}', "does not know: widht"),
+    ],
+)
+def test_a_config_of_something_else_is_refused(saved, text, message):
+    (saved / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        vit_jax.load_pretrained(saved)
+
+
+def test_where_nothing_is_it_says_what_was_looked_for(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected config\.json and model\.safetensors"):
+        vit_jax.load_pretrained(tmp_path / "nothing")
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(FileNotFoundError, match="has not finished"):
+        vit_jax.load_pretrained(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_model(saved, model, params, monkeypatch):
+    def fail(arrays, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("vit_jax.pretrained.native.save_file", fail)
+    with pytest.raises(OSError, match="no space left"):
+        vit_jax.save_pretrained(saved, model, params)
+    vit_jax.load_pretrained(saved)
+    assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]

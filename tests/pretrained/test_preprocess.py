@@ -1,0 +1,58 @@
+"""One image to the network's input."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vit_jax
+from vit_jax.models.preprocessing import Preprocessing
+
+
+def model(channels=3, **settings):
+    return vit_jax.create_model(
+        "vit_tiny_patch4_32", image_size=(32, 48), in_channels=channels, preprocessing=Preprocessing(**settings)
+    )
+
+
+def picture(height, width, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def test_an_image_of_the_models_size_is_only_normalised():
+    image = picture(32, 48)
+    result = vit_jax.preprocessing(model(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)))(image)
+    np.testing.assert_allclose(result, (image / 255 - [0.1, 0.2, 0.3]) / [0.5, 0.6, 0.7], atol=1e-6)
+    assert result.dtype == np.float32
+
+
+def test_another_size_is_scaled_to_cover_and_cropped_at_the_centre():
+    """100 x 300 to 32 x 48: the height rules, 96 columns of which the middle 48 stay."""
+    image = Image.fromarray(picture(100, 300))
+    expected = np.asarray(image.resize((96, 32), Image.Resampling.BICUBIC).crop((24, 0, 72, 32)), np.float32)
+    result = vit_jax.preprocessing(model(mean=(0.0,), std=(1.0,)))(image)
+    np.testing.assert_allclose(result * 255, expected, atol=1e-3)
+
+
+def test_crop_fraction_leaves_a_margin():
+    image = Image.fromarray(picture(64, 96))
+    expected = np.asarray(image.crop((24, 16, 72, 48)), np.float32)  # half of each side, no resize
+    result = vit_jax.preprocessing(model(mean=(0.0,), std=(1.0,), crop_fraction=0.5))(image)
+    np.testing.assert_allclose(result * 255, expected, atol=1e-3)
+
+
+def test_modes_become_the_models_channels():
+    grey = Image.fromarray(picture(32, 48)[:, :, 0])
+    assert vit_jax.preprocessing(model())(grey).shape == (32, 48, 3)
+    assert vit_jax.preprocessing(model(channels=1))(picture(32, 48)).shape == (32, 48, 1)
+    assert vit_jax.preprocessing(model())(Image.new("RGBA", (9, 9))).shape == (32, 48, 3)
+    one = picture(32, 48, 1)
+    np.testing.assert_array_equal(
+        vit_jax.preprocessing(model(channels=1))(one), vit_jax.preprocessing(model(channels=1))(one[:, :, 0])
+    )
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 4, 3), np.float32), ((4, 4, 2), np.uint8), ((4,), np.uint8)])
+def test_other_arrays_are_refused(shape, dtype):
+    wrong = np.zeros(shape, dtype)
+    with pytest.raises(ValueError, match="an image is uint8"):
+        vit_jax.preprocessing(model())(wrong)

@@ -1,0 +1,82 @@
+"""The command `vit-jax`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vit_jax import cli
+from vit_jax.data import prepare as preparing
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str, result: Any = None) -> tuple[int, list[tuple[Any, ...]]]:
+    """The exit status, and what `prepare` was called with; it returns or raises `result`."""
+    calls = []
+
+    def prepare(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    monkeypatch.setattr(preparing, "prepare", prepare)
+    return cli.main(args), calls
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_prepare_says_what_was_done_and_where(
+    anew: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    result = preparing.Prepared(Path("/sets/cifar10"), "CIFAR-10 from the published archive", anew)
+    assert run(monkeypatch, "prepare", "cifar10", result=result) == (0, [("cifar10", None, False, None)])
+    done = "prepared" if anew else "was prepared before"
+    assert capsys.readouterr().out == f"{done}: CIFAR-10 from the published archive\nin /sets/cifar10\n"
+
+
+def test_prepare_takes_an_archive_and_a_directory(monkeypatch: pytest.MonkeyPatch):
+    result = preparing.Prepared(Path("d"), "", True)
+    args = ("prepare", "cifar100", "--archive", "a.tar.gz", "--unverified", "--data-dir", "sets")
+    assert run(monkeypatch, *args, result=result)[1] == [("cifar100", Path("a.tar.gz"), True, "sets")]
+
+
+@pytest.mark.parametrize("error", [ValueError, FileNotFoundError, ConnectionError, ModuleNotFoundError])
+def test_a_user_s_mistake_is_told_without_a_traceback(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert run(monkeypatch, "prepare", "cifar10", result=error("what was wrong"))[0] == 2
+    assert capsys.readouterr() == ("", "vit-jax: what was wrong\n")
+
+
+def test_an_error_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(TypeError):
+        run(monkeypatch, "prepare", "cifar10", result=TypeError("a bug"))
+
+
+def test_an_interruption_ends_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert run(monkeypatch, "prepare", "cifar10", result=KeyboardInterrupt())[0] == 130
+    assert capsys.readouterr().err == "vit-jax: interrupted\n"
+
+
+def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    args = ["prepare", "cifar10", "--archive", str(tmp_path / "nowhere.tar.gz"), "--data-dir", str(tmp_path)]
+    assert cli.main(args) == 2
+    assert "nowhere.tar.gz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [[], ["prepar"], ["prepare"], ["prepare", "cifar10", "--archiv", "x"]])
+def test_wrong_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(args)
+    assert exit_.value.code == 2
+
+
+def test_help_names_the_subcommands_and_their_flags(capsys: pytest.CaptureFixture[str]):
+    for args, expected in (
+        (["--help"], ["prepare"]),
+        (["prepare", "--help"], ["--archive", "--unverified", "tfds:NAME"]),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(args)
+        assert exit_.value.code == 0
+        told = capsys.readouterr().out
+        assert all(word in told for word in expected)

@@ -1,0 +1,75 @@
+"""The main command, as a user starts it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import train
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--duration", "3 steps"]
+SMALL += ["--schedule.warmup", "1 steps"]
+
+
+@pytest.fixture(autouse=True)
+def compilation_cache_of_the_tests(monkeypatch):
+    monkeypatch.setattr(train.compilation_cache, "enable", lambda: None)
+
+
+def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    assert train.main([*SMALL, "--workdir", str(workdir)]) == 0
+    said = capsys.readouterr().out
+    reported = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["accuracy"]
+    assert f"test accuracy {reported:.2%} on 359 images" in said
+    assert f'vit_jax.load_pretrained("{workdir}")' in said.replace("\n", "")
+    page = (workdir / "report.html").read_text()
+    for part in (f"{reported:.2%}", "digits of scikit-learn", "python train.py --model.embed_dim 16"):
+        assert part in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.name", "digit"], "error: no data set 'digit'"),
+        (["--model.name", "vit_small_patch4"], "error: unknown model 'vit_small_patch4' (did you mean vit_small_patch4_32"),
+        (["--data.name", "folder:/does/not/exist"], "/does/not/exist"),
+        (["--config", "configs/nothing.py"], "error: no config file configs/nothing.py"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_and_exit_with_2(arguments, message, tmp_path, capsys):
+    assert train.main([*arguments, "--workdir", str(tmp_path / "run")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_starts_from_a_bare_shell_and_imports_no_tensorflow(tmp_path):
+    """In a process of its own, without the tests' environment; a TensorFlow import would fail."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('tensorflow must not be imported')\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("XLA_", "PYTEST"))}
+    command = [sys.executable, str(ROOT / "train.py"), *SMALL, "--workdir", "run"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+    assert "tensorflow" not in done.stderr
+
+
+def test_the_commands_in_the_readme_are_the_ones_there_are():
+    """Flags and config files that the README names must exist."""
+    text = (ROOT / "README.md").read_text()
+    for config in re.findall(r"configs/\w+\.py", text):
+        assert (ROOT / config).is_file(), config
+    with pytest.raises(SystemExit):
+        train.main(["--help"])

@@ -1,0 +1,111 @@
+"""Any field of the config is a flag, with its type checked and typos answered."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.training.command_line import load_config, parse
+from vit_jax.training.config import Config
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+DIGITS = CONFIGS / "vit_digits.py"
+
+
+def config_of(*arguments):
+    return parse(arguments, DIGITS)[0]
+
+
+def test_without_flags_it_is_the_config_file():
+    assert config_of() == load_config(DIGITS)
+
+
+def test_workdir_is_named_after_the_config_file():
+    assert parse([], DIGITS)[1] == Path("runs/vit_digits")
+    assert parse(["--workdir", "elsewhere/x"], DIGITS)[1] == Path("elsewhere/x")
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_shipped_config_can_be_named(path):
+    assert config_of("--config", str(path)) == load_config(path)
+
+
+def test_fields_of_every_part_can_be_set():
+    config = config_of(
+        *("--seed", "3", "--duration", "5 steps", "--ema_decay", "0.99", "--dtype", "bfloat16"),
+        *("--optimizer.learning_rate", "1e-2", "--optimizer.clip_norm", "None", "--optimizer.freeze", "a/*", "b"),
+        *("--schedule.kind", "linear", "--parallel.mode", "pmap", "--objective.label_smoothing", "0.1"),
+        *("--data.name", "folder:/pictures", "--data.skip_unreadable", "True", "--data.feed", "streaming"),
+        *("--augment.random_crop.padding", "2"),
+    )
+    assert (config.seed, config.duration, config.ema_decay, config.dtype) == (3, "5 steps", 0.99, "bfloat16")
+    assert (config.optimizer.learning_rate, config.optimizer.clip_norm) == (0.01, None)
+    assert config.optimizer.freeze == ("a/*", "b")
+    assert (config.schedule.kind, config.parallel.mode) == ("linear", "pmap")
+    assert config.objective.label_smoothing == 0.1
+    assert (config.data.name, config.data.skip_unreadable) == ("folder:/pictures", True)
+    assert config.augment[0] == dataclasses.replace(load_config(DIGITS).augment[0], padding=2)
+
+
+def test_fields_of_the_network_can_be_set():
+    config = config_of(
+        *("--model.embed_dim", "48", "--model.image_size", "16", "8", "--model.layer_scale", "1e-5"),
+        *("--model.pool", "map", "--model.preprocessing.mean", "0.1", "--model.preprocessing.std", "0.2"),
+    )
+    given = {"embed_dim": 48, "image_size": (16, 8), "layer_scale": 1e-5, "pool": "map"}
+    assert config.model.fields == {
+        **load_config(DIGITS).model.fields,
+        **given,
+        "preprocessing": Preprocessing((0.1,), (0.2,)),
+    }
+
+
+def test_another_network_starts_from_its_own_fields():
+    config = config_of("--model.name", "vit_tiny_patch4_32", "--model.depth", "3")
+    assert config.model.name == "vit_tiny_patch4_32"
+    assert config.model.fields == {"depth": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--optimizer.learing_rate", "1"], ["Unrecognized", "--optimizer.learning_rate"]),
+        (["--model.embed_dims", "1"], ["Unrecognized", "--model.embed_dim"]),
+        (["--batch_size", "many"], ["--batch_size", "many"]),
+        (["--schedule.kind", "cosin"], ["cosin", "cosine"]),
+        (["--batch_size", "0"], ["batch_size must be at least 1"]),
+    ],
+)
+def test_mistakes_are_answered_with_what_would_be_right(arguments, parts, capsys):
+    with pytest.raises((SystemExit, ValueError)) as error:
+        config_of(*arguments)
+    text = " ".join((capsys.readouterr().err + str(error.value)).split())
+    for part in parts:
+        assert part in text
+
+
+def test_an_unknown_model_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean vit_tiny_patch4_32"):
+        config_of("--model.name", "vit_tiny_patch4_3")
+
+
+def test_a_missing_config_file_is_answered_with_those_there_are():
+    with pytest.raises(FileNotFoundError, match=r"no config file .*nothing.py; there are .*vit_digits.py"):
+        config_of("--config", str(CONFIGS / "nothing.py"))
+
+
+def test_a_config_file_without_a_config_is_refused(tmp_path):
+    path = tmp_path / "empty.py"
+    path.write_text("def get_config():\n    return {}\n")
+    with pytest.raises(ValueError, match="must define get_config"):
+        config_of("--config", str(path))
+
+
+def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):
+    with pytest.raises(SystemExit):
+        config_of("--help")
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("--workdir", "--model.embed_dim INT", "width D of the tokens", "--augment.random_crop.padding INT"):
+        assert part in text
+    assert isinstance(load_config(DIGITS), Config)

@@ -1,0 +1,42 @@
+"""Compiled programs are kept only where nobody else can write."""
+
+import os
+
+import jax
+import pytest
+
+from vit_jax.training import compilation_cache
+
+
+@pytest.fixture
+def set_directories(monkeypatch):
+    directories = {}
+    monkeypatch.setattr(jax.config, "update", directories.__setitem__)
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    return directories
+
+
+def test_the_default_is_a_private_directory_of_the_user(set_directories, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compilation_cache.enable()
+    directory = tmp_path / "vit_jax" / "xla"
+    assert set_directories["jax_compilation_cache_dir"] == str(directory)
+    assert directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_directory_that_others_can_write_to_is_not_used(set_directories, tmp_path):
+    tmp_path.chmod(0o777)
+    compilation_cache.enable(tmp_path)
+    assert set_directories == {}
+
+
+def test_a_place_that_cannot_be_written_to_is_no_error(set_directories, tmp_path):
+    (tmp_path / "file").write_text("")
+    compilation_cache.enable(tmp_path / "file" / "cache")
+    assert set_directories == {}
+
+
+def test_the_users_own_choice_is_left_alone(set_directories, monkeypatch):
+    monkeypatch.setitem(os.environ, "JAX_COMPILATION_CACHE_DIR", "/somewhere")
+    compilation_cache.enable()
+    assert set_directories == {}

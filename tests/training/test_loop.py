@@ -1,0 +1,166 @@
+"""A whole run: what it writes, that it can be cut off anywhere, and that its model can be loaded again."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import vit_jax
+from vit_jax.training import loop
+
+
+@pytest.fixture(scope="module")
+def trained(small_config, run_to_end, tmp_path_factory):
+    return run_to_end(small_config, tmp_path_factory.mktemp("straight"))
+
+
+def rows_of(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_it_learns(trained):
+    _, result, _ = trained
+    losses = [row["loss"] for row in result.rows if row["kind"] == "train"]
+    assert losses[-1] < losses[0] - 0.05
+    assert result.test.accuracy > 0.25
+
+
+def test_metrics_have_a_row_for_every_boundary(trained):
+    run, result, _ = trained
+    rows = rows_of(run.workdir)
+    assert rows == result.rows
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [7, 10, 14, 20, 21, 28, 30, 35, 40]
+    assert [(row["step"], row.get("final")) for row in rows if row["kind"] == "test"] == [(20, None), (40, True)]
+    for name in ("epoch", "loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second", "seconds"):
+        assert name in rows[0]
+    assert rows[-1]["epoch"] == pytest.approx(40 * 64 / len(run.dataset.train), abs=1e-3)
+
+
+def test_every_test_image_is_scored_once(trained):
+    """The number of test images is no multiple of the batch: the last one must be neither dropped nor counted twice."""
+    run, result, _ = trained
+    _, labels = run.dataset.test.as_arrays()
+    assert len(labels) % run.config.batch_size
+    np.testing.assert_array_equal(result.test.label, labels)
+    assert result.rows[-1]["examples"] == len(labels)
+
+
+def test_the_loaded_model_is_the_trained_one(trained):
+    """`load_pretrained(workdir)` must score exactly what the run reported, head and preprocessing included."""
+    run, result, _ = trained
+    model, params = vit_jax.load_pretrained(run.workdir)
+    jax.tree.map(np.testing.assert_array_equal, params, result.params)
+    preprocess = vit_jax.preprocessing(model)
+    images, labels = run.dataset.test.as_arrays()
+    logits = jax.jit(model.apply)({"params": params}, np.stack([preprocess(image) for image in images]))
+    predicted = np.asarray(logits).argmax(-1)
+    assert float(np.mean(predicted == labels)) == result.test.accuracy == result.rows[-1]["accuracy"]
+
+
+def test_the_workdir_has_what_a_user_looks_for(trained):
+    run, _, lines = trained
+    assert json.loads((run.workdir / "config.json").read_text())["model"]["name"] == "vit_digits_patch2_8"
+    assert json.loads((run.workdir / "model" / "config.json").read_text())["class_names"] == list("0123456789")
+    assert sorted(int(path.name) for path in (run.workdir / "checkpoints").iterdir()) == [30, 40]
+    assert any("test accuracy" in line for line in lines)
+    assert any(line.startswith("step  7/40") and "images/s" in line for line in lines)
+
+
+class Killed(Exception):
+    """Stands for the process's end."""
+
+
+@pytest.mark.parametrize("killed_after", [25, 10])
+def test_a_run_cut_off_and_continued_equals_one_that_was_not(
+    killed_after, trained, small_config, run_to_end, tmp_path, monkeypatch
+):
+    """Parameters, their average, predictions and metrics, bit for bit, with augmentation, mixing and drop path."""
+    run, straight, _ = trained
+    original = loop.dispatches
+
+    def cut_off(*args):
+        for step, *rest in original(*args):
+            if step > killed_after:
+                raise Killed
+            yield step, *rest
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "dispatches", cut_off)
+        with pytest.raises(Killed):
+            run_to_end(small_config, tmp_path)
+    _, continued, lines = run_to_end(small_config, tmp_path)
+    assert lines[0] == f"continuing at step {killed_after // 10 * 10} of 40"
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+    np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
+
+    for one, other in zip(rows_of(run.workdir), rows_of(tmp_path), strict=True):
+        for clock in ("seconds", "images_per_second"):
+            one.pop(clock, None), other.pop(clock, None)
+        assert one == other
+    seconds = [row["seconds"] for row in rows_of(tmp_path)]
+    assert seconds == sorted(seconds)
+
+
+def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
+    run, result, _ = trained
+    before = rows_of(run.workdir)
+    _, again, lines = run_to_end(small_config, run.workdir)
+    assert lines[0] == "continuing at step 40 of 40"
+    jax.tree.map(np.testing.assert_array_equal, again.params, result.params)
+    assert [row["step"] for row in rows_of(run.workdir)] == [row["step"] for row in before]
+
+
+@pytest.mark.parametrize("mode", ["pmap", "fsdp", "dispatch"])
+def test_other_ways_to_compute_give_the_same_run(mode, trained, small_config, run_to_end, tmp_path):
+    """Without drop path, whose draws pmap makes per device, a run must not depend on how it is computed."""
+    from vit_jax.training.config import ModelConfig
+    from vit_jax.training.parallel import ParallelConfig
+
+    fields = {**small_config.model.fields, "drop_path_rate": 0.0}
+    plain = dict(model=ModelConfig(small_config.model.name, fields), duration="12 steps")
+    changes = {
+        "pmap": dict(parallel=ParallelConfig("pmap")),
+        "fsdp": dict(parallel=ParallelConfig(fsdp=4)),
+        "dispatch": dict(steps_per_dispatch=5),
+    }[mode]
+    _, one, _ = run_to_end(small_config, tmp_path / "one", **plain)
+    _, other, _ = run_to_end(small_config, tmp_path / mode, **plain, **changes)
+    np.testing.assert_allclose(other.test.loss, one.test.loss, atol=2e-3)
+    assert other.rows[-1]["loss"] == pytest.approx(one.rows[-1]["loss"], abs=1e-4)
+
+
+def test_validation_is_watched_and_the_test_split_looked_at_once(small_config, run_to_end, tmp_path):
+    import dataclasses
+
+    data = dataclasses.replace(small_config.data, validation_fraction=0.1)
+    run, result, _ = run_to_end(small_config, tmp_path, data=data)
+    assert [row["step"] for row in result.rows if row["kind"] == "validation"] == [20, 40]
+    assert [row["step"] for row in result.rows if row["kind"] == "test"] == [40]
+    assert len(run.dataset.validation) not in (0, len(run.dataset.test))
+
+
+def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_path):
+    import dataclasses
+
+    results = []
+    for feed in ("resident", "streaming"):
+        data = dataclasses.replace(small_config.data, feed=feed, workers=0)
+        results.append(run_to_end(small_config, tmp_path / feed, data=data, duration="6 steps")[1])
+    jax.tree.map(np.testing.assert_array_equal, results[0].params, results[1].params)
+
+
+def test_images_of_another_size_are_resized_to_the_models(small_config, run_to_end, tmp_path):
+    """Digits of 8 px into a network for 16 px, and back through `preprocessing`."""
+    from vit_jax.training.config import ModelConfig
+
+    fields = {**small_config.model.fields, "image_size": 16, "patch_size": 4}
+    run, result, _ = run_to_end(
+        small_config, tmp_path, model=ModelConfig("vit_digits_patch2_8", fields), duration="6 steps"
+    )
+    model, params = vit_jax.load_pretrained(run.workdir)
+    images, _ = run.dataset.test.as_arrays()
+    preprocess = vit_jax.preprocessing(model)
+    logits = jax.jit(model.apply)({"params": params}, np.stack([preprocess(image) for image in images]))
+    agreement = float(np.mean(np.argmax(logits, -1) == result.test.predicted))
+    assert agreement > 0.98  # Pillow rounds its resize to 8 bits

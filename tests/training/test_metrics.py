@@ -1,0 +1,57 @@
+"""metrics.jsonl: complete, in order, and whole after a resume."""
+
+import json
+
+import pytest
+
+from vit_jax.training.metrics import MetricsLog, read_rows
+
+
+def write(workdir, start, steps):
+    log = MetricsLog(workdir, start)
+    for step in steps:
+        log.write("train", step, loss=step / 10)
+    log.close()
+    return log
+
+
+def steps_in(workdir):
+    return [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_run_drops_the_rows_of_steps_it_does_again(tmp_path):
+    write(tmp_path, 0, [1, 2, 3, 4])
+    log = write(tmp_path, 2, [3, 4, 5])
+    assert steps_in(tmp_path) == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in log.rows] == [1, 2, 3, 4, 5]
+
+
+def test_the_final_test_of_a_finished_run_is_not_kept_twice(tmp_path):
+    log = write(tmp_path, 0, [1])
+    log = MetricsLog(tmp_path, 1)
+    log.write("test", 1, accuracy=0.5, final=True)
+    log.close()
+    assert [row["kind"] for row in MetricsLog(tmp_path, 1).rows] == ["train"]
+
+
+def test_a_line_cut_off_in_mid_write_is_passed_over(tmp_path):
+    write(tmp_path, 0, [1, 2])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')
+    assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write("train", 1, loss=float("nan"), gradient_norm=float("inf"))
+    log.close()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {
+        "kind": "train", "step": 1, "loss": None, "gradient_norm": None
+    }  # fmt: skip
+
+
+def test_tensorboard_gets_the_rows_where_it_is_installed(tmp_path):
+    tensorboard = pytest.importorskip("tensorboardX")
+    assert tensorboard
+    write(tmp_path, 0, [1, 2])
+    assert list((tmp_path / "tensorboard").glob("events.*"))

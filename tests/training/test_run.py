@@ -1,0 +1,100 @@
+"""Mistakes are answered before any work is done."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections import namedtuple
+
+import pytest
+
+from vit_jax.data.dataset import DataConfig
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+from vit_jax.training.run import describe, parameter_count, prepare
+
+DIGITS = ModelConfig("vit_digits_patch2_8")
+
+
+@pytest.fixture
+def config():
+    return Config(model=DIGITS, schedule=ScheduleConfig(warmup="1 epoch"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(model=ModelConfig("vit_digit_patch2_8")), "unknown model 'vit_digit_patch2_8' .*vit_digits_patch2_8"),
+        (dict(model=ModelConfig("vit_digits_patch2_8", {"embed_dims": 4})), "no field 'embed_dims' .*embed_dim"),
+        (dict(model=ModelConfig("vit_digits_patch2_8", {"patch_size": 3})), "8x8 is not a whole number of patches"),
+        (dict(model=ModelConfig("vit_digits_patch2_8", {"num_classes": 4})), "must not set num_classes"),
+        (dict(model=ModelConfig("deit_tiny_distilled_patch16_224")), "distillation token"),
+        (dict(data=DataConfig("digit")), "no data set 'digit'.*digits"),
+        (dict(batch_size=30), "batch_size 30 must be a multiple of 8 devices"),
+        (dict(accumulate_steps=3), "accumulate_steps 3"),
+        (dict(schedule=ScheduleConfig(warmup="31 epochs")), "longer than the run"),
+        (dict(optimizer=OptimizerConfig(freeze=("nothing",))), "matches no parameter"),
+    ],
+)
+def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, message, config, tmp_path):
+    workdir = tmp_path / "run"
+    with pytest.raises(ValueError, match=message):
+        prepare(dataclasses.replace(config, **changes), workdir)
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("duration", "0 steps"), ("duration", "long"), ("batch_size", 0), ("keep_checkpoints", 0), ("ema_decay", 1.0)],
+)
+def test_a_config_field_out_of_range_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=f"{field}|duration"):
+        Config(model=DIGITS, **{field: value})
+
+
+def test_another_configs_workdir_is_refused_with_the_differences(config, tmp_path):
+    prepare(config, tmp_path)
+    changed = dataclasses.replace(config, seed=1, optimizer=OptimizerConfig(b1=0.8))
+    with pytest.raises(ValueError, match=r"(?s)optimizer.b1: 0.9 -> 0.8.*seed: 0 -> 1.*another --workdir"):
+        prepare(changed, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
+
+
+def test_the_same_config_is_taken_again(config, tmp_path):
+    prepare(config, tmp_path)
+    prepare(dataclasses.replace(config), tmp_path)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
+def test_a_directory_without_permission_is_named(config, tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match="cannot write to the workdir"):
+        prepare(config, tmp_path / "run")
+
+
+def test_a_workdir_that_cannot_be_made_is_named(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write to the workdir .*file/run"):
+        prepare(config, tmp_path / "file" / "run")
+
+
+def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
+    with pytest.raises(OSError, match="checkpoints need 15 MiB"):  # 3 x (parameters + 2 moments) of 450,730 float32
+        prepare(config, tmp_path)
+
+
+def test_the_data_set_decides_classes_and_channels(config, tmp_path):
+    model = ModelConfig("vit_tiny_patch4_32", {"embed_dim": 8, "num_heads": 2, "depth": 1})
+    run = prepare(dataclasses.replace(config, model=model, dtype="bfloat16"), tmp_path)
+    assert (run.model.num_classes, run.model.in_channels) == (10, 1)
+    assert run.model.dtype == "bfloat16"
+
+
+def test_the_description_says_what_is_going_to_happen(config, tmp_path):
+    run = prepare(config, tmp_path)
+    text = "\n".join(describe(run))
+    for part in ("1,438 training, 359 test", "8x8x1", "450,730 parameters", "8 x cpu", "30 epochs: 338 steps of 128"):
+        assert part in text, text
+    assert parameter_count(run.model) == 450_730
