@@ -37,7 +37,7 @@ def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--data.name", "digit"], "error: no data set 'digit'"),
-        (["--model.name", "vit_small_patch4"], "error: unknown model 'vit_small_patch4' (did you mean vit_small_patch4_32"),
+        (["--model.name", "vit_small_patch4"], "unknown model 'vit_small_patch4' (did you mean vit_small_patch4_32"),
         (["--data.name", "folder:/does/not/exist"], "/does/not/exist"),
         (["--config", "configs/nothing.py"], "error: no config file configs/nothing.py"),
     ],

@@ -106,7 +106,7 @@ def test_files_that_are_no_archives_are_refused(tiny_cifar: TinyCifar, tmp_path:
         "gzip of no tar": gzip.compress(b"this is not a tar" * 100),
         "cut off": whole[: len(whole) // 2],
         "damaged": bytes(flipped),
-        "damaged at the start": whole[:40] + bytes([255] * 40) + whole[80:],
+        "damaged over and over": whole[:40_000] + bytes([255] * 60_000) + whole[100_000:],
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)

@@ -33,12 +33,19 @@ class Quiet(SimpleHTTPRequestHandler):
         self.wfile.write(CONTENT[: len(CONTENT) // 2])
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Does not print that a client has gone away."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "served").mkdir()
     (tmp_path / "served" / "file").write_bytes(CONTENT)
     handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with QuietServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

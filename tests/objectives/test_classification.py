@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from vit_jax.models.network import Network
 from vit_jax.objectives.classification import Classification
 
 
-class Table(nn.Module):
+class Table(Network):
     """A "network" whose logits are its images."""
 
     def __call__(self, images, train=False):
@@ -32,7 +33,7 @@ def test_the_loss_is_its_definition(smoothing):
 
 
 def test_the_network_is_in_training_with_dropout():
-    class Noisy(nn.Module):
+    class Noisy(Network):
         @nn.compact
         def __call__(self, images, train=False):
             return nn.Dropout(0.5)(images, deterministic=not train)

@@ -96,7 +96,8 @@ def test_a_run_cut_off_and_continued_equals_one_that_was_not(
 
     for one, other in zip(rows_of(run.workdir), rows_of(tmp_path), strict=True):
         for clock in ("seconds", "images_per_second"):
-            one.pop(clock, None), other.pop(clock, None)
+            one.pop(clock, None)
+            other.pop(clock, None)
         assert one == other
     seconds = [row["seconds"] for row in rows_of(tmp_path)]
     assert seconds == sorted(seconds)

@@ -43,8 +43,6 @@ def make_step(params, replicas=TOGETHER, accumulate_steps=1, ema_decay=0.9, **mo
     optimizer = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), optax.constant_schedule(0.1), params)
     return Step(
         model=model,
-        image_size=(8, 8),
-        preprocessing=model.preprocessing,
         objective=Classification(label_smoothing=0.1),
         augment=(RandomCrop(padding=1), RandomHorizontalFlip(), Mixup(alpha=0.8)),
         optimizer=optimizer,

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
-from flax import linen as nn
 
-from vit_jax.models.vit import Features
+from vit_jax.models.network import Features, Network
 
 
 @partial(jax.jit, static_argnums=0)
-def features(model: nn.Module, params: Mapping[str, Any], images: jax.Array) -> Features:
+def features(model: Network, params: Mapping[str, Any], images: jax.Array) -> Features:
     """Computes the features of images, without dropout.
 
     Args:
@@ -22,11 +21,11 @@ def features(model: nn.Module, params: Mapping[str, Any], images: jax.Array) -> 
     Returns:
         `Features`: `.tokens` [B, N, D], `.pooled` [B, D], `.stages` (maps [B, H, W, D], one a layer or stage).
     """
-    return model.apply({"params": params}, images, method="features")  # pyright: ignore[reportReturnType]
+    return cast(Features, model.apply({"params": params}, images, method="features"))
 
 
 @partial(jax.jit, static_argnums=0)
-def attention_maps(model: nn.Module, params: Mapping[str, Any], images: jax.Array) -> list[jax.Array]:
+def attention_maps(model: Network, params: Mapping[str, Any], images: jax.Array) -> list[jax.Array]:
     """Computes the attention weights of every layer, first layer first.
 
     Arguments as for `features`.
@@ -37,4 +36,4 @@ def attention_maps(model: nn.Module, params: Mapping[str, Any], images: jax.Arra
     _, state = model.apply({"params": params}, images, method="features", mutable=["intermediates"])
     blocks = state["intermediates"]
     by_depth = sorted((int(name.removeprefix("blocks_")), block) for name, block in blocks.items())
-    return [block["attn"]["attention"][0] for _, block in by_depth]
+    return [cast(jax.Array, block["attn"]["attention"][0]) for _, block in by_depth]

@@ -3,7 +3,9 @@
 import datetime
 import json
 import platform
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from vit_jax.data.dataset import Source
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.report import Example, Report, write_report
+from vit_jax.models.vit import VisionTransformer
 from vit_jax.training.loop import Result
 from vit_jax.training.run import Run, parameter_count
 from vit_jax.training.step import network_input
@@ -75,7 +78,9 @@ def examples(run: Run, result: Result) -> list[Example]:
     source: Source = run.dataset.test
     chosen = chosen_examples(result.test)
     images = [source[index][0] for index in chosen]
-    attention = last_attention(run, result, np.stack(images))
+    attention: Iterable[np.ndarray | None] = [None] * len(chosen)
+    if isinstance(run.model, VisionTransformer):
+        attention = last_attention(run.model, result.params, np.stack(images))
     return [
         Example(
             image=image,
@@ -88,17 +93,16 @@ def examples(run: Run, result: Result) -> list[Example]:
     ]
 
 
-def last_attention(run: Run, result: Result, images: np.ndarray) -> np.ndarray:
+def last_attention(model: VisionTransformer, params: Any, images: np.ndarray) -> np.ndarray:
     """Attention of the class token (of all patches, where there is none) to the patches: float [B, rows, columns].
 
     The mean over the heads of the last block, for images uint8 [B, H, W, C].
     """
-    model = run.model
-    inputs = network_input(jnp.asarray(images), run.step.image_size, run.step.preprocessing)
-    weights = attention_maps(model, result.params, inputs)[-1].mean(axis=1)  # [B, N, N]
-    prefix: int = model.num_prefix_tokens  # pyright: ignore[reportAttributeAccessIssue]
+    inputs = network_input(model, jnp.asarray(images))
+    weights = attention_maps(model, params, inputs)[-1].mean(axis=1)  # [B, N, N]
+    prefix = model.num_prefix_tokens
     queries = weights[:, :1] if prefix else weights
-    return np.asarray(queries[:, :, prefix:].mean(axis=1)).reshape(len(images), *model.grid)  # pyright: ignore[reportAttributeAccessIssue]
+    return np.asarray(queries[:, :, prefix:].mean(axis=1)).reshape(len(images), *model.grid)
 
 
 def summarise(run: Run, result: Result, report: Path) -> list[str]:

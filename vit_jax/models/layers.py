@@ -4,6 +4,7 @@ Dense layers work on [tokens of the whole batch, width] rather than [batch, toke
 then one matrix product, which XLA on a CPU computes about twice as fast as the same product over two batch axes.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -113,7 +114,7 @@ class Mlp(nn.Module):
         return x.reshape(shape)
 
 
-def stacked_xavier_uniform(parts: int) -> nn.initializers.Initializer:
+def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:
     """Initialises `parts` square kernels side by side, each Xavier-uniform on its own (q, k and v in one kernel)."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -122,7 +123,7 @@ def stacked_xavier_uniform(parts: int) -> nn.initializers.Initializer:
         kernels = [one(k, (rows, columns // parts), dtype) for k in jax.random.split(key, parts)]
         return jnp.concatenate(kernels, axis=1)
 
-    return init  # pyright: ignore[reportReturnType]
+    return init
 
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -32,7 +33,7 @@ class Preprocessing:
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 
-    def normalise(self, pixels: jax.Array) -> jax.Array:
+    def normalise(self, pixels: jax.Array | np.ndarray) -> jax.Array:
         """Maps pixel values [..., C] in [0, 255] to float32 [..., C] of about zero mean and unit variance.
 
         Raises:
@@ -42,7 +43,5 @@ class Preprocessing:
             raise ValueError(
                 f"preprocessing has {len(self.mean)} channel means for images of {pixels.shape[-1]} channels"
             )
-        scale = 1 / (255 * jnp.asarray(self.std, jnp.float32))
-        return pixels.astype(jnp.float32) * scale - jnp.asarray(self.mean, jnp.float32) / jnp.asarray(
-            self.std, jnp.float32
-        )
+        mean, std = jnp.asarray(self.mean, jnp.float32), jnp.asarray(self.std, jnp.float32)
+        return (jnp.asarray(pixels, jnp.float32) / 255 - mean) / std

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flax import linen as nn
-
+from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit_jax.models.vit import VisionTransformer
 
@@ -93,7 +92,7 @@ def dino_variants() -> dict[str, dict[str, Any]]:
     }
 
 
-MODELS: Mapping[str, tuple[type[nn.Module], Mapping[str, Any]]] = MappingProxyType(
+MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType(
     {
         name: (VisionTransformer, fields)
         for name, fields in {**vit_variants(), **deit_variants(), **dino_variants()}.items()
@@ -115,11 +114,11 @@ def model_fields(name: str) -> dict[str, Any]:
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; vit_jax.list_models() lists all")
     module, fields = MODELS[name]
-    defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in ("parent", "name")}  # pyright: ignore[reportArgumentType]
+    defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in ("parent", "name")}
     return {**defaults, **fields}
 
 
-def create_model(name: str, **fields: Any) -> nn.Module:
+def create_model(name: str, **fields: Any) -> Network:
     """Makes a model by its registered name, with any of its fields replaced.
 
     >>> create_model("vit_base_patch16_224", num_classes=10, image_size=384, drop_path_rate=0.1)

@@ -5,7 +5,7 @@ the encoder is the same.
 """
 
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -22,21 +22,7 @@ from vit_jax.models.layers import (
     PatchEmbed,
     sincos_position_embedding,
 )
-from vit_jax.models.preprocessing import Preprocessing
-
-
-class Features(NamedTuple):
-    """What an image looks like inside a network.
-
-    Attributes:
-        tokens: [B, N, D], the last layer's, normalised; class and other extra tokens first, then patches row by row.
-        pooled: [B, D], the vector that the classification head reads.
-        stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
-    """
-
-    tokens: jax.Array
-    pooled: jax.Array
-    stages: tuple[jax.Array, ...]
+from vit_jax.models.network import Features, Network, pair
 
 
 class EncoderBlock(nn.Module):
@@ -81,14 +67,16 @@ class EncoderBlock(nn.Module):
         return x + DropPath(self.drop_path_rate)(y, train)
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(Network):
     """A Vision Transformer: patches to tokens, an encoder, a pooled vector, a linear classifier.
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
         image_size: height and width in pixels (one number for squares). Default 224.
-        patch_size: height and width of a patch; must divide `image_size`.
         in_channels: channels of the images.
+        dtype: of the computation; parameters, softmax and logits are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the tokens.
         depth: number of encoder blocks.
         num_heads: attention heads; must divide `embed_dim`.
@@ -113,17 +101,12 @@ class VisionTransformer(nn.Module):
         gelu: "erf" (timm, DeiT, Hugging Face) or "tanh" (Google).
         norm_eps: epsilon of every LayerNorm.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
-        dtype: of the computation; parameters, softmax and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
 
     Raises:
         ValueError: when built, if the fields cannot work together.
     """
 
-    num_classes: int = 1000
-    image_size: int | tuple[int, int] = 224
     patch_size: int | tuple[int, int] = 16
-    in_channels: int = 3
     embed_dim: int = 768
     depth: int = 12
     num_heads: int = 12
@@ -146,8 +129,6 @@ class VisionTransformer(nn.Module):
     gelu: Gelu = "erf"
     norm_eps: float = 1e-6
     remat: bool = False
-    dtype: Any = jnp.float32
-    preprocessing: Preprocessing = Preprocessing()
 
     def __post_init__(self):
         super().__post_init__()
@@ -246,7 +227,7 @@ class VisionTransformer(nn.Module):
 
     def embed(self, images: jax.Array, train: bool) -> jax.Array:
         """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1)."""
-        expected = (*pair(self.image_size), self.in_channels)
+        expected = self.input_shape
         if images.ndim != 4 or images.shape[1:] != expected:
             raise ValueError(
                 f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
@@ -310,8 +291,3 @@ class VisionTransformer(nn.Module):
         distilled_token = self.head_drop(features.tokens[:, 1], deterministic=not train)
         distillation_logits = self.head_dist(distilled_token)
         return (logits, distillation_logits) if train else (logits + distillation_logits) / 2
-
-
-def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """One number as (height, width)."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

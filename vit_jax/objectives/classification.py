@@ -1,12 +1,13 @@
 """Supervised classification: cross-entropy with label smoothing."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
+
+from vit_jax.models.network import Network
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Classification:
             raise ValueError(f"objective.label_smoothing must be in [0, 1), not {self.label_smoothing}")
 
     def loss(
-        self, model: nn.Module, params: Any, images: jax.Array, labels: jax.Array, key: jax.Array
+        self, model: Network, params: Any, images: jax.Array, labels: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The mean loss of a training batch.
 
@@ -38,8 +39,8 @@ class Classification:
         Returns:
             The loss, a scalar, and further means over the batch to report: accuracy against the largest label.
         """
-        logits = model.apply({"params": params}, images, train=True, rngs={"dropout": key})
+        logits = cast(jax.Array, model.apply({"params": params}, images, train=True, rngs={"dropout": key}))
         smoothed = optax.smooth_labels(labels, self.label_smoothing)
-        loss = optax.softmax_cross_entropy(logits, smoothed).mean()  # pyright: ignore[reportArgumentType]
-        correct = jnp.argmax(logits, -1) == jnp.argmax(labels, -1)  # pyright: ignore[reportArgumentType]
+        loss = optax.softmax_cross_entropy(logits, smoothed).mean()
+        correct = jnp.argmax(logits, -1) == jnp.argmax(labels, -1)
         return loss, {"accuracy": correct.mean()}

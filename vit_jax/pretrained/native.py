@@ -9,22 +9,22 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.models.vit import VisionTransformer, pair
+from vit_jax.models.vit import VisionTransformer
 
 FORMAT = "vit_jax"
-MODULES: Mapping[str, type[nn.Module]] = {"VisionTransformer": VisionTransformer}
+MODULES: Mapping[str, type[Network]] = {"VisionTransformer": VisionTransformer}
 NOT_SAVED = ("parent", "name", "dtype", "remat")
 """Fields that belong to a use of the module, not to its weights."""
 
 
 def save_pretrained(
-    directory: str | Path, model: nn.Module, params: Mapping[str, Any], class_names: tuple[str, ...] = ()
+    directory: str | Path, model: Network, params: Mapping[str, Any], class_names: tuple[str, ...] = ()
 ) -> None:
     """Writes a model that `load_pretrained(directory)` gives back exactly.
 
@@ -36,7 +36,7 @@ def save_pretrained(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}  # pyright: ignore[reportArgumentType]
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
     fields["preprocessing"] = dataclasses.asdict(fields["preprocessing"])
     config = {
         "format": FORMAT,
@@ -59,7 +59,7 @@ def replace_file(path: Path, write: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_pretrained(source: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_pretrained(source: str | Path) -> tuple[Network, dict[str, Any]]:
     """Loads a model with its parameters.
 
     Args:
@@ -93,7 +93,7 @@ def model_directory(source: Path) -> Path:
     raise FileNotFoundError(f"no model at {source}: expected config.json and model.safetensors there or in its model/")
 
 
-def read_module(path: Path) -> nn.Module:
+def read_module(path: Path) -> Network:
     """The module that a `config.json` describes."""
     try:
         config = json.loads(path.read_text())
@@ -102,24 +102,29 @@ def read_module(path: Path) -> nn.Module:
     if not isinstance(config, dict) or config.get("format") != FORMAT or config.get("module") not in MODULES:
         raise ValueError(f"{path} does not describe a model of this package ({', '.join(MODULES)})")
     module = MODULES[config["module"]]
-    known = {f.name for f in dataclasses.fields(module)}  # pyright: ignore[reportArgumentType]
+    known = {f.name for f in dataclasses.fields(module)}
     unknown = sorted(set(config["fields"]) - known)
     if unknown:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
-    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in config["fields"].items()}
-    settings = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.pop("preprocessing").items()}
-    return module(**fields, preprocessing=Preprocessing(**settings))
+    fields = tuples(config["fields"])
+    fields["preprocessing"] = Preprocessing(**tuples(fields["preprocessing"]))
+    return module(**fields)
 
 
-def check_parameters(model: nn.Module, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+def tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def check_parameters(model: Network, arrays: Mapping[str, np.ndarray], path: Path) -> None:
     """Compares the parameters in a file with those the module has.
 
     Raises:
         ValueError: with every missing, unexpected and misshapen one.
     """
-    images = jax.ShapeDtypeStruct((1, *pair(model.image_size), model.in_channels), np.float32)  # pyright: ignore[reportAttributeAccessIssue]
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    expected = {name: leaf.shape for name, leaf in flatten_dict(shapes, sep="/").items()}
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), np.float32)
+    shapes: Any = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
+    expected: dict[str, tuple[int, ...]] = jax.tree.map(jax.numpy.shape, flatten_dict(shapes, sep="/"))
     problems = [f"missing: {name}" for name in expected if name not in arrays]
     problems += [f"unexpected: {name}" for name in arrays if name not in expected]
     problems += [

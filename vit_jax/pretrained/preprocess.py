@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from flax import linen as nn
 from PIL import Image
 
-from vit_jax.models.vit import pair
+from vit_jax.models.network import Network
 
 
-def preprocessing(model: nn.Module) -> Callable[[Any], np.ndarray]:
+def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
     """The preprocessing of a model.
 
     Returns:
@@ -19,9 +18,8 @@ def preprocessing(model: nn.Module) -> Callable[[Any], np.ndarray]:
         [height, width, channels] of the model's size: the image is scaled to cover it (with the margin that
         `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
     """
-    height, width = pair(model.image_size)  # pyright: ignore[reportAttributeAccessIssue]
-    channels: int = model.in_channels  # pyright: ignore[reportAttributeAccessIssue]
-    settings = model.preprocessing  # pyright: ignore[reportAttributeAccessIssue]
+    height, width, channels = model.input_shape
+    settings = model.preprocessing
     resample = Image.Resampling[settings.interpolation.upper()]
 
     def preprocess(image: Any) -> np.ndarray:

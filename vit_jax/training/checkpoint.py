@@ -1,7 +1,7 @@
 """Checkpoints of a run, by Orbax: saved in the background, restored to whatever devices there are."""
 
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import jax
 import orbax.checkpoint as ocp
@@ -33,7 +33,7 @@ class Checkpoints:
     def restore(self, like: TrainState) -> TrainState:
         """The latest state, placed on devices as `like` is."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self.manager.restore(self.latest, args=ocp.args.StandardRestore(abstract))
+        return cast(TrainState, self.manager.restore(self.latest, args=ocp.args.StandardRestore(abstract)))
 
     def __enter__(self) -> Self:
         return self

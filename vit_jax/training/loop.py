@@ -55,7 +55,7 @@ def train(run: Run, display: Display) -> Result:
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
         recorder = Recorder(run, start, display)
-        predict = run.parallel.compile_predict(make_predict(run.model, run.step.image_size, run.step.preprocessing))
+        predict = run.parallel.compile_predict(make_predict(run.model))
         test = evaluator(run, run.dataset.test, predict)
         state = train_steps(run, state, start, recorder, checkpoints, test, predict)
         predictions = test(state.evaluated_params)

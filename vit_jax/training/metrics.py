@@ -1,5 +1,6 @@
 """The record of a run: `metrics.jsonl` always, TensorBoard where it is installed."""
 
+import importlib
 import importlib.util
 import json
 import math
@@ -60,6 +61,4 @@ def summary_writer(directory: Path) -> Any:
     """A TensorBoard writer, or None where none is installed."""
     if importlib.util.find_spec("tensorboardX") is None:
         return None
-    from tensorboardX import SummaryWriter
-
-    return SummaryWriter(str(directory))
+    return importlib.import_module("tensorboardX").SummaryWriter(str(directory))

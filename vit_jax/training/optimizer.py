@@ -123,12 +123,11 @@ def layer_of(path: str, depth: int) -> int:
 def scale_layers(decay: float, depth: int) -> optax.GradientTransformation:
     """Multiplies the updates of layer l by decay^(depth + 1 - l)."""
 
-    def update(updates: Params, state: optax.OptState, params: Params = None) -> tuple[Params, optax.OptState]:
+    def scale(updates: Params, params: Params) -> Params:
         paths = parameter_paths(updates)
-        scaled = jax.tree.map(lambda u, path: u * decay ** (depth + 1 - layer_of(path, depth)), updates, paths)
-        return scaled, state
+        return jax.tree.map(lambda u, path: u * decay ** (depth + 1 - layer_of(path, depth)), updates, paths)
 
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)  # pyright: ignore[reportArgumentType]
+    return optax.stateless(scale)
 
 
 def muon_labels(params: Params) -> Params:

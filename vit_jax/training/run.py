@@ -10,13 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from flax import linen as nn
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.data.feed import Share
 from vit_jax.data.sources import load_dataset
+from vit_jax.models.network import Network
 from vit_jax.models.registry import create_model
-from vit_jax.models.vit import pair
 from vit_jax.training import durations
 from vit_jax.training.config import Config, differences, to_json
 from vit_jax.training.optimizer import make_optimizer, make_schedule
@@ -42,7 +41,7 @@ class Run:
     config: Config
     workdir: Path
     dataset: Dataset
-    model: nn.Module
+    model: Network
     parallel: Parallel
     step: Step
     total_steps: int
@@ -62,10 +61,10 @@ class Run:
         return durations.to_steps(duration, len(self.dataset.train), self.config.batch_size)
 
 
-def init_params(model: nn.Module, key: jax.Array) -> dict[str, Any]:
+def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
     """Freshly initialised parameters of a network."""
-    shape = (1, *pair(model.image_size), model.in_channels)  # pyright: ignore[reportAttributeAccessIssue]
-    return model.init(key, jax.numpy.zeros(shape))["params"]
+    variables = model.init(key, jax.numpy.zeros((1, *model.input_shape)))
+    return dict(variables["params"])
 
 
 def prepare(config: Config, workdir: Path) -> Run:
@@ -89,8 +88,6 @@ def prepare(config: Config, workdir: Path) -> Run:
 
     step = Step(
         model=model,
-        image_size=pair(model.image_size),  # pyright: ignore[reportAttributeAccessIssue]
-        preprocessing=model.preprocessing,  # pyright: ignore[reportAttributeAccessIssue]
         objective=config.objective,
         augment=config.augment,
         optimizer=optimizer,
@@ -104,7 +101,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share)
 
 
-def build_model(config: Config, **decided: int) -> nn.Module:
+def build_model(config: Config, **decided: int) -> Network:
     """The config's network, with the fields that the data set decides.
 
     Raises:
@@ -155,7 +152,7 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
         )
 
 
-def parameter_count(model: nn.Module) -> int:
+def parameter_count(model: Network) -> int:
     """Number of parameters of a network."""
     shapes = jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from flax import struct
 
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
-from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.network import Network
 from vit_jax.objectives.classification import Classification
 from vit_jax.training.parallel import Replicas
 
@@ -47,8 +46,9 @@ def start_state(params: Tree, optimizer: optax.GradientTransformation, ema: bool
     return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
 
 
-def network_input(pixels: jax.Array, image_size: tuple[int, int], preprocessing: Preprocessing) -> jax.Array:
-    """Pixels [B, h, w, C] in [0, 255] to the network's input: resized to `image_size` if need be, and normalised."""
+def network_input(model: Network, pixels: jax.Array) -> jax.Array:
+    """Pixels [B, h, w, C] in [0, 255] to the network's input: resized to its size if need be, and normalised."""
+    image_size, preprocessing = model.input_shape[:2], model.preprocessing
     pixels = pixels.astype(jnp.float32)
     if pixels.shape[1:3] != image_size:
         method = {"bilinear": "linear", "bicubic": "cubic"}[preprocessing.interpolation]
@@ -63,8 +63,6 @@ class Step:
 
     Attributes:
         model: the network.
-        image_size: (height, width) of its input.
-        preprocessing: of its input.
         objective: what is minimised.
         augment: the augmentation pipeline, on pixels of the data set's own size.
         optimizer: from `make_optimizer`.
@@ -75,9 +73,7 @@ class Step:
         replicas: the other devices.
     """
 
-    model: nn.Module
-    image_size: tuple[int, int]
-    preprocessing: Preprocessing
+    model: Network
     objective: Classification
     augment: tuple[Transform, ...]
     optimizer: optax.GradientTransformation
@@ -120,7 +116,7 @@ class Step:
             self.replicas.positions(len(images)),
             self.replicas.reverse,
         )
-        images = network_input(pixels, self.image_size, self.preprocessing)
+        images = network_input(self.model, pixels)
 
         loss, metrics, gradient = self.differentiate(state.params, images, labels, self.replicas.key(dropout_key))
         loss, metrics, gradient = self.replicas.mean((loss, metrics, gradient))
@@ -163,9 +159,7 @@ class Step:
         return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params)
 
 
-def make_predict(
-    model: nn.Module, image_size: tuple[int, int], preprocessing: Preprocessing
-) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
+def make_predict(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
     """The evaluation step: `predict(params, arrays, batch)` gives for each example of the batch, [B] each:
 
     its true "label", the "predicted" class, the "confidence" (probability) of that class, its "loss" and whether it
@@ -174,8 +168,8 @@ def make_predict(
 
     def predict(params: Tree, arrays: Tree, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         images, labels = gather(arrays, batch)
-        logits = model.apply({"params": params}, network_input(images, image_size, preprocessing))
-        log_probabilities = jax.nn.log_softmax(logits)  # pyright: ignore[reportArgumentType]
+        logits = cast(jax.Array, model.apply({"params": params}, network_input(model, images)))
+        log_probabilities = jax.nn.log_softmax(logits)
         return {
             "label": labels,
             "predicted": jnp.argmax(log_probabilities, -1),

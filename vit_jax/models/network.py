@@ -1,0 +1,59 @@
+"""What all networks of this package have in common."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.models.preprocessing import Preprocessing
+
+
+class Features(NamedTuple):
+    """What an image looks like inside a network.
+
+    Attributes:
+        tokens: [B, N, D], the last layer's, normalised; class and other extra tokens first, then patches row by row.
+        pooled: [B, D], the vector that the classification head reads.
+        stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
+    """
+
+    tokens: jax.Array
+    pooled: jax.Array
+    stages: tuple[jax.Array, ...]
+
+
+class Network(nn.Module):
+    """An image classifier with its fields and its two ways to be called.
+
+    Attributes:
+        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
+        image_size: height and width in pixels (one number for squares). Default 224.
+        in_channels: channels of the images.
+        dtype: of the computation; parameters, softmax and logits are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+    """
+
+    num_classes: int = 1000
+    image_size: int | tuple[int, int] = 224
+    in_channels: int = 3
+    dtype: Any = jnp.float32
+    preprocessing: Preprocessing = Preprocessing()
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        return (*pair(self.image_size), self.in_channels)
+
+    def features(self, images: jax.Array, train: bool = False) -> Features:
+        """Images [B, H, W, C] to `Features`: everything but the classification head."""
+        raise NotImplementedError
+
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """Images [B, H, W, C] to logits, float32 [B, num_classes]."""
+        raise NotImplementedError
+
+
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """One number as (height, width)."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
