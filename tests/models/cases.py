@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.models.vit import VisionTransformer, pair
+from vit_jax.models.vit import VisionTransformer
 
 GOLDEN_SEED = 0
 GOLDEN_FILE = Path(__file__).with_name("golden") / "vit.npz"
@@ -53,7 +53,7 @@ def small_model(**fields: Any) -> VisionTransformer:
 
 def random_images(model: VisionTransformer, seed: int, batch: int = 2) -> np.ndarray:
     """Images float32 [B, H, W, C] of the model's size, standard normal."""
-    shape = (batch, *pair(model.image_size), model.in_channels)
+    shape = (batch, *model.input_shape)
     return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
 
 
@@ -77,7 +77,7 @@ def random_params(model: VisionTransformer, seed: int) -> dict[str, Any]:
             return noise * np.float32(0.3)
         return noise * np.float32(math.prod(leaf.shape[:-1]) ** -0.5)
 
-    images = jax.ShapeDtypeStruct((1, *pair(model.image_size), model.in_channels), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     return jax.tree_util.tree_map_with_path(draw, shapes)
 

@@ -8,7 +8,6 @@ import pytest
 
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from vit_jax.models.registry import MODELS, create_model, list_models
-from vit_jax.models.vit import pair
 
 # Parameters as registered: 1000 classes, 10 for the 32 px models, no head for DINO. The numbers are those that timm
 # 1.0.31 counts, except where "by hand" says that the formula of `parameters_by_hand` gave them.
@@ -78,7 +77,7 @@ PARAMETERS_10_AND_0 = {
 def count_parameters(name: str, **fields: int) -> int:
     """From shapes alone: nothing is allocated."""
     model = create_model(name, **fields)
-    images = jax.ShapeDtypeStruct((1, *pair(model.image_size), model.in_channels), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
     params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 

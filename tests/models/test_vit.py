@@ -171,7 +171,18 @@ def test_remat_changes_nothing_but_the_memory():
     assert names.count("remat2") + names.count("checkpoint") == model.depth
 
 
-# --- bfloat16 ---
+# --- Precision ---
+
+
+def test_tokens_far_from_zero_lose_nothing():
+    """A constant on every channel leaves the logits as they are, since every branch starts with a LayerNorm.
+
+    The mean of squares less the square of the mean would lose the variance (here to about 1%) to rounding.
+    """
+    model, params, images = make(depth=1)
+    params["patch_embed"]["kernel"] *= 20
+    far = {**params, "pos_embed": params["pos_embed"] + 256}
+    np.testing.assert_allclose(logits(model, far, images), logits(model, params, images), atol=1e-3)
 
 
 @pytest.mark.parametrize(

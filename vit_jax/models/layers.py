@@ -87,6 +87,16 @@ class DropPath(nn.Module):
         return nn.Dropout(self.rate, broadcast_dims=range(1, x.ndim))(x, deterministic=not train)
 
 
+def gelu(x: jax.Array, form: Gelu) -> jax.Array:
+    """x times the normal distribution function of x, or the approximation of that by tanh.
+
+    Written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower (5% of a training step on a CPU).
+    """
+    if form == "tanh":
+        return jax.nn.gelu(x, approximate=True)
+    return x * (0.5 * (1 + jax.lax.erf(x * 0.5**0.5)))
+
+
 class Mlp(nn.Module):
     """Two dense layers with a GELU between them (ViT, section 3.1)."""
 
@@ -107,7 +117,7 @@ class Mlp(nn.Module):
         )
         x = x.reshape(-1, shape[-1])
         x = dense(self.hidden_dim, name="fc1")(x)
-        x = nn.gelu(x, approximate=self.gelu == "tanh")
+        x = gelu(x, self.gelu)
         x = nn.Dropout(self.drop_rate)(x, deterministic=not train)
         x = dense(shape[-1], name="fc2")(x)
         x = nn.Dropout(self.drop_rate)(x, deterministic=not train)

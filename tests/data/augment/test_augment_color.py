@@ -75,6 +75,8 @@ def test_draws_are_uniform_within_the_ranges_and_every_order_occurs_equally_ofte
     _, counts = np.unique(params.order, axis=0, return_counts=True)
     assert len(counts) == 24
     np.testing.assert_allclose(counts / 6000, 1 / 24, atol=0.012)
+    turn_of_brightness = params.order.argmin(axis=1)
+    assert abs(np.corrcoef(turn_of_brightness, amounts[:, 0])[0, 1]) < 0.06
 
 
 def test_hue_needs_three_channels() -> None:

@@ -87,6 +87,14 @@ def test_resized_crop_draws_as_torchvision_does(draw) -> None:
     assert np.all((box_height * box_width) / (height * width) > 0.07)  # 0.08 before rounding
 
 
+def test_resized_crop_reaches_every_place_equally_often(draw) -> None:
+    """A quarter of a square of 8 has 5 x 5 places, the last row and column among them."""
+    boxes = draw(RandomResizedCrop(scale=(0.25, 0.25), ratio=(1, 1)), 5000, (8, 8, 3))
+    assert np.all((boxes.height == 4) & (boxes.width == 4))
+    for start in (boxes.top, boxes.left):
+        np.testing.assert_allclose(np.bincount(start) / 5000, [1 / 5] * 5, atol=0.025)
+
+
 def test_resized_crop_falls_back_to_the_largest_central_crop() -> None:
     """No crop of the whole area of a 4:1 image is within 3:4 to 4:3."""
     whole_area = RandomResizedCrop(scale=(1.0, 1.0))

@@ -43,7 +43,7 @@ def equalize_table(counts: jax.Array) -> jax.Array:
     """Flattens each channel's histogram. -> [C, 256]
 
     A channel stays as it is where 255 levels would get no whole pixel each (small or nearly constant images), as in
-    Pillow: images below 16 x 16 are not changed at all.
+    Pillow: images of fewer than 256 pixels are not changed at all.
     """
     cumulative = jnp.cumsum(counts, axis=-1)
     at_highest = jnp.take_along_axis(counts, _highest_level(counts), axis=-1)  # [C, 1]
