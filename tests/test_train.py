@@ -56,7 +56,7 @@ def test_it_starts_from_a_bare_shell_and_imports_no_tensorflow(tmp_path):
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env=environment | {"PYTHONPATH": str(tmp_path)},
+        env=environment | {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,

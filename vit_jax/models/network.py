@@ -13,7 +13,8 @@ class Features(NamedTuple):
     """What an image looks like inside a network.
 
     Attributes:
-        tokens: [B, N, D], the last layer's, normalised; class and other extra tokens first, then patches row by row.
+        tokens: [B, N, D], the last layer's, normalised unless the norm comes after pooling; class and other extra
+            tokens first, then patches row by row.
         pooled: [B, D], the vector that the classification head reads.
         stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
     """
