@@ -5,21 +5,23 @@ import dataclasses
 import pytest
 from rich.console import Console
 
-from vit_jax.data.augment import Mixup, RandomCrop
+from vit_jax.data.augment import Mixup, RandomResizedCrop
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import train
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.progress import Lines
 from vit_jax.training.run import prepare
 
+FIELDS = dict(embed_dim=16, depth=2, num_heads=2, drop_path_rate=0.1, pool="avg", pos_embed="sincos")
+
 
 @pytest.fixture(scope="session")
 def small_config():
     """Digits, two blocks, 40 steps, with everything random switched on."""
     return Config(
-        model=ModelConfig("vit_digits_patch2_8", dict(embed_dim=16, depth=2, num_heads=2, drop_path_rate=0.1)),
-        augment=(RandomCrop(padding=1), Mixup(alpha=0.2)),
-        optimizer=OptimizerConfig(learning_rate=1e-2),
+        model=ModelConfig("vit_digits_patch2_8", FIELDS),
+        augment=(RandomResizedCrop(scale=(0.7, 1.0)), Mixup(alpha=0.2)),
+        optimizer=OptimizerConfig("muon", learning_rate=1e-2),
         schedule=ScheduleConfig(warmup="5 steps"),
         duration="40 steps",
         batch_size=64,

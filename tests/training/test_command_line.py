@@ -37,7 +37,7 @@ def test_fields_of_every_part_can_be_set():
         *("--optimizer.learning_rate", "1e-2", "--optimizer.clip_norm", "None", "--optimizer.freeze", "a/*", "b"),
         *("--schedule.kind", "linear", "--parallel.mode", "pmap", "--objective.label_smoothing", "0.1"),
         *("--data.name", "folder:/pictures", "--data.skip_unreadable", "True", "--data.feed", "streaming"),
-        *("--augment.random_crop.padding", "2"),
+        *("--augment.mixup.alpha", "0.3"),
     )
     assert (config.seed, config.duration, config.ema_decay, config.dtype) == (3, "5 steps", 0.99, "bfloat16")
     assert (config.optimizer.learning_rate, config.optimizer.clip_norm) == (0.01, None)
@@ -45,7 +45,7 @@ def test_fields_of_every_part_can_be_set():
     assert (config.schedule.kind, config.parallel.mode) == ("linear", "pmap")
     assert config.objective.label_smoothing == 0.1
     assert (config.data.name, config.data.skip_unreadable) == ("folder:/pictures", True)
-    assert config.augment[0] == dataclasses.replace(load_config(DIGITS).augment[0], padding=2)
+    assert config.augment[1] == dataclasses.replace(load_config(DIGITS).augment[1], alpha=0.3)
 
 
 def test_fields_of_the_network_can_be_set():
@@ -106,6 +106,6 @@ def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):
     with pytest.raises(SystemExit):
         config_of("--help")
     text = " ".join(capsys.readouterr().out.split())
-    for part in ("--workdir", "--model.embed_dim INT", "width D of the tokens", "--augment.random_crop.padding INT"):
+    for part in ("--workdir", "--model.embed_dim INT", "width D of the tokens", "--augment.mixup.alpha FLOAT"):
         assert part in text
     assert isinstance(load_config(DIGITS), Config)

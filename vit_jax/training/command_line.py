@@ -1,7 +1,7 @@
 """`python train.py [--config FILE] [--workdir DIR] [--any.field VALUE]`: a config file with fields overridden.
 
 The flags are the fields of the config at hand: those of its network (`--model.depth`), whichever it is, and of each
-step of its augmentation (`--augment.random_crop.padding`). tyro checks types and answers typos with the nearest names.
+step of its augmentation (`--augment.mixup.alpha`). tyro checks types and answers typos with the nearest names.
 """
 
 import argparse

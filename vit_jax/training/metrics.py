@@ -34,7 +34,8 @@ class MetricsLog:
         self.file.write(to_line(row))
         if self.tensorboard:
             for name, value in values.items():
-                self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
+                if value is not None:
+                    self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Closes the files."""
