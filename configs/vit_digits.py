@@ -2,7 +2,7 @@
 
     python train.py
 
-Test accuracy 98.89%, 99.16% and 98.61% with seeds 0, 1 and 2 (359 images), in 80, 68 and 69 s on 2 CPU cores
+Test accuracy 98.89%, 99.16% and 98.61% with seeds 0, 1 and 2 (359 images), in 76, 62 and 62 s on 2 CPU cores
 (2026-11-21; the first with nothing compiled before).
 
 With 1,438 training images augmentation decides. Crops are resized rather than shifted: shifting by one pixel moves
@@ -25,6 +25,7 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="2 epochs"),
         duration="50 epochs",
         batch_size=64,
+        steps_per_dispatch=8,  # a quarter faster: the steps are short
         log_every="5 epochs",
         evaluate_every="5 epochs",
         checkpoint_every="10 epochs",
