@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from vit_jax import cli
+from vit_jax.comparison import compare as comparing
+from vit_jax.comparison.request import Request
 from vit_jax.data import prepare as preparing
 
 
@@ -57,6 +59,17 @@ def test_an_interruption_ends_the_command(monkeypatch: pytest.MonkeyPatch, capsy
     assert capsys.readouterr().err == "vit-jax: interrupted\n"
 
 
+def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+    monkeypatch.setattr(comparing, "compare", lambda *arguments: calls.append(arguments) or len(calls) == 1)
+    flags = ["--budget", "300 seconds", "--seeds", "2", "--workdir", "out", "--data-name", "folder:pets"]
+    assert cli.main(["compare", "a.py", "b.py", *flags, "--data-dir", "sets", "--skip-unreadable"]) == 0
+    data = (("name", "folder:pets"), ("data_dir", "sets"), ("skip_unreadable", True))
+    assert calls == [(Request((Path("a.py"), Path("b.py")), "300 seconds", 2, data), Path("out"))]
+    assert cli.main(["compare", "a.py"]) == 1  # some run failed
+    assert calls[1] == (Request((Path("a.py"),), None, 3, ()), Path("runs/compare"))
+
+
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     args = ["prepare", "cifar10", "--archive", str(tmp_path / "nowhere.tar.gz"), "--data-dir", str(tmp_path)]
     assert cli.main(args) == 2
@@ -72,7 +85,8 @@ def test_wrong_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture
 
 def test_help_names_the_subcommands_and_their_flags(capsys: pytest.CaptureFixture[str]):
     for args, expected in (
-        (["--help"], ["prepare"]),
+        (["--help"], ["prepare", "compare"]),
+        (["compare", "--help"], ["CONFIG", "--budget", "--seeds", "--data-name"]),
         (["prepare", "--help"], ["--archive", "--unverified", "tfds:NAME"]),
     ):
         with pytest.raises(SystemExit) as exit_:

@@ -8,16 +8,21 @@ import pytest
 
 from vit_jax.inspection.charts import (
     BOTTOM,
+    LABEL_HEIGHT,
     LEFT,
     LOG_RATIO,
     MOST_POINTS,
     RIGHT,
     TOP,
+    Along,
+    Quantity,
+    Series,
+    along_axis,
     charts,
     class_ticks,
+    draw,
     linear_axis,
     log_axis,
-    step_axis,
     thin,
 )
 
@@ -131,10 +136,51 @@ def test_rounding_does_not_push_accuracy_over_a_hundred_percent():
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 60, 1499, 10**6])
 def test_ticks_of_steps_are_whole_numbers(last):
-    axis, ticks = step_axis(float(last))
+    axis, ticks = along_axis(float(last))
     assert axis.high >= last
     assert np.all(ticks == np.rint(ticks))
     assert 2 <= len(ticks) <= 6
+
+
+def test_places_that_need_not_be_whole_have_ticks_between():
+    axis, ticks = along_axis(0.4, whole=False)
+    assert axis.high == 0.4
+    np.testing.assert_allclose(ticks, [0, 0.1, 0.2, 0.3, 0.4])
+
+
+def labelled(*heights, names=("a", "b", "c", "d")):
+    series = [Series(name, name, np.array([[0, 0.5], [1, y]])) for name, y in zip(names, heights, strict=False)]
+    return draw(Quantity("loss", "Loss"), series, Along("epochs", "epoch", whole=False), labelled=True)
+
+
+def test_names_stand_at_the_ends_of_their_lines():
+    chart = labelled(0.0, 1.0)
+    assert [(label.text, label.y) for label in chart.labels] == [("b", TOP), ("a", BOTTOM)]
+    assert points(chart.lines[0])[-1, 0] == chart.right
+    assert [(line.name, line.last) for line in chart.lines] == [("a", "0"), ("b", "1")]
+
+
+@pytest.mark.parametrize("heights", [(0.5, 0.5, 0.5, 1.0), (0, 0, 0, 1), (1, 1, 1, 0)])
+def test_names_do_not_cover_each_other_and_stay_in_the_drawing(heights):
+    places = [label.y for label in labelled(*heights).labels]
+    assert len(places) == 4
+    assert np.diff(places).min() >= LABEL_HEIGHT - 0.2
+    assert TOP <= min(places) <= max(places) <= BOTTOM
+
+
+def test_long_names_are_cut_in_the_drawing_and_whole_in_the_legend():
+    chart = labelled(0.2, names=("a_name_of_many_words",))
+    assert chart.labels[0].text == "a_name_of_many…"
+    assert chart.lines[0].name == "a_name_of_many_words"
+    assert 250 < chart.right < RIGHT
+
+
+def test_a_line_without_a_name_is_not_told_of():
+    unnamed = Series("seed", "", np.array([[1, 1.0], [2, math.nan]]))
+    chart = draw(Quantity("loss", "Loss"), [unnamed, Series("mean", "a", np.array([[1, 1.0]]))], labelled=True)
+    assert [label.text for label in chart.labels] == ["a"]
+    assert chart.warning == ""
+    assert chart.lines[0].broken
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.9, 31), (1e-3, 3), (1e-6, 1e3), (1e-30, 1e30)])

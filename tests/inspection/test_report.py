@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vit_jax.inspection.published import Published
 from vit_jax.inspection.report import Example, Report, write_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -278,7 +279,7 @@ def test_everything_a_user_can_name_is_escaped(tmp_path):
         examples=[example(label=0, predicted=0), example(label=0, predicted=1)],
         notes=[evil],
         config={evil: {evil: evil}},
-        published=[(evil, evil, evil)],
+        published=[Published(evil, evil, evil, evil)],
     )
     (tmp_path / "it's <b>").mkdir()
     page, text = written(tmp_path / "it's <b>", report)
@@ -303,9 +304,10 @@ def test_the_configuration_is_folded_with_the_names_of_the_command_line(tmp_path
 
 
 def test_published_results_stand_beside_this_run(tmp_path):
-    page, _ = written(tmp_path, replace(ordinary(), published=[("ViT-Ti/4", "93.6%", "Touvron 2021, table 5")]))
-    assert page.sections()[0] == "published"
-    assert "this run 98.3% this report ViT-Ti/4 93.6% Touvron 2021, table 5" in page.text
+    page, _ = written(tmp_path, replace(ordinary(), published=[Published("ViT-Ti/4", "93.6%", "Somebody", "9 epochs")]))
+    assert "published" in page.sections()
+    assert "this run 98.3% this page ViT-Ti/4 93.6% 9 epochs Somebody" in page.text
+    assert "not comparable one to one" in page.text
 
 
 def test_notes_come_before_everything_but_the_headline(tmp_path):

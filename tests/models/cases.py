@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vit_jax.models.network import Network
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.vit import VisionTransformer
 
 GOLDEN_SEED = 0
@@ -51,13 +53,13 @@ def small_model(**fields: Any) -> VisionTransformer:
     return VisionTransformer(**{**SMALL, **fields})
 
 
-def random_images(model: VisionTransformer, seed: int, batch: int = 2) -> np.ndarray:
+def random_images(model: Network, seed: int, batch: int = 2) -> np.ndarray:
     """Images float32 [B, H, W, C] of the model's size, standard normal."""
     shape = (batch, *model.input_shape)
     return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
 
 
-def random_params(model: VisionTransformer, seed: int) -> dict[str, Any]:
+def random_params(model: Network, seed: int) -> dict[str, Any]:
     """Random values for every parameter, drawn in the sorted order of their paths.
 
     No parameter keeps a default that would hide a mistake: norm and layer scales are around 1, biases are not 0. The
@@ -75,15 +77,17 @@ def random_params(model: VisionTransformer, seed: int) -> dict[str, Any]:
             return 1 + noise * np.float32(0.3)
         if names[-1] == "bias":
             return noise * np.float32(0.3)
+        if names[-1] == "table":
+            return noise
+        if names[-1] == "logit_scale":
+            return 2 + noise * 3  # some beyond ln 100, where it is clipped
         return noise * np.float32(math.prod(leaf.shape[:-1]) ** -0.5)
 
-    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    return jax.tree_util.tree_map_with_path(draw, shapes)
+    return jax.tree_util.tree_map_with_path(draw, parameter_shapes(model))
 
 
 @partial(jax.jit, static_argnums=(0, 3))
-def logits(model: VisionTransformer, params: Mapping[str, Any], images: jax.Array, train: bool = False) -> jax.Array:
+def logits(model: Network, params: Mapping[str, Any], images: jax.Array, train: bool = False) -> jax.Array:
     """The model's output with full float32 products; the pair that a distilled one gives in training is stacked."""
     with jax.default_matmul_precision("highest"):
         return jnp.asarray(model.apply({"params": params}, images, train))

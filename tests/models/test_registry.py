@@ -1,11 +1,9 @@
 """Every published network by its name, with the publisher's exact number of parameters."""
 
-import math
-
-import jax
 import jax.numpy as jnp
 import pytest
 
+from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from vit_jax.models.registry import MODELS, create_model, list_models
 
@@ -57,6 +55,31 @@ PARAMETERS = {
     "dino_small_patch8_224": 21_670_272,
     "dino_base_patch16_224": 85_798_656,
     "dino_base_patch8_224": 85_807_872,
+    "swin_tiny_patch4_window7_224": 28_288_354,
+    "swin_small_patch4_window7_224": 49_606_258,
+    "swin_base_patch4_window7_224": 87_768_224,
+    "swin_base_patch4_window12_384": 87_903_584,
+    "swin_large_patch4_window7_224": 196_532_476,
+    "swin_large_patch4_window12_384": 196_735_516,
+    "swin_cifar_patch2_window4_32": 7_048_612,
+    "swin_tiny_patch2_window4_32": 27_505_108,
+    "swin_tiny_patch1_window2_32": 27_500_644,
+    "swinv2_tiny_window8_256": 28_347_154,
+    "swinv2_tiny_window16_256": 28_347_154,
+    "swinv2_small_window8_256": 49_728_418,
+    "swinv2_small_window16_256": 49_728_418,
+    "swinv2_base_window8_256": 87_918_816,
+    "swinv2_base_window16_256": 87_918_816,
+    "swinv2_base_window12_192": 109_280_841,
+    "swinv2_base_window12to16_192to256": 87_918_816,
+    "swinv2_base_window12to24_192to384": 87_918_816,
+    "swinv2_large_window12_192": 228_772_549,
+    "swinv2_large_window12to16_192to256": 196_739_932,
+    "swinv2_large_window12to24_192to384": 196_739_932,
+    "cnn_small_224": 97_810,  # by hand, as these three: tests/models/test_cnn.py
+    "cnn_small_32": 156_186,
+    "resnet9_32": 6_573_130,
+    "resnet9_narrow_32": 103_954,
 }
 
 # With a head of 10 classes, and with none.
@@ -71,15 +94,15 @@ PARAMETERS_10_AND_0 = {
     "vit_base_patch16_224": (85_806_346, 85_798_656),
     "vit_base_patch16_384": (86_098_186, 86_090_496),
     "vit_base_patch8_224": (85_815_562, 85_807_872),
+    "swin_tiny_patch4_window7_224": (27_527_044, 27_519_354),
+    "swin_small_patch4_window7_224": (48_844_948, 48_837_258),
+    "swin_base_patch4_window7_224": (86_753_474, 86_743_224),
+    "swin_large_patch4_window7_224": (195_010_846, 194_995_476),
 }
 
 
 def count_parameters(name: str, **fields: int) -> int:
-    """From shapes alone: nothing is allocated."""
-    model = create_model(name, **fields)
-    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
-    params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    return parameter_count(create_model(name, **fields))
 
 
 def parameters_by_hand(
@@ -136,6 +159,26 @@ def test_number_of_heads_is_published(name: str, heads: int):
 
 
 @pytest.mark.parametrize(
+    ("name", "heads", "window", "size"),
+    [
+        ("swin_tiny_patch4_window7_224", (3, 6, 12, 24), 7, 224),
+        ("swin_base_patch4_window12_384", (4, 8, 16, 32), 12, 384),
+        ("swin_large_patch4_window7_224", (6, 12, 24, 48), 7, 224),
+        ("swin_cifar_patch2_window4_32", (3, 6, 12), 4, 32),
+        ("swinv2_small_window16_256", (3, 6, 12, 24), 16, 256),
+        ("swinv2_base_window12_192", (4, 8, 16, 32), 12, 192),
+        ("swinv2_large_window12to24_192to384", (6, 12, 24, 48), 24, 384),
+    ],
+)
+def test_heads_windows_and_sizes_of_swin_are_published(name: str, heads: tuple[int, ...], window: int, size: int):
+    """Version 2's parameters show neither its windows nor its image size."""
+    model = create_model(name)
+    assert (model.num_heads, model.window_size, model.image_size) == (heads, window, size)
+    assert model.version == (2 if name.startswith("swinv2") else 1)
+    assert model.pretrained_window_sizes == ((12, 12, 12, 6) if "12to" in name else ())
+
+
+@pytest.mark.parametrize(
     ("name", "mean", "std", "crop_fraction"),
     [
         ("vit_base_patch16_224", (0.5,), (0.5,), 0.9),
@@ -164,7 +207,7 @@ def test_list_models_takes_a_pattern_and_sorts():
         *("vit_tiny_patch2_32", "vit_tiny_patch4_32"),
     ]
     assert list_models() == sorted(MODELS)
-    assert list_models("resnet*") == []
+    assert list_models("mobilenet*") == []
 
 
 def test_unknown_model_is_answered_with_the_nearest_names():

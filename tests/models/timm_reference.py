@@ -77,16 +77,24 @@ def timm_model(case: Case) -> torch.nn.Module:
     return model
 
 
-def timm_parameters(params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Our parameters by timm's names and in torch's layouts."""
+def torch_layout(params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Our parameters by their own names, joined by dots, in torch's layouts."""
     converted = {}
     for name, value in traverse_util.flatten_dict(dict(params), sep=".").items():
         value = np.asarray(value)
         if name.endswith("kernel"):  # [in, out] to [out, in]; [height, width, in, out] to [out, in, height, width]
             value = value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
+        converted[name] = torch.tensor(value)
+    return converted
+
+
+def timm_parameters(params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Our parameters by timm's names and in torch's layouts."""
+    converted = {}
+    for name, value in torch_layout(params).items():
         for pattern, replacement in NAMES:
             name = re.sub(pattern, replacement, name)
-        converted[name] = torch.tensor(value)
+        converted[name] = value
     return converted
 
 

@@ -35,6 +35,15 @@ def test_metrics_have_a_row_for_every_boundary(trained):
     for name in ("epoch", "loss", "accuracy", "learning_rate", "gradient_norm", "images_per_second", "seconds"):
         assert name in rows[0]
     assert rows[-1]["epoch"] == pytest.approx(40 * 64 / len(run.dataset.train), abs=1e-3)
+    assert rows[-1]["peak_memory"] > 50e6
+
+
+def test_a_shorter_last_dispatch_is_compiled_outside_the_measured_time(small_config, run_to_end, tmp_path):
+    _, result, _ = run_to_end(small_config, tmp_path, steps_per_dispatch=4, duration="14 steps", log_every="8 steps")
+    rows = {row["step"]: row["images_per_second"] for row in result.rows if row["kind"] == "train"}
+    assert list(rows) == [8, 12, 14]
+    assert rows[12] is not None
+    assert rows[14] is None  # the compiler's time is no speed
 
 
 def test_every_test_image_is_scored_once(trained):
@@ -95,9 +104,9 @@ def test_a_run_cut_off_and_continued_equals_one_that_was_not(
     np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
 
     for one, other in zip(rows_of(run.workdir), rows_of(tmp_path), strict=True):
-        for clock in ("seconds", "images_per_second"):
-            one.pop(clock, None)
-            other.pop(clock, None)
+        for measured in ("seconds", "images_per_second", "peak_memory"):
+            one.pop(measured, None)
+            other.pop(measured, None)
         assert one == other
     seconds = [row["seconds"] for row in rows_of(tmp_path)]
     assert seconds == sorted(seconds)
@@ -106,10 +115,13 @@ def test_a_run_cut_off_and_continued_equals_one_that_was_not(
 def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
     run, result, _ = trained
     before = rows_of(run.workdir)
+    with (run.workdir / "metrics.jsonl").open("a") as file:  # as if training had needed much more than testing does
+        file.write(json.dumps({**before[-1], "peak_memory": 2**50}) + "\n")
     _, again, lines = run_to_end(small_config, run.workdir)
     assert lines[0] == "continuing at step 40 of 40"
     jax.tree.map(np.testing.assert_array_equal, again.params, result.params)
     assert [row["step"] for row in rows_of(run.workdir)] == [row["step"] for row in before]
+    assert again.rows[-1]["peak_memory"] == 2**50
 
 
 @pytest.mark.parametrize("mode", ["pmap", "fsdp", "dispatch"])

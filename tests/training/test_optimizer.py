@@ -6,14 +6,16 @@ import numpy as np
 import optax
 import pytest
 
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.training.optimizer import (
     OptimizerConfig,
     ScheduleConfig,
     decays,
-    layer_of,
+    layers_of,
     make_optimizer,
     make_schedule,
+    muon_labels,
     parameter_paths,
 )
 
@@ -108,7 +110,47 @@ def test_layer_decay_follows_the_published_layers(params, gradient):
         "blocks_0/norm1/scale": 2, "blocks_1/mlp/fc2/kernel": 1, "norm/scale": 0, "head/kernel": 0,
     }.items():  # fmt: skip
         np.testing.assert_allclose(decayed[path], plain[path] * 0.5**power, rtol=1e-6, err_msg=path)
-    assert layer_of("blocks_11/attn/qkv/kernel", 12) == 12
+
+
+def test_layers_of_a_network_with_stages():
+    """As in SimMIM's optimizer.py: blocks count through all stages, patch merging goes with the block before it."""
+    model = create_model("swin_cifar_patch2_window4_32", embed_dim=12, depths=(2, 11), num_heads=(3, 3), version=2)
+    params = parameter_shapes(model)
+    paths, layers = jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(layers_of(params))
+    layer = dict(zip(paths, layers, strict=True))
+    assert {
+        path: layer[path]
+        for path in (
+            *("patch_embed/kernel", "patch_norm/scale", "layers_0/blocks_0/norm1/scale", "norm/scale", "head/bias"),
+            *("layers_0/blocks_1/attn/q_bias", "layers_1/downsample/norm/scale", "layers_1/blocks_0/mlp/fc1/kernel"),
+            *("layers_1/blocks_2/mlp/fc1/kernel", "layers_1/blocks_10/attn/relative_position_bias/fc1/kernel"),
+        )
+    } == {
+        **{"patch_embed/kernel": 0, "patch_norm/scale": 0, "layers_0/blocks_0/norm1/scale": 1, "norm/scale": 14},
+        **{"head/bias": 14, "layers_0/blocks_1/attn/q_bias": 2, "layers_1/downsample/norm/scale": 2},
+        **{"layers_1/blocks_0/mlp/fc1/kernel": 3, "layers_1/blocks_2/mlp/fc1/kernel": 5},
+        **{"layers_1/blocks_10/attn/relative_position_bias/fc1/kernel": 13},
+    }
+
+
+def test_position_biases_neither_decay_nor_go_to_muon():
+    """As published for Swin; an MLP of two inputs is no matrix to orthogonalise."""
+    model = create_model("swin_cifar_patch2_window4_32", embed_dim=12, depths=(2, 1), num_heads=(3, 3), version=2)
+    params = parameter_shapes(model)
+    paths = jax.tree.leaves(parameter_paths(params))
+    labels = dict(zip(paths, jax.tree.leaves(muon_labels(params)), strict=True))
+    assert labels["layers_0/blocks_1/attn/qkv/kernel"] == labels["layers_1/downsample/reduction/kernel"] == "muon"
+    for path, leaf in zip(paths, jax.tree.leaves(params), strict=True):
+        if "relative_position_bias" in path or path in ("patch_embed/kernel", "head/kernel"):
+            assert labels[path] == "adamw"
+        if "relative_position_bias" in path:
+            assert not decays(path, leaf)
+
+
+def test_muon_refuses_a_network_without_matrices():
+    params = parameter_shapes(create_model("cnn_small_32"))
+    with pytest.raises(ValueError, match="needs matrices inside blocks"):
+        make_optimizer(OptimizerConfig("muon"), optax.constant_schedule(0.1), params).init(params)
 
 
 def test_frozen_parameters_stay_and_the_others_move_as_if_alone(params, gradient):

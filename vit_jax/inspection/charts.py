@@ -1,4 +1,4 @@
-"""The geometry of a line chart: from logged rows to SVG paths and tick marks, which the report's template draws.
+"""The geometry of a line chart: from logged rows to SVG paths and tick marks, which the pages' templates draw.
 
 Written out rather than left to a plotting library so that the curves follow the page: its fonts, its colours in light
 and dark, its width on a phone. It costs no import and a few kilobytes a chart.
@@ -15,6 +15,8 @@ import numpy as np
 
 WIDTH, HEIGHT = 400, 220  # of the whole drawing, in SVG user units
 LEFT, RIGHT, TOP, BOTTOM = 48, 380, 10, 194  # of the plotting area
+LABEL_HEIGHT, LETTER_WIDTH = 12, 7.2  # of the names beside the ends of lines
+LONGEST_LABEL = 15  # characters of such a name that are shown
 
 MOST_POINTS = 400  # drawn in one line; longer histories are thinned
 MOST_DOTS = 60  # lines with more points than this are drawn without dots
@@ -46,6 +48,27 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
+class Along:
+    """What the horizontal axis counts."""
+
+    title: str
+    unit: str  # of one
+    whole: bool = True  # whether ticks between whole numbers would mean nothing
+
+
+STEPS = Along("training steps", "step")
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values that make one line."""
+
+    kind: str  # the line's CSS classes: what it looks like
+    name: str  # in the legend; a line without a name is not in it
+    rows: np.ndarray  # float64 [rows, 2]: place along the horizontal axis, and value
+
+
+@dataclass(frozen=True)
 class Axis:
     """A range of values laid along a range of the drawing."""
 
@@ -72,9 +95,10 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of row over the steps, in units of the drawing."""
+    """One series, in units of the drawing."""
 
-    kind: str  # "train", "validation" or "test"
+    kind: str
+    name: str
     path: str  # the `d` of an SVG path; it breaks where a value is not finite
     dots: tuple[tuple[float, float], ...]
     broken: tuple[float, ...]  # x of the values that are not finite
@@ -82,11 +106,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A line's name beside its end, in units of the drawing."""
+
+    kind: str  # the line's
+    text: str
+    y: float
+
+
+@dataclass(frozen=True)
 class Chart:
-    """One quantity over the steps, ready to be drawn."""
+    """One quantity, ready to be drawn."""
 
     title: str
+    along: str
     lines: tuple[Line, ...]
+    labels: tuple[Label, ...]
+    right: float  # where the plotting area ends
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     log: bool
@@ -102,7 +138,7 @@ def charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
             if quantity.key in row:
                 rows.setdefault(row["kind"], []).append((float(row["step"]), as_float(row[quantity.key])))
         if rows:
-            drawn.append(draw(quantity, {kind: np.array(points) for kind, points in rows.items()}))
+            drawn.append(draw(quantity, [Series(kind, kind, np.array(points)) for kind, points in rows.items()]))
     return drawn
 
 
@@ -111,25 +147,31 @@ def as_float(value: float | str | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def draw(quantity: Quantity, points: Mapping[str, np.ndarray]) -> Chart:
-    """`points` maps each kind of row to float64 [rows, 2]: step and value."""
-    every = np.concatenate(list(points.values()))
-    x_axis, steps = step_axis(float(every[:, 0].max()))
+def draw(quantity: Quantity, series: Sequence[Series], along: Along = STEPS, labelled: bool = False) -> Chart:
+    """A chart with one line for each series; `labelled` puts the names beside the lines' ends, too."""
+    every = np.concatenate([one.rows for one in series])
+    letters = max((len(shortened(one.name)) for one in series), default=0) if labelled else 0
+    right = min(RIGHT, WIDTH - 8 - LETTER_WIDTH * letters)
+    x_axis, places = along_axis(float(every[:, 0].max()), along.whole, right)
     y_axis, values = value_axis(quantity, every[np.isfinite(every[:, 1]), 1])
+    x_text = "{:,.0f}" if along.whole else "{:g}"
     return Chart(
         title=quantity.title,
-        lines=tuple(draw_line(kind, rows, quantity, x_axis, y_axis) for kind, rows in points.items()),
-        x_ticks=tuple(Tick(round(float(x_axis.place(step)), 1), f"{step:,.0f}") for step in steps),
+        along=along.title,
+        lines=tuple(draw_line(one, quantity, x_axis, y_axis) for one in series),
+        labels=end_labels(series, y_axis) if labelled else (),
+        right=right,
+        x_ticks=tuple(Tick(round(float(x_axis.place(place)), 1), x_text.format(place)) for place in places),
         y_ticks=tuple(Tick(round(float(y_axis.place(value)), 1), quantity.text(value)) for value in values),
         log=y_axis.log,
-        warning=broken_warning(quantity, points),
+        warning=broken_warning(series, along),
     )
 
 
-def draw_line(kind: str, rows: np.ndarray, quantity: Quantity, x_axis: Axis, y_axis: Axis) -> Line:
-    """The line of one kind of row; `rows` is float64 [rows, 2]: step and value."""
-    last = quantity.precise_text(rows[-1, 1])
-    rows = thin(rows)
+def draw_line(series: Series, quantity: Quantity, x_axis: Axis, y_axis: Axis) -> Line:
+    """The line of one series."""
+    last = quantity.precise_text(series.rows[-1, 1])
+    rows = thin(series.rows)
     finite = np.isfinite(rows[:, 1])
     x = x_axis.place(rows[:, 0])
     y = y_axis.place(np.where(finite, rows[:, 1], y_axis.low))
@@ -141,12 +183,39 @@ def draw_line(kind: str, rows: np.ndarray, quantity: Quantity, x_axis: Axis, y_a
         pen_down = bool(drawable)
     dots = [place for place, drawable in zip(places, finite, strict=True) if drawable]
     return Line(
-        kind=kind,
+        kind=series.kind,
+        name=series.name,
         path="".join(path),
         dots=tuple(dots) if len(dots) <= MOST_DOTS else (),
         broken=tuple(round(float(a), 1) for a in x[~finite]),
         last=last,
     )
+
+
+def end_labels(series: Sequence[Series], y_axis: Axis) -> tuple[Label, ...]:
+    """The names beside the heights at which their lines end, moved apart where they would cover each other."""
+    ends = []
+    for one in series:
+        finite = one.rows[np.isfinite(one.rows[:, 1]), 1]
+        if one.name and finite.size:
+            ends.append((float(y_axis.place(finite[-1])), one))
+    ends.sort(key=lambda end: end[0])
+    heights, lowest = [], -math.inf
+    for height, _ in ends:
+        lowest = max(height, lowest + LABEL_HEIGHT)
+        heights.append(lowest)
+    highest = float(BOTTOM)
+    for place in reversed(range(len(heights))):
+        heights[place] = min(heights[place], highest)
+        highest = heights[place] - LABEL_HEIGHT
+    return tuple(
+        Label(one.kind, shortened(one.name), round(height, 1)) for height, (_, one) in zip(heights, ends, strict=True)
+    )
+
+
+def shortened(name: str) -> str:
+    """A name of at most LONGEST_LABEL characters."""
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
 
 
 def thin(rows: np.ndarray) -> np.ndarray:
@@ -164,13 +233,14 @@ def thin(rows: np.ndarray) -> np.ndarray:
     return rows[sorted(keep)]
 
 
-def broken_warning(quantity: Quantity, points: Mapping[str, np.ndarray]) -> str:
-    """Where each kind of row is not finite, in words; empty if nowhere."""
+def broken_warning(series: Sequence[Series], along: Along) -> str:
+    """Where each named series is not finite, in words; empty if nowhere."""
     parts = []
-    for kind, rows in points.items():
-        broken = rows[~np.isfinite(rows[:, 1]), 0]
-        if broken.size:
-            parts.append(f"{kind}: not finite in {broken.size} of {len(rows)} rows, first at step {broken[0]:,.0f}")
+    for one in series:
+        broken = one.rows[~np.isfinite(one.rows[:, 1]), 0]
+        if one.name and broken.size:
+            where = f"first at {along.unit} {broken[0]:,.0f}"
+            parts.append(f"{one.name}: not finite in {broken.size} of {len(one.rows)} rows, {where}")
     return "; ".join(parts)
 
 
@@ -184,10 +254,11 @@ def value_axis(quantity: Quantity, finite: np.ndarray) -> tuple[Axis, np.ndarray
     return linear_axis(low if quantity.style == "percent" else min(low, 0.0), high)
 
 
-def step_axis(last: float) -> tuple[Axis, np.ndarray]:
-    """The horizontal axis, from step 0 to the last, with at most six ticks at round whole numbers."""
-    last = max(last, 1.0)
-    return Axis(0.0, last, LEFT, RIGHT), np.arange(0.0, last + 1e-9, max(round_step(last / 5), 1.0))
+def along_axis(last: float, whole: bool = True, right: float = RIGHT) -> tuple[Axis, np.ndarray]:
+    """The horizontal axis, from 0 to the last place, with at most six ticks; at whole numbers, where they must be."""
+    last = max(last, 1.0 if whole else 1e-3)
+    step = round_step(last / 5)
+    return Axis(0.0, last, LEFT, right), np.arange(0.0, last * (1 + 1e-9), max(step, 1.0) if whole else step)
 
 
 def linear_axis(low: float, high: float) -> tuple[Axis, np.ndarray]:

@@ -1,10 +1,12 @@
 """What a network computes on the way: tokens, pooled features, maps of every layer, attention weights."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 import jax
+from flax import traverse_util
 
 from vit_jax.models.network import Features, Network
 
@@ -19,21 +21,34 @@ def features(model: Network, params: Mapping[str, Any], images: jax.Array) -> Fe
         images: float32 [B, H, W, C], preprocessed as `vit_jax.preprocessing(model)` does.
 
     Returns:
-        `Features`: `.tokens` [B, N, D], `.pooled` [B, D], `.stages` (maps [B, H, W, D], one a layer or stage).
+        `Features`: `.tokens` [B, N, D], `.pooled` [B, D], `.stages` (maps [B, H, W, D], one a block or stage).
     """
     return cast(Features, model.apply({"params": params}, images, method="features"))
 
 
-@partial(jax.jit, static_argnums=0)
-def attention_maps(model: Network, params: Mapping[str, Any], images: jax.Array) -> list[jax.Array]:
+def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> list[jax.Array]:
     """Computes the attention weights of every layer, first layer first.
 
     Arguments as for `features`.
 
     Returns:
         A list over layers of float32 [B, heads, N, N]: row i holds how much token i attends to each token (sum 1).
+        Of networks with windows, [B, windows, heads, M, M] over the M tokens of each window, shifted where the layer
+        shifts them.
+
+    Raises:
+        ValueError: if the network has no attention.
     """
+    sown = sown_attention(model, params, images)
+    by_depth = sorted(sown, key=lambda path: [int(number) for number in re.findall(r"\d+", path)])
+    if not by_depth:
+        raise ValueError(f"a {type(model).__name__} has no attention to show")
+    return [sown[path] for path in by_depth]
+
+
+@partial(jax.jit, static_argnums=0)
+def sown_attention(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> dict[str, jax.Array]:
+    """The attention weights of every layer by the path of its module, e.g. "layers_1/blocks_0/attn/attention"."""
     _, state = model.apply({"params": params}, images, method="features", mutable=["intermediates"])
-    blocks = state["intermediates"]
-    by_depth = sorted((int(name.removeprefix("blocks_")), block) for name, block in blocks.items())
-    return [cast(jax.Array, block["attn"]["attention"][0]) for _, block in by_depth]
+    sown: dict[str, Any] = traverse_util.flatten_dict(cast(dict[str, Any], state).get("intermediates", {}), sep="/")
+    return {path: values[0] for path, values in sown.items() if path.endswith("/attention")}

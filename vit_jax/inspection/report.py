@@ -6,12 +6,9 @@ reader's light or dark setting and width of window.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,8 @@ import numpy as np
 
 from vit_jax.inspection import charts, figures
 from vit_jax.inspection.confusion import class_accuracies, confused_pairs, overall_accuracy, row_shares
+from vit_jax.inspection.pages import page, write_whole
+from vit_jax.inspection.published import Published
 
 MOST_NUMBERED_CLASSES = 20  # up to this many, the matrix is a table of numbers; beyond, a heat map
 MOST_LISTED = 10  # hardest classes and confused pairs shown without unfolding
@@ -48,7 +47,7 @@ class Report:
     examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
     notes: Sequence[str] = ()  # where the data came from and what was skipped
     config: Mapping[str, Any] = field(default_factory=dict)  # nested, as in config.json
-    published: Sequence[tuple[str, str, str]] = ()  # (result, accuracy, source) to compare with
+    published: Sequence[Published] = ()  # results of others to compare with
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)
@@ -79,39 +78,21 @@ def write_report(path: Path, report: Report) -> None:
     Raises:
         OSError: the directory is missing, full or read-only.
     """
-    page = render(report, workdir=path.parent)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
+    write_whole(path, render(report, workdir=path.parent))
 
 
 def render(report: Report, workdir: Path) -> str:
     """The page as text."""
-    from jinja2 import Environment, StrictUndefined  # imported when drawing: a run that starts needs no template
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "percent": percent,
-        "picture": figures.picture,
-        "is_small": figures.is_small,
-        "attention": figures.attention_layer,
-    }
-    template = resources.files("vit_jax.inspection").joinpath("report.html.jinja").read_text(encoding="utf-8")
     classes = class_accuracies(report.confusion)
     shares = row_shares(report.confusion)
     shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
     numbered = len(classes) <= MOST_NUMBERED_CLASSES
-    return environment.from_string(template).render(
+    return page(
+        "report.html.jinja",
         report=report,
         headline={name: value for name, value in report.summary.items() if len(value) <= LONGEST_FIGURE},
         lines={name: value for name, value in report.summary.items() if len(value) > LONGEST_FIGURE},
         charts=charts.charts(report.history),
-        frame=charts,
         overall=overall_accuracy(report.confusion),
         shades=shades.tolist() if numbered else None,
         heat_map=None if numbered else figures.heat_map(shades),
@@ -133,11 +114,6 @@ def galleries(examples: Sequence[Example]) -> dict[str, list[Example]]:
         "Right answers": [example for example in ordered if example.predicted == example.label],
     }
     return {title: chosen for title, chosen in both.items() if chosen}
-
-
-def percent(fraction: float) -> str:
-    """0.98765 as "98.8%"; "n/a" where there is no number."""
-    return f"{100 * fraction:.1f}%" if np.isfinite(fraction) else "n/a"
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

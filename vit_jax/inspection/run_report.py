@@ -14,6 +14,7 @@ import numpy as np
 from vit_jax.data.dataset import Source
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.published import published_results
 from vit_jax.inspection.report import Example, Report, write_report
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.training.loop import Result
@@ -45,6 +46,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         examples=examples(run, result),
         notes=run.dataset.notes,
         config=json.loads((run.workdir / "config.json").read_text()),
+        published=published_results(run.dataset.class_names),
     )
     write_report(path, report)
     return path
@@ -59,9 +61,15 @@ def summary(run: Run, result: Result) -> dict[str, str]:
         "Parameters": f"{parameter_count(run.model):,}",
         "Time": str(datetime.timedelta(seconds=round(result.seconds))),
         "Images per second": f"{result.images_per_second:,.0f}",
+        "Peak memory": megabytes(result.rows[-1]["peak_memory"]),
         "Device": f"{run.parallel.devices} x {device.device_kind} ({run.config.parallel.mode}, {run.config.dtype})",
         "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
     }
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes as "1,234 MB"."""
+    return f"{count / 1e6:,.0f} MB"
 
 
 def chosen_examples(test: Predictions) -> list[int]:

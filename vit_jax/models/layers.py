@@ -104,17 +104,14 @@ class Mlp(nn.Module):
     gelu: Gelu = "erf"
     drop_rate: float = 0.0
     dtype: Any = jnp.float32
+    kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
+    bias_init: Callable[..., jax.Array] = nn.initializers.normal(1e-6)
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [..., D] to [..., D]."""
         shape = x.shape
-        dense = partial(
-            nn.Dense,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.xavier_uniform(),
-            bias_init=nn.initializers.normal(1e-6),
-        )
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=self.kernel_init, bias_init=self.bias_init)
         x = x.reshape(-1, shape[-1])
         x = dense(self.hidden_dim, name="fc1")(x)
         x = gelu(x, self.gelu)

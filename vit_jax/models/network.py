@@ -58,3 +58,29 @@ class Network(nn.Module):
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """One number as (height, width)."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def check_patches(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> None:
+    """Raises ValueError if the image is not a whole number of patches."""
+    (height, width), (patch_height, patch_width) = pair(image_size), pair(patch_size)
+    if min(height, width, patch_height, patch_width) < 1 or height % patch_height or width % patch_width:
+        raise ValueError(
+            f"image_size {height}x{width} is not a whole number of patches of patch_size "
+            f"{patch_height}x{patch_width}; each side must be a positive multiple of the patch's"
+        )
+
+
+def check_rates(model: Network, *names: str) -> None:
+    """Raises ValueError if one of these fields of a model is no rate of dropout."""
+    for name in names:
+        if not 0 <= getattr(model, name) < 1:
+            raise ValueError(f"{name} must be in [0, 1), not {getattr(model, name)}")
+
+
+def check_images(images: jax.Array, expected: tuple[int, int, int]) -> None:
+    """Raises ValueError if images [B, H, W, C] are not of a model's height, width and channels."""
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(
+            f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
+            "Another image_size needs other parameters: set image_size when making or loading the model"
+        )

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
 # ViT, table 1, and "Scaling Vision Transformers" (Zhai et al., 2022), table 2, for g and G; Ti and S are DeiT's.
@@ -27,6 +29,14 @@ VIT_AT_224 = (
 )
 VIT_AT_384 = (("tiny", 16), ("small", 32), ("small", 16), ("base", 32), ("base", 16), ("large", 32), ("large", 16))
 VIT_AT_32 = (("tiny", 4), ("tiny", 2), ("small", 4), ("small", 2), ("base", 4))
+
+# Swin, section 3.3.
+SWIN_SIZES = {
+    "tiny": dict(embed_dim=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24)),
+    "small": dict(embed_dim=96, depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24)),
+    "base": dict(embed_dim=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32)),
+    "large": dict(embed_dim=192, depths=(2, 2, 18, 2), num_heads=(6, 12, 24, 48)),
+}
 
 GOOGLE = Preprocessing(crop_fraction=0.9)
 IMAGENET = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, crop_fraction=0.9)
@@ -92,11 +102,65 @@ def dino_variants() -> dict[str, dict[str, Any]]:
     }
 
 
-MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType(
-    {
-        name: (VisionTransformer, fields)
-        for name, fields in {**vit_variants(), **deit_variants(), **dino_variants()}.items()
+def swin_variants() -> dict[str, dict[str, Any]]:
+    """Fields of every Swin Transformer (Liu et al., 2021), by name."""
+    variants = {}
+    for size, fields in SWIN_SIZES.items():
+        variants[f"swin_{size}_patch4_window7_224"] = dict(**fields, preprocessing=IMAGENET)
+        if size in ("base", "large"):
+            at_384 = dict(image_size=384, window_size=12, preprocessing=full_size(IMAGENET))
+            variants[f"swin_{size}_patch4_window12_384"] = dict(**fields, **at_384)
+
+    # CIFAR-10 from scratch: 32 px, 10 classes. The smallest is that of SPT_LSA and of Gani et al., 2022; patch 1 with
+    # window 2 is that of NesT's comparison (Zhang et al., 2021).
+    cifar = dict(image_size=32, num_classes=10, preprocessing=CIFAR)
+    variants["swin_cifar_patch2_window4_32"] = dict(
+        **cifar, patch_size=2, window_size=4, embed_dim=96, depths=(2, 6, 4), num_heads=(3, 6, 12), mlp_ratio=2.0
+    )
+    for patch, window in ((2, 4), (1, 2)):
+        fields = dict(**SWIN_SIZES["tiny"], **cifar, patch_size=patch, window_size=window)
+        variants[f"swin_tiny_patch{patch}_window{window}_32"] = fields
+    return variants
+
+
+def swinv2_variants() -> dict[str, dict[str, Any]]:
+    """Fields of every Swin Transformer V2 (Liu et al., 2022) whose weights were published, by name."""
+    variants = {}
+    for size in ("tiny", "small", "base"):
+        for window in (8, 16):
+            fields = dict(**SWIN_SIZES[size], version=2, image_size=256, window_size=window, preprocessing=IMAGENET)
+            variants[f"swinv2_{size}_window{window}_256"] = fields
+    for size in ("base", "large"):  # trained at 192 px on ImageNet-22k, then fine-tuned with larger windows
+        fields = dict(**SWIN_SIZES[size], version=2)
+        variants[f"swinv2_{size}_window12_192"] = dict(
+            **fields, image_size=192, window_size=12, num_classes=21841, preprocessing=IMAGENET
+        )
+        for window, image_size, preprocessing in ((16, 256, IMAGENET), (24, 384, full_size(IMAGENET))):
+            variants[f"swinv2_{size}_window12to{window}_192to{image_size}"] = dict(
+                **fields,
+                image_size=image_size,
+                window_size=window,
+                pretrained_window_sizes=(12, 12, 12, 6),
+                preprocessing=preprocessing,
+            )
+    return variants
+
+
+def cnn_variants() -> dict[str, tuple[type[Network], dict[str, Any]]]:
+    """Modules and fields of the convolutional networks, by name."""
+    cifar = dict(image_size=32, num_classes=10, preprocessing=CIFAR)
+    return {
+        "cnn_small_224": (ConvNet, dict(num_classes=2, preprocessing=full_size(IMAGENET))),
+        "cnn_small_32": (ConvNet, dict(**cifar, stride=1)),
+        "resnet9_32": (ResNet9, cifar),
+        "resnet9_narrow_32": (ResNet9, dict(**cifar, width=8)),
     }
+
+
+MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType(
+    {name: (VisionTransformer, fields) for name, fields in (vit_variants() | deit_variants() | dino_variants()).items()}
+    | {name: (SwinTransformer, fields) for name, fields in (swin_variants() | swinv2_variants()).items()}
+    | cnn_variants()
 )
 
 

@@ -22,7 +22,7 @@ from vit_jax.models.layers import (
     PatchEmbed,
     sincos_position_embedding,
 )
-from vit_jax.models.network import Features, Network, pair
+from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
 
 
 class EncoderBlock(nn.Module):
@@ -132,12 +132,7 @@ class VisionTransformer(Network):
 
     def __post_init__(self):
         super().__post_init__()
-        (height, width), (patch_height, patch_width) = pair(self.image_size), pair(self.patch_size)
-        if min(height, width, patch_height, patch_width) < 1 or height % patch_height or width % patch_width:
-            raise ValueError(
-                f"image_size {height}x{width} is not a whole number of patches of patch_size "
-                f"{patch_height}x{patch_width}; each side must be a positive multiple of the patch's"
-            )
+        check_patches(self.image_size, self.patch_size)
         if min(self.embed_dim, self.depth, self.num_heads, self.in_channels) < 1 or self.embed_dim % self.num_heads:
             raise ValueError(
                 f"embed_dim {self.embed_dim}, depth {self.depth}, num_heads {self.num_heads} and in_channels "
@@ -158,9 +153,7 @@ class VisionTransformer(Network):
             raise ValueError('class_token=False needs pool="avg" or "map", and distilled=False')
         if self.distilled and (self.pool != "token" or self.num_classes == 0):
             raise ValueError('distilled=True reads two tokens by two heads: it needs pool="token" and num_classes > 0')
-        for rate in ("drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"):
-            if not 0 <= getattr(self, rate) < 1:
-                raise ValueError(f"{rate} must be in [0, 1), not {getattr(self, rate)}")
+        check_rates(self, "drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -227,12 +220,7 @@ class VisionTransformer(Network):
 
     def embed(self, images: jax.Array, train: bool) -> jax.Array:
         """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1)."""
-        expected = self.input_shape
-        if images.ndim != 4 or images.shape[1:] != expected:
-            raise ValueError(
-                f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
-                "Another image_size needs its own position embeddings: set image_size when making or loading the model"
-            )
+        check_images(images, self.input_shape)
         batch = images.shape[0]
         patches = self.patch_embed(images).reshape(batch, -1, self.embed_dim)
         prefix = [jnp.broadcast_to(token, (batch, *token.shape[1:])).astype(self.dtype) for token in self.prefix_tokens]

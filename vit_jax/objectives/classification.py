@@ -1,5 +1,6 @@
 """Supervised classification: cross-entropy with label smoothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ class Classification:
 
     def loss(
         self, model: Network, params: Any, images: jax.Array, labels: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Mapping[str, Any]]]:
         """The mean loss of a training batch.
 
         Args:
@@ -37,10 +38,14 @@ class Classification:
             key: of dropout and drop path.
 
         Returns:
-            The loss, a scalar, and further means over the batch to report: accuracy against the largest label.
+            The loss, a scalar; then further means over the batch to report (accuracy against the largest label), and
+            the running statistics after this batch, a nested dict that is empty where there is no batch norm.
         """
-        logits = cast(jax.Array, model.apply({"params": params}, images, train=True, rngs={"dropout": key}))
+        logits, changed = cast(
+            tuple[jax.Array, dict[str, Any]],
+            model.apply({"params": params}, images, train=True, rngs={"dropout": key}, mutable=["statistics"]),
+        )
         smoothed = optax.smooth_labels(labels, self.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, smoothed).mean()
         correct = jnp.argmax(logits, -1) == jnp.argmax(labels, -1)
-        return loss, {"accuracy": correct.mean()}
+        return loss, ({"accuracy": correct.mean()}, changed.get("statistics", {}))

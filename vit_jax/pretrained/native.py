@@ -13,12 +13,17 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.network import Network
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
 FORMAT = "vit_jax"
-MODULES: Mapping[str, type[Network]] = {"VisionTransformer": VisionTransformer}
+MODULES: Mapping[str, type[Network]] = {
+    module.__name__: module for module in (ConvNet, ResNet9, SwinTransformer, VisionTransformer)
+}
 NOT_SAVED = ("parent", "name", "dtype", "remat")
 """Fields that belong to a use of the module, not to its weights."""
 
@@ -122,9 +127,8 @@ def check_parameters(model: Network, arrays: Mapping[str, np.ndarray], path: Pat
     Raises:
         ValueError: with every missing, unexpected and misshapen one.
     """
-    images = jax.ShapeDtypeStruct((1, *model.input_shape), np.float32)
-    shapes: Any = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    expected: dict[str, tuple[int, ...]] = jax.tree.map(jax.numpy.shape, flatten_dict(shapes, sep="/"))
+    shapes = flatten_dict(parameter_shapes(model), sep="/")
+    expected: dict[str, tuple[int, ...]] = jax.tree.map(jax.numpy.shape, shapes)
     problems = [f"missing: {name}" for name in expected if name not in arrays]
     problems += [f"unexpected: {name}" for name in arrays if name not in expected]
     problems += [

@@ -14,6 +14,7 @@ from vit_jax.data.feed import make_feed
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
+from vit_jax.training.memory import peak_memory
 from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
@@ -59,7 +60,9 @@ def train(run: Run, display: Display) -> Result:
         test = evaluator(run, run.dataset.test, predict)
         state = train_steps(run, state, start, recorder, checkpoints, test, predict)
         predictions = test(state.evaluated_params)
-        recorder.evaluation("test", run.total_steps, predictions, final=True)
+        # A finished run that is only tested again needed what its training needed.
+        peak = max(peak_memory(), recorder.log.peak_memory_before)
+        recorder.evaluation("test", run.total_steps, predictions, final=True, peak_memory=peak)
     params = jax.device_get(run.parallel.gather_state(state).evaluated_params)
     save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
     recorder.log.close()
@@ -86,15 +89,18 @@ def train_steps(
         pending.append((step, metrics))
         to_evaluate = is_due(step, count, evaluate_every, run.total_steps)
         to_save = is_due(step, count, checkpoint_every, run.total_steps)
+        to_compile = 0 < run.total_steps - step < run.config.steps_per_dispatch  # a shorter dispatch, the last
         # Metrics are fetched one dispatch late, so that the device always has work. At a boundary everything is logged
         # and evaluated before it is saved: a checkpoint is never ahead of the record.
-        while len(pending) > (0 if to_evaluate or to_save else 1):
+        while len(pending) > (0 if to_evaluate or to_save or to_compile else 1):
             recorder.train(*pending.popleft())
         if to_evaluate and (kind == "validation" or step < run.total_steps):  # the final test comes after the loop
             recorder.evaluation(kind, step, evaluate(state.evaluated_params))
         if to_save:
             recorder.flush(step)
             checkpoints.save(run.parallel.gather_state(state))
+        if to_compile:
+            recorder.expect_compilation(step)
     return state
 
 

@@ -16,11 +16,17 @@ class MetricsLog:
         workdir: of the run.
         step: at which the run goes on; rows of later steps, from a run cut off after its last checkpoint, are dropped,
             because those steps are done again.
+
+    Attributes:
+        rows: all of them.
+        peak_memory_before: what earlier processes of the run needed, in bytes; 0 if none came to its end.
     """
 
     def __init__(self, workdir: Path, step: int):
         self.path = workdir / "metrics.jsonl"
-        self.rows = [row for row in read_rows(self.path) if row["step"] <= step and not row.get("final")]
+        before = read_rows(self.path)
+        self.rows = [row for row in before if row["step"] <= step and not row.get("final")]
+        self.peak_memory_before = max((row.get("peak_memory", 0) for row in before), default=0)
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(map(to_line, self.rows)))
         os.replace(temporary, self.path)

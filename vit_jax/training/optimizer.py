@@ -1,5 +1,6 @@
 """How parameters move: optimizer, learning-rate schedule, and which parameters decay, slow down or stay."""
 
+import bisect
 import fnmatch
 import re
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ Params = Any
 """A nested dict of arrays."""
 
 
-EMBEDDINGS = ("patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token")
+EMBEDDINGS = ("patch_embed", "patch_norm", "pos_embed", "cls_token", "dist_token", "reg_token")
 """Parameters below the first block."""
 
 
@@ -55,7 +56,7 @@ class OptimizerConfig:
         eps: Adam's epsilon.
         clip_norm: largest global norm of the gradient; None for no clipping.
         layer_decay: factor on the learning rate from each layer to the one below (BEiT, MAE); None for the same
-            rate everywhere. Embeddings are layer 0, block i is layer i + 1, the rest is the top.
+            rate everywhere. Embeddings are layer 0, the blocks of all stages 1, 2, ..., the rest is the top.
         freeze: shell patterns of parameter paths that stay as they are, e.g. "patch_embed/*", "blocks_[0-5]/*".
     """
 
@@ -108,35 +109,64 @@ def parameter_paths(params: Params) -> Params:
 
 
 def decays(path: str, parameter: jax.Array) -> bool:
-    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens or position embeddings."""
-    return parameter.ndim > 1 and path.endswith("kernel")
+    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens or positions.
+
+    As published, it does not apply to Swin V2's MLP that computes position biases either.
+    """
+    return parameter.ndim > 1 and path.endswith("kernel") and "relative_position_bias" not in path
 
 
-def layer_of(path: str, depth: int) -> int:
-    """The layer a parameter belongs to (`util/lr_decay.py` of MAE): embeddings 0, block i is i + 1, the rest on top."""
-    block = re.match(r"blocks_(\d+)/", path)
-    if block:
-        return int(block.group(1)) + 1
-    return 0 if path.split("/")[0] in EMBEDDINGS else depth + 1
+def block_of(path: str) -> tuple[int, int] | None:
+    """Stage and number of the block that a parameter belongs to; patch merging counts with the block before it."""
+    found = re.match(r"(?:layers_(\d+)/)?(?:blocks_(\d+)|downsample)/", path)
+    if not found:
+        return None
+    stage, block = found.groups()
+    return int(stage or 0), int(block or -1)
 
 
-def scale_layers(decay: float, depth: int) -> optax.GradientTransformation:
-    """Multiplies the updates of layer l by decay^(depth + 1 - l)."""
+def layers_of(params: Params) -> Params:
+    """The tree of the layer that every parameter belongs to: embeddings 0, the first block 1, ..., the rest on top.
+
+    Sources: `util/lr_decay.py` of MAE; for the patch merging of Swin, `optimizer.py` of SimMIM.
+    """
+    paths = parameter_paths(params)
+    blocks = sorted({block for path in jax.tree.leaves(paths) if (block := block_of(path)) and block[1] >= 0})
+
+    def layer(path: str) -> int:
+        block = block_of(path)
+        if block:
+            return bisect.bisect_right(blocks, block)
+        return 0 if path.split("/")[0] in EMBEDDINGS else len(blocks) + 1
+
+    return jax.tree.map(layer, paths)
+
+
+def scale_layers(decay: float) -> optax.GradientTransformation:
+    """Multiplies the updates of layer l by decay^(top layer - l)."""
 
     def scale(updates: Params, params: Params) -> Params:
-        paths = parameter_paths(updates)
-        return jax.tree.map(lambda u, path: u * decay ** (depth + 1 - layer_of(path, depth)), updates, paths)
+        layers = layers_of(updates)
+        top = max(jax.tree.leaves(layers))
+        return jax.tree.map(lambda u, layer: u * decay ** (top - layer), updates, layers)
 
     return optax.stateless(scale)
 
 
 def muon_labels(params: Params) -> Params:
-    """Which optimizer has each parameter: Muon the matrices inside the blocks (Jordan et al., 2024), AdamW the rest."""
-    return jax.tree.map(
-        lambda path, p: "muon" if path.startswith("blocks_") and p.ndim == 2 else "adamw",
+    """Which optimizer has each parameter: Muon the matrices inside the network (Jordan et al., 2024), AdamW the rest.
+
+    Raises:
+        ValueError: if there is no such matrix.
+    """
+    labels = jax.tree.map(
+        lambda path, p: "muon" if block_of(path) and p.ndim == 2 and decays(path, p) else "adamw",
         parameter_paths(params),
         params,
     )
+    if "muon" not in jax.tree.leaves(labels):
+        raise ValueError('optimizer.name="muon" needs matrices inside blocks, which this network has not; try "adamw"')
+    return labels
 
 
 def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
@@ -185,8 +215,7 @@ def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule, params: Pa
     parts = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
     parts.append(base_optimizer(config, schedule))
     if config.layer_decay is not None:
-        depth = sum(1 for name in params if name.startswith("blocks_"))
-        parts.append(scale_layers(config.layer_decay, depth))
+        parts.append(scale_layers(config.layer_decay))
     optimizer = optax.chain(*parts)
     if not config.freeze:
         return optimizer

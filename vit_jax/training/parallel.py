@@ -22,7 +22,9 @@ class ParallelConfig:
 
     Attributes:
         mode: "jit": one program over all devices, partitioned by the compiler. "pmap": the same step function on each
-            device, with explicit means. They compute the same; dropout alone draws other numbers.
+            device, with explicit means. They compute the same, but for dropout, which draws other numbers, and batch
+            norm, which in pmap normalises by each device's part of the batch, not the whole (with accumulate_steps by
+            each part's, in both modes). Its running statistics are the mean over all parts.
         fsdp: number of devices that share one copy of the parameters and optimizer state (jit only); it must divide
             the number of devices. 1: every device has a whole copy.
     """

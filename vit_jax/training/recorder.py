@@ -73,6 +73,11 @@ class Recorder:
         self.recent.clear()
         self.resume_clock()
 
+    def expect_compilation(self, step: int) -> None:
+        """Keeps the time that the dispatch after `step` takes, which is compiled first, out of the measured speed."""
+        self.flush(step)
+        self.compiled = False
+
     def evaluation(self, kind: str, step: int, predictions: Predictions, **extra: Any) -> None:
         """Takes the predictions on the split `kind` after `step` steps."""
         figures = dict(loss=predictions.mean_loss, accuracy=predictions.accuracy, examples=len(predictions.label))

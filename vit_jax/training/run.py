@@ -15,6 +15,7 @@ from vit_jax.data.dataset import Dataset
 from vit_jax.data.feed import Share
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.network import Network
+from vit_jax.models.parameters import parameter_count, parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.training import durations
 from vit_jax.training.config import Config, differences, to_json
@@ -82,7 +83,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     schedule = make_schedule(
         config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
     )
-    shapes = jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0))
+    shapes = parameter_shapes(model)
     optimizer = make_optimizer(config.optimizer, schedule, shapes)
     claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
 
@@ -150,12 +151,6 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
             f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {config.keep_checkpoints} checkpoints need "
             f"{needed / 2**20:,.0f} MiB. Free some space, give another --workdir or a smaller keep_checkpoints"
         )
-
-
-def parameter_count(model: Network) -> int:
-    """Number of parameters of a network."""
-    shapes = jax.eval_shape(lambda key: init_params(model, key), jax.random.key(0))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
 
 
 def describe(run: Run) -> list[str]:

@@ -11,6 +11,7 @@ from flax import struct
 
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
+from vit_jax.models.batch_norm import with_statistics
 from vit_jax.models.network import Network
 from vit_jax.objectives.classification import Classification
 from vit_jax.training.parallel import Replicas
@@ -24,7 +25,7 @@ class TrainState:
 
     Attributes:
         step: int32 scalar, the number of updates done.
-        params: the network's parameters, a nested dict.
+        params: the network's parameters, a nested dict; batch norm's running statistics are among them.
         opt_state: of the optimizer.
         ema_params: exponential moving average of the parameters; None where the config has no `ema_decay`.
     """
@@ -118,10 +119,11 @@ class Step:
         )
         images = network_input(self.model, pixels)
 
-        loss, metrics, gradient = self.differentiate(state.params, images, labels, self.replicas.key(dropout_key))
-        loss, metrics, gradient = self.replicas.mean((loss, metrics, gradient))
+        results = self.differentiate(state.params, images, labels, self.replicas.key(dropout_key))
+        loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Tree = optax.apply_updates(state.params, updates)
+        params = with_statistics(params, statistics)
         ema_params = state.ema_params and self.average(state, params)
 
         learning_rate = jnp.asarray(self.schedule(state.step), jnp.float32)
@@ -130,13 +132,13 @@ class Step:
 
     def differentiate(
         self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array], Tree]:
-        """Loss, metrics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
+    ) -> tuple[jax.Array, dict[str, jax.Array], Tree, Tree]:
+        """Loss, metrics, running statistics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
 
         def part(images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
             value_and_grad = jax.value_and_grad(self.objective.loss, argnums=1, has_aux=True)
-            (loss, metrics), gradient = value_and_grad(self.model, params, images, labels, key)
-            return loss, metrics, gradient
+            (loss, (metrics, statistics)), gradient = value_and_grad(self.model, params, images, labels, key)
+            return loss, metrics, statistics, gradient
 
         if self.accumulate_steps == 1:
             return part(images, labels, key)

@@ -1,0 +1,111 @@
+"""A whole comparison, as a user starts it, but in this process: it goes on where it stopped and loses nothing."""
+
+import json
+
+import pytest
+
+from tests.comparison.conftest import write_run
+from vit_jax import cli
+from vit_jax.comparison import compare as comparing
+
+CONFIG = """
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+
+def get_config():
+    return Config(
+        ModelConfig("vit_digits_patch2_8", dict(embed_dim=16, depth=1, num_heads=2, pool="avg")),
+        optimizer=OptimizerConfig(b1={b1}),
+        schedule=ScheduleConfig(warmup="1 steps"),
+        duration="5 steps",
+        batch_size=64,
+    )
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Each process of its own would take seconds to start."""
+    monkeypatch.setattr(comparing, "in_own_process", lambda work, *args: work(*args))
+    monkeypatch.setattr(comparing.compilation_cache, "enable", lambda: None)
+
+
+@pytest.fixture
+def command(tmp_path):
+    for name, b1 in (("slow", 0.9), ("fast", 0.5)):
+        (tmp_path / f"{name}.py").write_text(CONFIG.format(b1=b1))
+    configs = [str(tmp_path / "slow.py"), str(tmp_path / "fast.py")]
+    return ["compare", *configs, "--seeds", "1", "--workdir", str(tmp_path / "out")]
+
+
+def test_a_comparison_that_fails_goes_on_where_it_stopped(command, tmp_path, monkeypatch, capsys):
+    out, trained, original = tmp_path / "out", [], comparing.train_one
+
+    def train_one(request, path, *rest):
+        trained.append(path.stem)
+        if path.stem == "slow" and len(trained) == 1:
+            raise MemoryError("no room left")
+        if path.stem == "slow":
+            original(request, path, *rest)
+        else:  # one real training is enough
+            write_run(out / "fast-seed0", 1, accuracy=0.5, speed=100.0)
+
+    monkeypatch.setattr(comparing, "train_one", train_one)
+    assert cli.main(command) == 1
+    told = capsys.readouterr()
+    assert "slow-seed0 failed: MemoryError: no room left" in told.err
+    assert trained == ["slow", "fast"]  # the other is not lost
+    assert "slow-seed0" in (out / "comparison.html").read_text()
+
+    assert cli.main(command) == 0
+    assert trained == ["slow", "fast", "slow"]  # what was done is not done again
+    told = capsys.readouterr()
+    assert "[2/2] fast-seed0: done before" in told.out
+    assert "failed" not in told.err
+    assert [line.split(",")[0] for line in (out / "comparison.csv").read_text().splitlines()] == [
+        "config", "slow", "fast"
+    ]  # fmt: skip
+    assert "Not finished" not in (out / "comparison.html").read_text()
+    assert "vit-jax compare" in (out / "slow-seed0" / "report.html").read_text()
+    assert json.loads((out / "slow-seed0" / "config.json").read_text())["evaluate_every"] == "1 steps"
+
+    assert cli.main([*command, "--seeds", "2"]) == 2
+    assert "seeds: 1 -> 2" in capsys.readouterr().err
+
+
+def test_a_config_file_changed_on_the_way_is_not_mixed_in(command, tmp_path, monkeypatch, capsys):
+    original = comparing.train_one
+
+    def train_one(request, path, *rest):
+        path.write_text(path.read_text().replace("batch_size=64", "batch_size=32"))
+        original(request, path, *rest)
+
+    monkeypatch.setattr(comparing, "train_one", train_one)
+    assert cli.main(command) == 1
+    assert "fast.py has changed since the comparison began:\n  batch_size: 64 -> 32" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "comparison.html").exists()
+
+
+def test_seeds_differ_between_runs_and_not_between_configs(command, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        comparing, "train_one", lambda request, path, plan, seed, _: seen.append(
+            (path.stem, comparing.config_of(request, path, plan, seed).seed)
+        )
+    )  # fmt: skip
+    cli.main([*command, "--seeds", "2"])
+    assert seen == [("slow", 0), ("fast", 0), ("slow", 1), ("fast", 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "5"], "a budget is written like"),
+        (["--data-name", "digit"], "slow: no data set 'digit'"),
+        (["--data-name", "folder:/does/not/exist"], "/does/not/exist"),
+    ],
+)
+def test_mistakes_are_answered_before_anything_is_trained(arguments, message, command, tmp_path, capsys):
+    assert cli.main([*command, *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

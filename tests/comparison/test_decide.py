@@ -1,0 +1,99 @@
+"""Protects that runs have the length the budget gives them, and that what cannot work is found before."""
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vit_jax.comparison import decide as deciding
+from vit_jax.comparison.decide import decide, more_often, seconds_per_step
+from vit_jax.comparison.request import Request
+
+CONFIG = """
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import ScheduleConfig
+
+def get_config():
+    return Config(
+        ModelConfig("vit_digits_patch2_8", dict(embed_dim=16, depth=1, num_heads=2)),
+        schedule=ScheduleConfig(warmup="9 steps"),
+        duration="400 steps",
+        evaluate_every="10 epochs",
+        log_every="5 steps",
+        checkpoint_every="80 steps",
+    )
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "small.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_without_a_budget_of_time_nothing_is_measured(path):
+    entry = decide(Request((path,)), path)
+    assert (entry.steps, entry.seconds_per_step) == (400, None)
+    assert entry.changes == {"evaluate_every": "80 steps"}  # the only interval that is too long
+    assert entry.test_images == 359
+    assert len(entry.class_names) == 10
+    assert entry.notes[0] == "digits of scikit-learn"
+    assert "processor cores" in entry.machine["Machine"]
+
+
+def test_epochs_are_counted_in_steps(path):
+    entry = decide(Request((path,), "2 epochs"), path)
+    assert entry.changes["duration"] == "2 epochs"
+    assert entry.steps == 23  # of 128; 1438 images
+    assert entry.changes["log_every"] == "1 steps"
+
+
+def test_seconds_become_steps_of_the_measured_speed(path, monkeypatch):
+    monkeypatch.setattr(deciding, "measure", lambda *_: 0.25)
+    entry = decide(Request((path,), "30 seconds"), path)
+    assert (entry.steps, entry.changes["duration"], entry.seconds_per_step) == (120, "120 steps", 0.25)
+
+
+@pytest.mark.parametrize("budget", ["2 seconds", "0.5 epochs"])
+def test_a_budget_shorter_than_the_warm_up_is_refused(budget, path, monkeypatch):
+    monkeypatch.setattr(deciding, "measure", lambda *_: 0.25)
+    with pytest.raises(ValueError, match=r"^small.*warmup .*9 steps.* is longer than the run of [68] steps"):
+        decide(Request((path,), budget), path)
+
+
+def test_a_budget_without_a_dispatch_to_be_timed_is_refused(path):
+    path.write_text(CONFIG.replace('"400 steps"', '"19 steps", steps_per_dispatch=10'))
+    with pytest.raises(ValueError, match=r"small: a run of 19 steps, 10 a dispatch, .* at least 20 steps"):
+        decide(Request((path,)), path)
+    assert decide(Request((path,), "2 epochs"), path).steps == 23
+
+
+def test_a_speed_is_measured_on_the_real_step(path, monkeypatch):
+    monkeypatch.setattr(deciding, "CALIBRATION_SECONDS", 0.05)
+    assert 1e-4 < deciding.measure(Request((path,), "9 seconds"), path) < 5
+
+
+def test_the_first_two_dispatches_are_not_measured(monkeypatch):
+    """Compilation takes 100 s, the next dispatch 10 s, each one after that 2 s for its 4 steps."""
+    clock = SimpleNamespace(now=0.0)
+    waits = itertools.chain([100.0, 10.0], itertools.repeat(2.0))
+
+    def block(_):
+        clock.now += next(waits)
+
+    run: Any = SimpleNamespace(initial_state=lambda: None)
+    endless = ((step, 4, None, {"loss": np.zeros(4)}) for step in itertools.count(4, 4))
+    monkeypatch.setattr(deciding, "dispatches", lambda *_, **__: endless)
+    monkeypatch.setattr(deciding.jax, "block_until_ready", block)
+    monkeypatch.setattr(deciding.time, "perf_counter", lambda: clock.now)
+    assert seconds_per_step(run, at_least=5.0) == 0.5
+    assert clock.now == 116  # two dispatches are 4 s, three are enough
+
+
+def test_intervals_are_only_shortened():
+    config = SimpleNamespace(log_every="1 steps", evaluate_every="20 steps", checkpoint_every="21 steps")
+    run: Any = SimpleNamespace(total_steps=100, config=config, steps=lambda text: int(text.split()[0]))
+    assert more_often(run) == {"checkpoint_every": "20 steps"}

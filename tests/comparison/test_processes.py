@@ -1,0 +1,61 @@
+"""Protects that a run's process is its own: one that fails or is killed ends alone, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vit_jax.comparison.processes import in_own_process
+
+
+def kill_oneself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail(message: str) -> None:
+    raise FileNotFoundError(message)
+
+
+def test_work_is_done_elsewhere_and_its_result_comes_back():
+    assert in_own_process(os.getpid) != os.getpid()
+    with pytest.raises(FileNotFoundError, match="no such picture"):
+        in_own_process(fail, "no such picture")
+
+
+def test_a_process_that_is_killed_is_told():
+    with pytest.raises(RuntimeError, match="ended from outside"):
+        in_own_process(kill_oneself)
+
+
+PARENT = """
+import time
+from vit_jax.comparison.processes import in_own_process
+
+if __name__ == "__main__":
+    in_own_process(exec, "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+"""
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_no_process_outlives_the_comparison_that_was_killed(tmp_path):
+    """It would go on writing into the workdir in which the same command, given again, goes on."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_running(child)
+        parent.kill()
+        deadline = time.monotonic() + 20
+        while is_running(child) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not is_running(child)

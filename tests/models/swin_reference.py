@@ -1,0 +1,121 @@
+"""timm's and Hugging Face's Swin Transformers with our parameters.
+
+Importing this module needs torch, timm and transformers (the extra "parity").
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+
+from tests.models.swin_cases import SMALL_SWIN
+from tests.models.timm_reference import ARGUMENTS, torch_layout
+
+# isort: split
+# After timm_reference, which prepares for timm's import.
+from timm.models.swin_transformer import SwinTransformer  # pyright: ignore[reportMissingImports]
+from timm.models.swin_transformer_v2 import SwinTransformerV2  # pyright: ignore[reportMissingImports]
+from transformers import (  # pyright: ignore[reportMissingImports]
+    SwinConfig,
+    SwinForImageClassification,
+    Swinv2Config,
+    Swinv2ForImageClassification,
+)
+
+# Our parameter names in timm's words.
+TIMM_NAMES = (
+    (r"\b(layers|blocks)_(\d+)", r"\1.\2"),
+    (r"^patch_embed\.", "patch_embed.proj."),
+    (r"^patch_norm\.", "patch_embed.norm."),
+    (r"^head\.", "head.fc."),
+    (r"relative_position_bias\.table", "relative_position_bias_table"),
+    (r"relative_position_bias\.fc1", "cpb_mlp.0"),
+    (r"relative_position_bias\.fc2", "cpb_mlp.2"),
+    (r"\.(kernel|scale)$", ".weight"),
+)
+
+# timm's names in the words of Hugging Face's modules, where patch merging ends a stage.
+HUGGINGFACE_NAMES = (
+    (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
+    (r"^patch_embed\.norm\.", "embeddings.norm."),
+    (r"^norm\.", "layernorm."),
+    (r"^layers\.(\d+)\.downsample", lambda found: f"layers.{int(found[1]) - 1}.downsample"),
+    (r"^layers\.", "encoder.layers."),
+    (r"\.norm1\.", ".layernorm_before."),
+    (r"\.norm2\.", ".layernorm_after."),
+)
+HUGGINGFACE_NAMES_1 = (
+    (r"\.attn\.relative_position_bias_table", ".attention.relative_position_bias.relative_position_bias_table"),
+    (r"\.attn\.(q|k|v)\.", r".attention.\1_proj."),
+    (r"\.attn\.proj", ".attention.o_proj"),
+)
+HUGGINGFACE_NAMES_2 = (
+    (r"\.attn\.(q|k|v)[._]", lambda found: f".attn.{dict(q='query', k='key', v='value')[found[1]]}."),
+    (r"\.attn\.cpb_mlp", ".attn.continuous_position_bias_mlp"),
+    (r"\.attn\.proj", ".attention.output.dense"),
+    (r"\.attn\.", ".attention.self."),
+    (r"\.mlp\.fc1", ".intermediate.dense"),
+    (r"\.mlp\.fc2", ".output.dense"),
+)
+
+
+def renamed(name: str, table: Any) -> str:
+    for pattern, replacement in table:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def timm_parameters(params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Our parameters by timm's names and in torch's layouts."""
+    return {renamed(name, TIMM_NAMES): value for name, value in torch_layout(params).items()}
+
+
+def timm_model(fields: Mapping[str, Any]) -> torch.nn.Module:
+    fields = {**SMALL_SWIN, **fields}
+    module = SwinTransformerV2 if fields.pop("version", 1) == 2 else SwinTransformer
+    del fields["window_rule"]
+    arguments = {ARGUMENTS.get(name, name): value for name, value in fields.items()}
+    # One window size a stage: timm takes a bare pair for height and width.
+    if isinstance(fields["window_size"], tuple):
+        arguments["window_size"] = tuple((window, window) for window in fields["window_size"])
+    return module(**arguments)
+
+
+def huggingface_parameters(params: Mapping[str, Any], version: int) -> dict[str, torch.Tensor]:
+    """Our parameters by the names of Hugging Face's modules, which keep queries, keys and values apart."""
+    apart = {}
+    for name, value in timm_parameters(params).items():
+        parts = zip("qkv", value.chunk(3), strict=True) if ".qkv." in name else [("qkv", value)]
+        apart |= {name.replace(".qkv.", f".{part}."): third for part, third in parts}
+    body = "swin." if version == 1 else "swinv2."
+    table = HUGGINGFACE_NAMES + (HUGGINGFACE_NAMES_1 if version == 1 else HUGGINGFACE_NAMES_2)
+    heads = {"head.fc.weight": "classifier.weight", "head.fc.bias": "classifier.bias"}
+    return {heads.get(name) or body + renamed(name, table): value for name, value in apart.items()}
+
+
+def huggingface_model(fields: Mapping[str, Any]) -> torch.nn.Module:
+    fields = {**SMALL_SWIN, **fields}
+    own = ("num_classes", "version", "window_rule", "depths", "num_heads")
+    arguments = {name: value for name, value in fields.items() if name not in own}
+    arguments |= dict(
+        depths=list(fields["depths"]), num_heads=list(fields["num_heads"]), num_labels=fields["num_classes"]
+    )
+    if fields.get("version", 1) == 1:
+        return SwinForImageClassification(SwinConfig(**arguments))
+    return Swinv2ForImageClassification(Swinv2Config(**arguments))
+
+
+def reference_logits(fields: Mapping[str, Any], params: Mapping[str, Any], images: np.ndarray) -> np.ndarray:
+    """What the implementation that the case's window rule names computes with our parameters for [B, H, W, C]."""
+    pixels = torch.tensor(images).permute(0, 3, 1, 2)
+    if fields["window_rule"] == "timm":
+        model, parameters = timm_model(fields), timm_parameters(params)
+    else:
+        model, parameters = huggingface_model(fields), huggingface_parameters(params, fields.get("version", 1))
+    model.load_state_dict(parameters, strict=True)
+    model.eval()
+    with torch.no_grad():
+        outputs = model(pixels)
+    return (outputs if isinstance(outputs, torch.Tensor) else outputs.logits).numpy()

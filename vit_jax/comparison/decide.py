@@ -1,0 +1,110 @@
+"""How long each config trains: its mistakes found and its speed measured before the first run."""
+
+import dataclasses
+import os
+import platform
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+import jax
+
+from vit_jax.comparison.plan import Entry
+from vit_jax.comparison.request import Request
+from vit_jax.training.loop import dispatches
+from vit_jax.training.run import Run, prepare
+
+CALIBRATION_SECONDS = 5.0
+"""For how long the speed of a config is measured, at least."""
+
+LOGS, EVALUATIONS, CHECKPOINTS = 20, 5, 5
+"""How many of each a run has at least: there are curves to compare, and little is lost with a run that is cut off."""
+
+
+def decide(request: Request, path: Path) -> Entry:
+    """What is decided for one config. For a budget of time it is trained for some seconds, and that is thrown away.
+
+    Raises:
+        ValueError: with the config's name, what `prepare` finds wrong; a budget shorter than the config's warm-up, or
+            too short for its speed to be measured.
+        FileNotFoundError, OSError: as `prepare`.
+    """
+    subject, seconds_per_step = path.stem, None
+    changes = {} if request.budget is None else {"duration": request.budget}
+    try:
+        if request.seconds is not None:
+            seconds_per_step = measure(request, path)
+            changes["duration"] = f"{max(int(request.seconds / seconds_per_step), 1)} steps"
+            subject = f"{path.stem}, which trains {changes['duration']} in {request.budget} here"
+        with tempfile.TemporaryDirectory() as scratch:
+            run = prepare(dataclasses.replace(request.config(path), **changes), Path(scratch))
+        check_measurable(run)
+    except ValueError as error:
+        raise ValueError(f"{subject}: {error}") from error
+    return Entry(
+        changes={**changes, **more_often(run)},
+        steps=run.total_steps,
+        seconds_per_step=seconds_per_step,
+        notes=list(run.dataset.notes),
+        class_names=list(run.dataset.class_names),
+        test_images=len(run.dataset.test),
+        machine=machine(run),
+    )
+
+
+def check_measurable(run: Run) -> None:
+    """Raises ValueError if no dispatch of the run would be left to be timed: the first is compiled, as is a shorter
+    one at the end."""
+    if run.total_steps < 2 * run.config.steps_per_dispatch:
+        raise ValueError(
+            f"a run of {run.total_steps} steps, {run.config.steps_per_dispatch} a dispatch, is too short for its speed "
+            f"to be measured: it needs at least {2 * run.config.steps_per_dispatch} steps"
+        )
+
+
+def measure(request: Request, path: Path) -> float:
+    """Seconds of one training step of a config, compilation apart."""
+    endless = dataclasses.replace(request.config(path), duration="1000000000 steps")
+    with tempfile.TemporaryDirectory() as scratch:
+        run = prepare(endless, Path(scratch))
+        return seconds_per_step(run, CALIBRATION_SECONDS)
+
+
+def seconds_per_step(run: Run, at_least: float) -> float:
+    """Trains a fresh state for `at_least` seconds and two dispatches after those that compile and warm up.
+
+    Dispatches are waited for one late, as the training loop does.
+    """
+    pending, timed_steps, timed_dispatches, began = deque(), 0, -2, time.perf_counter()
+    for _, count, _, metrics in dispatches(run, run.initial_state(), start=0):
+        pending.append((count, metrics))
+        if len(pending) < 2:
+            continue
+        done, metrics = pending.popleft()
+        jax.block_until_ready(metrics)
+        timed_dispatches += 1
+        if timed_dispatches <= 0:
+            began = time.perf_counter()
+            continue
+        timed_steps += done
+        elapsed = time.perf_counter() - began
+        if timed_dispatches >= 2 and elapsed >= at_least:
+            return elapsed / timed_steps
+    raise AssertionError("a run without an end has ended")
+
+
+def more_often(run: Run) -> dict[str, str]:
+    """The intervals of a config that are too long for LOGS, EVALUATIONS and CHECKPOINTS, shortened."""
+    least = {"log_every": LOGS, "evaluate_every": EVALUATIONS, "checkpoint_every": CHECKPOINTS}
+    longest = {name: max(run.total_steps // count, 1) for name, count in least.items()}
+    return {name: f"{steps} steps" for name, steps in longest.items() if run.steps(getattr(run.config, name)) > steps}
+
+
+def machine(run: Run) -> dict[str, str]:
+    """What the runs are computed on and with."""
+    kind = jax.devices()[0].device_kind
+    return {
+        "Machine": f"{run.parallel.devices} x {kind}, {os.cpu_count()} processor cores, {platform.machine()}",
+        "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
+    }

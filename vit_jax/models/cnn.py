@@ -1,0 +1,214 @@
+"""Small convolutional networks, to compare transformers with."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.models.batch_norm import BatchNorm
+from vit_jax.models.network import Features, Network, check_images, pair
+
+
+class ConvBlock(nn.Module):
+    """A 3x3 convolution padded by 1, without bias; batch norm; ReLU; optionally a 2x2 max pool."""
+
+    channels: int
+    stride: int = 1
+    pool: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), channels]; a pool leaves half, rounded down."""
+        conv = nn.Conv(
+            self.channels,
+            (3, 3),
+            strides=self.stride,
+            padding=((1, 1), (1, 1)),  # "SAME" would pad even sides on the far side only, at stride 2
+            use_bias=False,
+            kernel_init=nn.initializers.he_normal(),
+            dtype=self.dtype,
+            name="conv",
+        )
+        x = jax.nn.relu(BatchNorm(dtype=self.dtype, name="norm")(conv(x), train))
+        return max_pool(x) if self.pool else x
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """The largest of every 2x2 places of a map [B, H, W, C]: [B, floor(H / 2), floor(W / 2), C].
+
+    By reshaping, not by a window function, whose gradient XLA computes slowly on a CPU.
+    """
+    batch, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
+
+
+class ResidualStage(nn.Module):
+    """A convolution with a pool; optionally two more convolutions, whose result is added to their input."""
+
+    channels: int
+    residual: bool
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to [B, floor(H / 2), floor(W / 2), channels]."""
+        block = partial(ConvBlock, self.channels, dtype=self.dtype)
+        x = block(pool=True, name="down")(x, train)
+        if not self.residual:
+            return x
+        return x + block(name="residual2")(block(name="residual1")(x, train), train)
+
+
+class ConvolutionalNetwork(Network):
+    """Blocks that each make a map of the one before, a vector pooled from the last map, and a linear classifier.
+
+    A subclass sets `blocks` and `head` in `setup`, and says how it pools.
+    """
+
+    def check_sizes(self, **sizes: int) -> None:
+        """Raises ValueError for a size below 1, and for fields of every network that cannot be."""
+        for name, size in {**sizes, "in_channels": self.in_channels}.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        if self.num_classes < 0:
+            raise ValueError(f"num_classes must not be negative, but is {self.num_classes}")
+
+    def pool(self, x: jax.Array) -> jax.Array:
+        """The last map [B, H, W, C] to one vector [B, D]."""
+        raise NotImplementedError
+
+    def classify(self, pooled: jax.Array) -> jax.Array:
+        """One vector [B, D] to logits [B, num_classes]."""
+        return self.head(pooled)
+
+    def features(self, images: jax.Array, train: bool = False) -> Features:
+        """Images [B, H, W, C] to `Features`: the last map's places as tokens, the map of each block as stages."""
+        check_images(images, self.input_shape)
+        x, stages = images, []
+        for block in self.blocks:
+            x = block(x, train)
+            stages.append(x)
+        tokens = x.reshape(x.shape[0], -1, x.shape[-1])  # [B, H * W, C]
+        return Features(tokens, self.pool(x), tuple(stages))
+
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Classifies images.
+
+        Args:
+            images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.
+            train: whether batch norm takes the statistics of this batch, not the running ones (see `BatchNorm`).
+
+        Returns:
+            Logits, float32 [B, num_classes]; the pooled features [B, D] if `num_classes` is 0.
+
+        Raises:
+            ValueError: if the images are not of the model's size.
+        """
+        pooled = self.features(images, train).pooled
+        return self.classify(pooled) if self.num_classes else pooled.astype(jnp.float32)
+
+
+class ConvNet(ConvolutionalNetwork):
+    """Convolutions with batch norm, ReLU and a 2x2 max pool each, then two linear layers.
+
+    With its default fields the network of a small study of CNN and ViT on cats and dogs. What that leaves open is
+    decided here: every convolution has a pool of its own and is padded by 1, so that 224 px end in 3x3 places; the
+    first linear layer has 128 outputs and a ReLU; no dropout. At 32 px, halving six times leaves nothing: there the
+    convolutions need `stride=1`, and the pools alone bring 32 px to 4x4 places.
+
+    Attributes:
+        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
+        image_size: height and width in pixels (one number for squares). Default 224.
+        in_channels: channels of the images.
+        dtype: of the computation; parameters, running statistics and logits are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        widths: channels of the convolutions.
+        stride: of every convolution.
+        hidden_dim: outputs of the first linear layer.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64)
+    stride: int = 2
+    hidden_dim: int = 128
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.widths:
+            raise ValueError("widths must name the channels of at least one convolution")
+        self.check_sizes(widths=min(self.widths), stride=self.stride, hidden_dim=self.hidden_dim)
+        if min(pair(self.image_size)) < 1 or min(self.map_size) < 1:
+            height, width = pair(self.image_size)
+            raise ValueError(
+                f"image_size {height}x{width} is too small for {len(self.widths)} convolutions of stride {self.stride} "
+                "with a 2x2 pool each: nothing is left of it. Take stride=1, fewer widths or larger images"
+            )
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Rows and columns of the last map."""
+        height, width = pair(self.image_size)
+        for _ in self.widths:
+            height, width = (-(-side // self.stride) // 2 for side in (height, width))
+        return height, width
+
+    def setup(self):
+        self.blocks = [ConvBlock(width, self.stride, pool=True, dtype=self.dtype) for width in self.widths]
+        self.hidden = nn.Dense(self.hidden_dim, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
+        if self.num_classes:
+            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+
+    def pool(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu(self.hidden(x.reshape(x.shape[0], -1)))
+
+
+class ResNet9(ConvolutionalNetwork):
+    """The nine-layer residual network that is known for fast training on CIFAR-10 (Page, 2018, "How to train your
+    ResNet"; DAWNBench): eight 3x3 convolutions, two pairs of them residual, max pooling and a linear classifier.
+
+    Attributes:
+        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
+        image_size: height and width in pixels (one number for squares). Default 32.
+        in_channels: channels of the images.
+        dtype: of the computation; parameters, running statistics and logits are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        width: channels of the first convolution, 64 as published; the stages after it have 2, 4 and 8 times as many.
+        logit_scale: factor on the logits, as published: it lowers the classifier's learning rate.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    image_size: int | tuple[int, int] = 32
+    width: int = 64
+    logit_scale: float = 0.125
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_sizes(width=self.width)
+        if min(pair(self.image_size)) < 8:
+            height, width = pair(self.image_size)
+            raise ValueError(f"image_size {height}x{width} is too small to be halved three times: take at least 8x8")
+
+    def setup(self):
+        stage = partial(ResidualStage, dtype=self.dtype)
+        self.blocks = [
+            ConvBlock(self.width, dtype=self.dtype),
+            stage(2 * self.width, residual=True),
+            stage(4 * self.width, residual=False),
+            stage(8 * self.width, residual=True),
+        ]
+        if self.num_classes:
+            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+
+    def pool(self, x: jax.Array) -> jax.Array:
+        return x.max((1, 2))
+
+    def classify(self, pooled: jax.Array) -> jax.Array:
+        return self.head(pooled) * self.logit_scale

@@ -1,0 +1,124 @@
+"""Attention within windows, with the position biases of Swin (a table) and of Swin V2 (an MLP)."""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.models.windows import WindowGrid, log_spaced_offsets, relative_position_index
+
+SMALL = nn.initializers.normal(0.02)
+"""Of Swin's kernels and tables. (The published code truncates at 2, a hundred standard deviations.)"""
+
+
+class RelativePositionBias(nn.Module):
+    """One learned bias for each offset between two tokens of a window, for each head (Swin, equation 4)."""
+
+    window: tuple[int, int]
+    num_heads: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        """The biases, float32 [heads, M, M]."""
+        height, width = self.window
+        table = self.param("table", SMALL, ((2 * height - 1) * (2 * width - 1), self.num_heads))
+        return table[relative_position_index(self.window)].transpose(2, 0, 1)
+
+
+class ContinuousPositionBias(nn.Module):
+    """Biases that a small MLP computes from log-spaced offsets, so that windows can grow (Swin V2, section 3.3)."""
+
+    window: tuple[int, int]
+    pretrained_window: int
+    num_heads: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        """The biases, float32 [heads, M, M], between 0 and 16."""
+        x = log_spaced_offsets(self.window, self.pretrained_window)  # [rows of the table, 2]
+        x = nn.relu(nn.Dense(512, kernel_init=SMALL, name="fc1")(x))
+        table = nn.Dense(self.num_heads, use_bias=False, kernel_init=SMALL, name="fc2")(x)
+        return 16 * nn.sigmoid(table[relative_position_index(self.window)].transpose(2, 0, 1))
+
+
+def dot(q: jax.Array, k: jax.Array) -> jax.Array:
+    """All products of queries [..., M, d] with keys [..., M, d], summed and returned in float32 [..., M, M]."""
+    return jnp.matmul(q, k.swapaxes(-2, -1), preferred_element_type=jnp.float32)
+
+
+def unit_vectors(x: jax.Array) -> jax.Array:
+    """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
+    square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
+    return (x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))).astype(x.dtype)
+
+
+class WindowAttention(nn.Module):
+    """Multi-head self-attention within windows (W-MSA; SW-MSA where the grid is shifted): Swin, section 3.2.
+
+    Sows its attention weights, float32 [B, windows, heads, M, M], as "attention" in the collection "intermediates".
+
+    Attributes:
+        num_heads: attention heads.
+        grid: the windows.
+        version: 1, or 2 for Swin V2's cosine attention, continuous position bias and keys without a bias.
+        pretrained_window: window that version 2's position bias was trained with; 0 for the grid's own.
+        qkv_bias: whether queries, keys and values have a bias.
+        attn_drop_rate: dropout on the attention weights.
+        proj_drop_rate: dropout after the projection.
+        dtype: of the computation; similarity, bias and softmax are float32.
+    """
+
+    num_heads: int
+    grid: WindowGrid
+    version: int = 1
+    pretrained_window: int = 0
+    qkv_bias: bool = True
+    attn_drop_rate: float = 0.0
+    proj_drop_rate: float = 0.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [B, H, W, C] to [B, H, W, C]."""
+        batch, height, width, channels = x.shape
+        tokens, head_dim = math.prod(self.grid.window), channels // self.num_heads
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=SMALL)
+
+        x = self.grid.partition(x).reshape(-1, channels)  # [B * windows * M, C]
+        qkv = dense(3 * channels, use_bias=self.qkv_bias and self.version == 1, name="qkv")(x)
+        if self.qkv_bias and self.version == 2:
+            q_bias, v_bias = (self.param(name, nn.initializers.zeros, (channels,)) for name in ("q_bias", "v_bias"))
+            qkv = qkv + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
+        qkv = qkv.reshape(-1, tokens, 3, self.num_heads, head_dim)
+        q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # each [B * windows, heads, M, C / heads]
+
+        logits = self.similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens) + self.bias()
+        weights = jax.nn.softmax(logits, axis=-1)  # [B, windows, heads, M, M]
+        self.sow("intermediates", "attention", weights)
+        weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
+
+        x = (weights.reshape(-1, self.num_heads, tokens, tokens) @ v).transpose(0, 2, 1, 3)
+        x = self.grid.reverse(x.reshape(-1, tokens, channels)).reshape(-1, channels)  # [B * H * W, C]
+        x = dense(channels, name="proj")(x)
+        x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
+        return x.reshape(batch, height, width, channels)
+
+    def similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
+        """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
+        if self.version == 1:
+            return dot(q * q.shape[-1] ** -0.5, k)
+        scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
+        return dot(unit_vectors(q), unit_vectors(k)) * jnp.exp(jnp.minimum(scale, math.log(100)))
+
+    def bias(self) -> jax.Array:
+        """Position bias and shift mask, float32 [1 or windows, heads, M, M]."""
+        window, name = self.grid.window, "relative_position_bias"
+        if self.version == 1:
+            bias = RelativePositionBias(window, self.num_heads, name=name)()
+        else:
+            bias = ContinuousPositionBias(window, self.pretrained_window, self.num_heads, name=name)()
+        mask = self.grid.mask()
+        return bias[None] if mask is None else bias[None] + mask[:, None]

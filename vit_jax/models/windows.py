@@ -1,0 +1,153 @@
+"""Windows on a map of tokens: partition, reverse, cyclic shift and its mask, relative positions (Swin, section 3.2).
+
+Everything that depends on sizes alone is a NumPy constant, made when a network is traced: never a parameter.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+WindowRule = Literal["microsoft", "timm", "torchvision"]
+"""Where the publishers' code differs: maps that are not whole windows, or smaller than one.
+
+- "microsoft" (the paper's code; Hugging Face): pads, then shifts. Where the smaller side of the map fits into one
+  window, the window is as large as that side, on both axes, and nothing is shifted.
+- "timm": shifts, then pads. On each axis by itself, the window is no larger than the map, and where it covers the map
+  nothing is shifted.
+- "torchvision": pads, then shifts. Windows keep their size; an axis that fits into one window is not shifted.
+"""
+
+MASKED = -100.0
+"""Added to the attention logits between regions that are no neighbours in the image; of the published code."""
+
+
+def window_partition(x: jax.Array, window: tuple[int, int]) -> jax.Array:
+    """Cuts maps [B, H, W, C] into windows [B * windows, tokens of a window, C], both row by row."""
+    batch, height, width, channels = x.shape
+    rows, columns = height // window[0], width // window[1]
+    x = x.reshape(batch, rows, window[0], columns, window[1], channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, window[0] * window[1], channels)
+
+
+def window_reverse(windows: jax.Array, window: tuple[int, int], height: int, width: int) -> jax.Array:
+    """Puts windows [B * windows, tokens of a window, C] back together as maps [B, H, W, C]."""
+    rows, columns = height // window[0], width // window[1]
+    x = windows.reshape(-1, rows, columns, window[0], window[1], windows.shape[-1])
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+
+
+def shift_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> np.ndarray:
+    """What is added to the attention logits of shifted windows (Swin, figure 4): float32 [windows, M, M].
+
+    After the shift the last windows hold tokens from opposite sides of the image. Tokens attend to each other only
+    within one of the (up to nine) regions that were neighbours before: 0 there, `MASKED` elsewhere.
+    """
+
+    def regions(size: int, window: int, shift: int) -> np.ndarray:
+        position = np.arange(size)
+        return (position >= size - window).astype(int) + (position >= size - shift) if shift else position * 0
+
+    region = 3 * regions(height, window[0], shift[0])[:, None] + regions(width, window[1], shift[1])  # [H, W]
+    rows, columns = height // window[0], width // window[1]
+    region = region.reshape(rows, window[0], columns, window[1]).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
+    return np.where(region[:, :, None] == region[:, None, :], 0, MASKED).astype(np.float32)
+
+
+def relative_position_index(window: tuple[int, int]) -> np.ndarray:
+    """Where the bias of token i attending to token j stands in the table of biases: int [M, M].
+
+    The table's (2 Wh - 1)(2 Ww - 1) rows are all offsets (dy, dx) of i from j, dx fastest, each from 1 - W to W - 1.
+    """
+    offsets = coordinates(window)[:, None] - coordinates(window)[None, :]  # [M, M, 2]
+    dy, dx = offsets[..., 0] + window[0] - 1, offsets[..., 1] + window[1] - 1
+    return dy * (2 * window[1] - 1) + dx
+
+
+def log_spaced_offsets(window: tuple[int, int], pretrained_window: int) -> np.ndarray:
+    """The offsets (dy, dx) of that table on Swin V2's logarithmic scale (equation 4): float32 [rows of the table, 2].
+
+    sign(d) log2(1 + |d|) / log2(8) of offsets d scaled so that the largest is 8; with `pretrained_window` (0 for none)
+    largest means the largest of that window, so that a larger one extrapolates. A window of one token has offset 0.
+    """
+    heights, widths = np.arange(1 - window[0], window[0]), np.arange(1 - window[1], window[1])
+    offsets = np.stack(np.meshgrid(heights, widths, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
+    scale = np.array([max((pretrained_window or side) - 1, 1) for side in window], np.float32)
+    offsets = offsets / scale * 8
+    return (np.sign(offsets) * np.log2(np.abs(offsets) + 1) / np.float32(math.log2(8))).astype(np.float32)
+
+
+def coordinates(window: tuple[int, int]) -> np.ndarray:
+    """Row and column of each token of a window: int [M, 2]."""
+    return np.stack(np.divmod(np.arange(window[0] * window[1]), window[1]), axis=-1)
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """How the maps of one block are cut into windows.
+
+    Attributes:
+        height: of the map, in tokens.
+        width: of the map.
+        window: height and width of a window.
+        shift: of the windows against those of an unshifted block; (0, 0) for none.
+        shift_first: whether the map is shifted before it is padded to whole windows (timm), or after.
+    """
+
+    height: int
+    width: int
+    window: tuple[int, int]
+    shift: tuple[int, int]
+    shift_first: bool
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the map in whole windows."""
+        return -(-self.height // self.window[0]) * self.window[0], -(-self.width // self.window[1]) * self.window[1]
+
+    @property
+    def num_windows(self) -> int:
+        return math.prod(self.padded) // math.prod(self.window)
+
+    def mask(self) -> np.ndarray | None:
+        """`shift_mask` of these windows; None where nothing is shifted. Padding is not masked, as published."""
+        return shift_mask(*self.padded, self.window, self.shift) if any(self.shift) else None
+
+    def partition(self, x: jax.Array) -> jax.Array:
+        """Maps [B, H, W, C] to (shifted, padded) windows [B * windows, M, C]."""
+        bottom, right = self.padded[0] - self.height, self.padded[1] - self.width
+        if self.shift_first:
+            x = self.roll(x, -1)
+        if bottom or right:
+            x = jnp.pad(x, ((0, 0), (0, bottom), (0, right), (0, 0)))
+        if not self.shift_first:
+            x = self.roll(x, -1)
+        return window_partition(x, self.window)
+
+    def reverse(self, windows: jax.Array) -> jax.Array:
+        """The inverse of `partition`: windows [B * windows, M, C] to maps [B, H, W, C]."""
+        x = window_reverse(windows, self.window, *self.padded)
+        if self.shift_first:
+            return self.roll(x[:, : self.height, : self.width], 1)
+        return self.roll(x, 1)[:, : self.height, : self.width]
+
+    def roll(self, x: jax.Array, direction: int) -> jax.Array:
+        """The cyclic shift (-1: towards the top left) of maps [B, H, W, C]."""
+        return jnp.roll(x, (direction * self.shift[0], direction * self.shift[1]), (1, 2)) if any(self.shift) else x
+
+
+def window_grid(height: int, width: int, window_size: int, shifted: bool, rule: WindowRule) -> WindowGrid:
+    """The windows of a block on a map of `height` x `width` tokens; shifted blocks shift by half a window."""
+    half = window_size // 2 * shifted
+    if rule == "microsoft":
+        side = min(height, width, window_size)
+        shift = half if min(height, width) > window_size else 0
+        return WindowGrid(height, width, (side, side), (shift, shift), shift_first=False)
+    window = (window_size, window_size)
+    if rule == "timm":
+        window = (min(height, window_size), min(width, window_size))
+    shift = (half if height > window_size else 0, half if width > window_size else 0)
+    return WindowGrid(height, width, window, shift, shift_first=rule == "timm")
