@@ -25,7 +25,7 @@ def get_config() -> Config:
             RandomHorizontalFlip(),
             CifarAutoAugment(),
             RandomErasing(probability=0.25, area=(0.02, 0.4)),
-            MixupOrCutmix(),
+            MixupOrCutmix(mixup_alpha=1.0, cutmix_alpha=1.0),
         ),
         objective=Classification(label_smoothing=0.1),
         optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.05),

@@ -2,7 +2,8 @@
 
     python train.py --config configs/swin_cifar10_cpu.py
 
-Test accuracy 67.01% with seed 0 (2026-11-21; on a copy of CIFAR-10 re-encoded as JPEG).
+Test accuracy 67.01% with seed 0 (2026-11-21; on a copy of CIFAR-10 re-encoded as JPEG), in 25 min 29 s on 2 CPU cores
+that had other work to do at the same time.
 
 Width 48, stages of 1, 2 and 1 blocks on maps of 16x16, 8x8 and 4x4 tokens, windows of 4x4: every stage costs the same.
 """

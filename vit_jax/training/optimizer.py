@@ -57,7 +57,8 @@ class OptimizerConfig:
         clip_norm: largest global norm of the gradient; None for no clipping.
         layer_decay: factor on the learning rate from each layer to the one below (BEiT, MAE); None for the same
             rate everywhere. Embeddings are layer 0, the blocks of all stages 1, 2, ..., the rest is the top.
-        freeze: shell patterns of parameter paths that stay as they are, e.g. "patch_embed/*", "blocks_[0-5]/*".
+        freeze: shell patterns of parameter paths that stay as they are, e.g. "patch_embed/*", "blocks_[0-5]/*". Running
+            statistics of batch norm follow the data all the same.
     """
 
     name: Literal["adamw", "sgd", "lion", "lamb", "muon"] = "adamw"
