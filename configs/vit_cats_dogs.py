@@ -19,7 +19,6 @@ def get_config() -> Config:
     """The experiment."""
     fields = dict(
         embed_dim=128,
-        depth=12,
         num_heads=8,
         mlp_ratio=8.0,
         pos_drop_rate=0.1,

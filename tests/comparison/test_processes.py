@@ -50,7 +50,9 @@ def is_running(process: int) -> bool:
 def test_no_process_outlives_the_comparison_that_was_killed(tmp_path):
     """It would go on writing into the workdir in which the same command, given again, goes on."""
     (tmp_path / "parent.py").write_text(PARENT)
-    with subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True) as parent:
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert is_running(child)
