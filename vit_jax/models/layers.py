@@ -13,6 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vit_jax.models.attention_products import similarity, weighted_sum
+from vit_jax.models.layer_norm import LayerNorm
+from vit_jax.models.row_sums import softmax
+
 Gelu = Literal["erf", "tanh"]
 """Form of the GELU: "erf" is the exact one of the PyTorch publishers, "tanh" the approximation of Google's ViT."""
 
@@ -135,8 +139,7 @@ def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array) -> jax.Array:
     """softmax(q k^T / sqrt(d)) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N]."""
-    logits = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)
-    return jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    return softmax(similarity(q * q.shape[-1] ** -0.5, k, q.dtype).astype(jnp.float32))
 
 
 class Attention(nn.Module):
@@ -165,14 +168,14 @@ class Attention(nn.Module):
         x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
         q, k, v = x.transpose(2, 0, 3, 1, 4)  # each [B, heads, N, D / heads]
         if self.qk_norm:
-            norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+            norm = partial(LayerNorm, self.norm_eps, self.dtype)
             q, k = norm(name="q_norm")(q), norm(name="k_norm")(k)
 
         weights = scaled_dot_product_weights(q, k)
         self.sow("intermediates", "attention", weights)
         weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
 
-        x = (weights @ v).transpose(0, 2, 1, 3).reshape(batch * tokens, width)
+        x = weighted_sum(weights, v).transpose(0, 2, 1, 3).reshape(batch * tokens, width)
         x = dense(width, kernel_init=nn.initializers.xavier_uniform(), name="proj")(x)
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
         return x.reshape(batch, tokens, width)
@@ -204,6 +207,6 @@ class AttentionPool(nn.Module):
         k, v = kv.reshape(batch, tokens, 2, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
 
         weights = scaled_dot_product_weights(q, k).astype(self.dtype)  # [B, heads, 1, N]
-        pooled = dense(width, name="proj")((weights @ v).reshape(batch, width))
-        normed = nn.LayerNorm(self.norm_eps, dtype=self.dtype, use_fast_variance=False, name="norm")(pooled)
+        pooled = dense(width, name="proj")(weighted_sum(weights, v).reshape(batch, width))
+        normed = LayerNorm(self.norm_eps, self.dtype, name="norm")(pooled)
         return pooled + Mlp(int(width * self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import DropPath, Mlp, PatchEmbed
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
 from vit_jax.models.window_attention import SMALL, WindowAttention
@@ -60,7 +61,7 @@ class SwinBlock(nn.Module):
             bias_init=nn.initializers.zeros,
             name="mlp",
         )
-        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        norm = partial(LayerNorm, self.norm_eps, self.dtype)
         drop_path = DropPath(self.drop_path_rate)
         if self.version == 1:
             x = x + drop_path(attention(norm(name="norm1")(x), train), train)
@@ -90,7 +91,7 @@ class PatchMerging(nn.Module):
         # Published order of the four: top left, bottom left, top right, bottom right.
         x = x.transpose(0, 1, 3, 4, 2, 5).reshape(batch * rows * columns, 4 * channels)
 
-        norm = nn.LayerNorm(self.norm_eps, dtype=self.dtype, use_fast_variance=False, name="norm")
+        norm = LayerNorm(self.norm_eps, self.dtype, name="norm")
         reduction = nn.Dense(2 * channels, use_bias=False, kernel_init=SMALL, dtype=self.dtype, name="reduction")
         x = reduction(norm(x)) if self.version == 1 else norm(reduction(x))
         return x.reshape(batch, rows, columns, 2 * channels)
@@ -224,7 +225,7 @@ class SwinTransformer(Network):
 
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
-        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.patch_norm = norm()
         block = nn.remat(SwinBlock, static_argnums=(2,)) if self.remat else SwinBlock
         rates = np.split(np.linspace(0, self.drop_path_rate, sum(self.depths)), np.cumsum(self.depths)[:-1])

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
     Attention,
     AttentionPool,
@@ -43,7 +44,7 @@ class EncoderBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps tokens [B, N, D] to [B, N, D]."""
-        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        norm = partial(LayerNorm, self.norm_eps, self.dtype)
         attention = Attention(
             num_heads=self.num_heads,
             qkv_bias=self.qkv_bias,
@@ -197,7 +198,7 @@ class VisionTransformer(Network):
             )
             for rate in np.linspace(0, self.drop_path_rate, self.depth)
         ]
-        norm = partial(nn.LayerNorm, self.norm_eps, dtype=self.dtype, use_fast_variance=False)
+        norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.final_norm = norm(name="fc_norm" if self.fc_norm else "norm")
         if self.pool == "map":
             self.attn_pool = AttentionPool(self.num_heads, self.mlp_ratio, self.gelu, self.norm_eps, self.dtype)

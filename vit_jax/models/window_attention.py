@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.models.attention_products import similarity, weighted_sum
+from vit_jax.models.row_sums import softmax
 from vit_jax.models.windows import WindowGrid, log_spaced_offsets, relative_position_index
 
 SMALL = nn.initializers.normal(0.02)
@@ -42,11 +44,6 @@ class ContinuousPositionBias(nn.Module):
         x = nn.relu(nn.Dense(512, kernel_init=SMALL, name="fc1")(x))
         table = nn.Dense(self.num_heads, use_bias=False, kernel_init=SMALL, name="fc2")(x)
         return 16 * nn.sigmoid(table[relative_position_index(self.window)].transpose(2, 0, 1))
-
-
-def dot(q: jax.Array, k: jax.Array) -> jax.Array:
-    """All products of queries [..., M, d] with keys [..., M, d], summed and returned in float32 [..., M, M]."""
-    return jnp.matmul(q, k.swapaxes(-2, -1), preferred_element_type=jnp.float32)
 
 
 def unit_vectors(x: jax.Array) -> jax.Array:
@@ -92,26 +89,30 @@ class WindowAttention(nn.Module):
         if self.qkv_bias and self.version == 2:
             q_bias, v_bias = (self.param(name, nn.initializers.zeros, (channels,)) for name in ("q_bias", "v_bias"))
             qkv = qkv + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
-        qkv = qkv.reshape(-1, tokens, 3, self.num_heads, head_dim)
-        q, k, v = qkv.transpose(2, 0, 3, 1, 4)  # each [B * windows, heads, M, C / heads]
+        # Split, then transposed each: the gradients are then put together by one concatenation.
+        q, k, v = (
+            part.reshape(-1, tokens, self.num_heads, head_dim).transpose(0, 2, 1, 3)
+            for part in jnp.split(qkv, 3, axis=-1)
+        )  # each [B * windows, heads, M, C / heads]
 
-        logits = self.similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens) + self.bias()
-        weights = jax.nn.softmax(logits, axis=-1)  # [B, windows, heads, M, M]
+        logits = self.scaled_similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens) + self.bias()
+        weights = softmax(logits)  # [B, windows, heads, M, M]
         self.sow("intermediates", "attention", weights)
         weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
 
-        x = (weights.reshape(-1, self.num_heads, tokens, tokens) @ v).transpose(0, 2, 1, 3)
+        weights = weights.reshape(-1, self.num_heads, tokens, tokens)
+        x = weighted_sum(weights, v).transpose(0, 2, 1, 3)
         x = self.grid.reverse(x.reshape(-1, tokens, channels)).reshape(-1, channels)  # [B * H * W, C]
         x = dense(channels, name="proj")(x)
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
         return x.reshape(batch, height, width, channels)
 
-    def similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
+    def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
         """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
         if self.version == 1:
-            return dot(q * q.shape[-1] ** -0.5, k)
+            return similarity(q * q.shape[-1] ** -0.5, k, jnp.float32)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
-        return dot(unit_vectors(q), unit_vectors(k)) * jnp.exp(jnp.minimum(scale, math.log(100)))
+        return similarity(unit_vectors(q), unit_vectors(k), jnp.float32) * jnp.exp(jnp.minimum(scale, math.log(100)))
 
     def bias(self) -> jax.Array:
         """Position bias and shift mask, float32 [1 or windows, heads, M, M]."""
