@@ -25,4 +25,5 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="200 steps"),
         duration="5 epochs",
         batch_size=128,
+        steps_per_dispatch=10,
     )
