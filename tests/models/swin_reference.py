@@ -1,22 +1,13 @@
-"""timm's and Hugging Face's Swin Transformers with our parameters.
+"""The implementations that our Swin Transformers are compared with: timm's and Hugging Face's, with our parameters.
 
 Importing this module needs torch, timm and transformers (the extra "parity").
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
-
-from tests.models.swin_cases import SMALL_SWIN
-from tests.models.timm_reference import ARGUMENTS, torch_layout
-
-# isort: split
-# After timm_reference, which prepares for timm's import.
-from timm.models.swin_transformer import SwinTransformer  # pyright: ignore[reportMissingImports]
-from timm.models.swin_transformer_v2 import SwinTransformerV2  # pyright: ignore[reportMissingImports]
 from transformers import (  # pyright: ignore[reportMissingImports]
     SwinConfig,
     SwinForImageClassification,
@@ -24,17 +15,8 @@ from transformers import (  # pyright: ignore[reportMissingImports]
     Swinv2ForImageClassification,
 )
 
-# Our parameter names in timm's words.
-TIMM_NAMES = (
-    (r"\b(layers|blocks)_(\d+)", r"\1.\2"),
-    (r"^patch_embed\.", "patch_embed.proj."),
-    (r"^patch_norm\.", "patch_embed.norm."),
-    (r"^head\.", "head.fc."),
-    (r"relative_position_bias\.table", "relative_position_bias_table"),
-    (r"relative_position_bias\.fc1", "cpb_mlp.0"),
-    (r"relative_position_bias\.fc2", "cpb_mlp.2"),
-    (r"\.(kernel|scale)$", ".weight"),
-)
+from tests.models.swin_cases import SMALL_SWIN
+from tests.models.timm_swin import renamed, timm_model, timm_parameters
 
 # timm's names in the words of Hugging Face's modules, where patch merging ends a stage.
 HUGGINGFACE_NAMES = (
@@ -59,28 +41,6 @@ HUGGINGFACE_NAMES_2 = (
     (r"\.mlp\.fc1", ".intermediate.dense"),
     (r"\.mlp\.fc2", ".output.dense"),
 )
-
-
-def renamed(name: str, table: Any) -> str:
-    for pattern, replacement in table:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-def timm_parameters(params: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Our parameters by timm's names and in torch's layouts."""
-    return {renamed(name, TIMM_NAMES): value for name, value in torch_layout(params).items()}
-
-
-def timm_model(fields: Mapping[str, Any]) -> torch.nn.Module:
-    fields = {**SMALL_SWIN, **fields}
-    module = SwinTransformerV2 if fields.pop("version", 1) == 2 else SwinTransformer
-    del fields["window_rule"]
-    arguments = {ARGUMENTS.get(name, name): value for name, value in fields.items()}
-    # One window size a stage: timm takes a bare pair for height and width.
-    if isinstance(fields["window_size"], tuple):
-        arguments["window_size"] = tuple((window, window) for window in fields["window_size"])
-    return module(**arguments)
 
 
 def huggingface_parameters(params: Mapping[str, Any], version: int) -> dict[str, torch.Tensor]:

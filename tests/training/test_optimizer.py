@@ -164,6 +164,13 @@ def test_frozen_parameters_stay_and_the_others_move_as_if_alone(params, gradient
     np.testing.assert_allclose(moved["head/kernel"], alone["head/kernel"], rtol=1e-5)
 
 
+def test_running_statistics_are_nothing_to_train():
+    """Freezing all that is learned is refused, though batch norm's running averages would go on moving."""
+    params = {"norm": {"scale": jnp.ones(3), "running_mean": jnp.zeros(3)}}
+    with pytest.raises(ValueError, match="freeze every parameter"):
+        make_optimizer(OptimizerConfig(freeze=("*/scale",)), optax.constant_schedule(1.0), params)
+
+
 def test_a_freeze_pattern_without_match_is_refused(params):
     with pytest.raises(ValueError, match="'patch_embd/\\*' matches no parameter"):
         make_optimizer(OptimizerConfig(freeze=("patch_embd/*",)), optax.constant_schedule(1.0), params)

@@ -9,9 +9,10 @@ from collections import namedtuple
 import pytest
 
 from vit_jax.data.dataset import DataConfig
+from vit_jax.models.parameters import parameter_count
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import describe, parameter_count, prepare
+from vit_jax.training.run import describe, prepare
 
 DIGITS = ModelConfig("vit_digits_patch2_8")
 

@@ -3,9 +3,7 @@
 import datetime
 import json
 import platform
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +11,12 @@ import numpy as np
 
 from vit_jax.data.dataset import Source
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.attention_overlay import last_attention
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.report import Example, Report, write_report
-from vit_jax.models.vit import VisionTransformer
+from vit_jax.models.parameters import parameter_count
 from vit_jax.training.loop import Result
-from vit_jax.training.run import Run, parameter_count
+from vit_jax.training.run import Run
 from vit_jax.training.step import network_input
 
 MISTAKES, RIGHT_ANSWERS = 12, 12
@@ -86,31 +84,18 @@ def examples(run: Run, result: Result) -> list[Example]:
     source: Source = run.dataset.test
     chosen = chosen_examples(result.test)
     images = [source[index][0] for index in chosen]
-    attention: Iterable[np.ndarray | None] = [None] * len(chosen)
-    if isinstance(run.model, VisionTransformer):
-        attention = last_attention(run.model, result.params, np.stack(images))
+    inputs = network_input(run.model, jnp.asarray(np.stack(images)))
+    attention = last_attention(run.model, result.params, inputs)
     return [
         Example(
             image=image,
             label=int(result.test.label[index]),
             predicted=int(result.test.predicted[index]),
             confidence=float(result.test.confidence[index]),
-            attention=attended,
+            attention=None if attention is None else attention[place],
         )
-        for index, image, attended in zip(chosen, images, attention, strict=True)
+        for place, (index, image) in enumerate(zip(chosen, images, strict=True))
     ]
-
-
-def last_attention(model: VisionTransformer, params: Any, images: np.ndarray) -> np.ndarray:
-    """Attention of the class token (of all patches, where there is none) to the patches: float [B, rows, columns].
-
-    The mean over the heads of the last block, for images uint8 [B, H, W, C].
-    """
-    inputs = network_input(model, jnp.asarray(images))
-    weights = attention_maps(model, params, inputs)[-1].mean(axis=1)  # [B, N, N]
-    prefix = model.num_prefix_tokens
-    queries = weights[:, :1] if prefix else weights
-    return np.asarray(queries[:, :, prefix:].mean(axis=1)).reshape(len(images), *model.grid)
 
 
 def summarise(run: Run, result: Result, report: Path) -> list[str]:

@@ -101,29 +101,23 @@ class SwinStage(nn.Module):
     """One stage: patch merging (but for the first stage), then blocks, every second one shifted (Swin, figure 3a).
 
     Attributes:
-        merges: whether the stage begins with patch merging.
+        merging: makes the patch merging; None for the first stage, which has none.
         block: makes a block from its grid, drop path rate and name.
-        window_size: side of the windows, in tokens.
-        window_rule: see `SwinTransformer`.
+        grids: the windows of each block.
         drop_path_rates: of each block.
-        merging: makes the patch merging.
     """
 
-    merges: bool
+    merging: Callable[..., PatchMerging] | None
     block: Callable[..., SwinBlock]
-    window_size: int
-    window_rule: WindowRule
+    grids: tuple[WindowGrid, ...]
     drop_path_rates: tuple[float, ...]
-    merging: Callable[..., PatchMerging]
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [B, H, W, C] to [B, H, W, C], or to [B, ceil(H / 2), ceil(W / 2), 2 C] if it merges."""
-        if self.merges:
+        if self.merging is not None:
             x = self.merging(name="downsample")(x)
-        height, width = x.shape[1:3]
-        for i, rate in enumerate(self.drop_path_rates):
-            grid = window_grid(height, width, self.window_size, i % 2 == 1, self.window_rule)
+        for i, (grid, rate) in enumerate(zip(self.grids, self.drop_path_rates, strict=True)):
             x = self.block(grid=grid, drop_path_rate=rate, name=f"blocks_{i}")(x, train)
         return x
 
@@ -223,6 +217,17 @@ class SwinTransformer(Network):
         """The side of each stage's windows."""
         return (self.window_size,) * len(self.depths) if isinstance(self.window_size, int) else self.window_size
 
+    @property
+    def window_grids(self) -> tuple[tuple[WindowGrid, ...], ...]:
+        """The windows of every block, by stages: every second block's are shifted, every stage halves the map."""
+        patch_height, patch_width = pair(self.patch_size)
+        height, width = self.input_shape[0] // patch_height, self.input_shape[1] // patch_width
+        grids = []
+        for depth, window in zip(self.depths, self.window_sizes, strict=True):
+            grids.append(tuple(window_grid(height, width, window, i % 2 == 1, self.window_rule) for i in range(depth)))
+            height, width = -(-height // 2), -(-width // 2)
+        return tuple(grids)
+
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
@@ -231,7 +236,7 @@ class SwinTransformer(Network):
         rates = np.split(np.linspace(0, self.drop_path_rate, sum(self.depths)), np.cumsum(self.depths)[:-1])
         self.layers = [
             SwinStage(
-                merges=stage > 0,
+                merging=partial(PatchMerging, self.version, self.norm_eps, self.dtype) if stage else None,
                 block=partial(
                     block,
                     num_heads=self.num_heads[stage],
@@ -244,12 +249,10 @@ class SwinTransformer(Network):
                     norm_eps=self.norm_eps,
                     dtype=self.dtype,
                 ),
-                window_size=self.window_sizes[stage],
-                window_rule=self.window_rule,
+                grids=grids,
                 drop_path_rates=tuple(rates[stage].tolist()),
-                merging=partial(PatchMerging, self.version, self.norm_eps, self.dtype),
             )
-            for stage in range(len(self.depths))
+            for stage, grids in enumerate(self.window_grids)
         ]
         self.norm = norm()
         self.head_drop = nn.Dropout(self.drop_rate)

@@ -2,6 +2,7 @@
 
 import bisect
 import fnmatch
+import operator
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vit_jax.models.batch_norm import STATISTICS
 from vit_jax.training import durations
 
 Params = Any
@@ -196,14 +198,15 @@ def frozen_mask(params: Params, patterns: tuple[str, ...]) -> Params:
     """The tree that says which parameters are frozen.
 
     Raises:
-        ValueError: if a pattern matches no parameter, or if all parameters are frozen.
+        ValueError: if a pattern matches no parameter, or if all parameters that are learned are frozen.
     """
     paths = jax.tree.leaves(parameter_paths(params))
     for pattern in patterns:
         if not fnmatch.filter(paths, pattern):
             raise ValueError(f"optimizer.freeze pattern {pattern!r} matches no parameter; paths look like {paths[0]!r}")
     frozen = jax.tree.map(lambda path: any(fnmatch.fnmatch(path, p) for p in patterns), parameter_paths(params))
-    if all(jax.tree.leaves(frozen)):
+    measured = [path.split("/")[-1] in STATISTICS for path in paths]
+    if all(map(operator.or_, jax.tree.leaves(frozen), measured)):
         raise ValueError(f"optimizer.freeze patterns {patterns} freeze every parameter: nothing is left to train")
     return frozen
 

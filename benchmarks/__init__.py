@@ -1,0 +1,1 @@
+"""Measurements, each one command that writes a file of `benchmarks/results`: `python -m benchmarks.throughput`."""
