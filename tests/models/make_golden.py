@@ -1,10 +1,10 @@
-"""Makes golden/*.npz: what timm and Hugging Face compute for every case, for machines without torch.
+"""Makes golden/*.npz: what timm, Hugging Face and torchvision compute for every case, for machines without torch.
 
     python -m tests.models.make_golden
 
-Made with timm 1.0.31, transformers 5.23.0 and torch 2.15.0 on a CPU in float32. Parameters and images are not stored:
-`GOLDEN_SEED` makes them. Make it again when a case is added or changed; the values of the others must not move by more
-than 1e-5.
+Made with timm 1.0.31, transformers 5.23.0, torchvision 0.29.2 and torch 2.15.0 on a CPU in float32. Parameters and
+images are not stored: `GOLDEN_SEED` makes them. Make it again when a case is added or changed; the values of the others
+must not move by more than 1e-5.
 """
 
 import numpy as np

@@ -14,6 +14,7 @@ SMALL_SWIN = dict(num_classes=7, patch_size=2, embed_dim=24, depths=(2, 2), num_
 
 TIMM = dict(window_rule="timm")
 HUGGINGFACE = dict(window_rule="microsoft")
+TORCHVISION = dict(window_rule="torchvision")
 
 SWIN_CASES: dict[str, dict[str, Any]] = {
     "whole_windows": dict(**TIMM, image_size=32),
@@ -38,6 +39,9 @@ SWIN_CASES: dict[str, dict[str, Any]] = {
     "padded_before_the_shift_wide": dict(**HUGGINGFACE, image_size=(22, 36), window_size=4),
     "v2_padded_before_the_shift": dict(**HUGGINGFACE, version=2, image_size=20),
     "v2_padded_before_the_shift_wide": dict(**HUGGINGFACE, version=2, image_size=(22, 36), window_size=4),
+    "windows_larger_than_the_map": dict(**TORCHVISION, image_size=(12, 40), window_size=7),
+    "windows_that_keep_their_size": dict(**TORCHVISION, image_size=(20, 22), window_size=3),
+    "v2_windows_larger_than_the_map": dict(**TORCHVISION, version=2, image_size=(12, 40), window_size=7),
 }
 
 

@@ -1,6 +1,5 @@
-"""The implementations that our Swin Transformers are compared with: timm's and Hugging Face's, with our parameters.
-
-Importing this module needs torch, timm and transformers (the extra "parity").
+"""The implementations that our Swin Transformers are compared with: timm's, Hugging Face's and torchvision's, with our
+parameters. Importing this module needs torch, timm, transformers and torchvision (the extra "parity").
 """
 
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from transformers import (  # pyright: ignore[reportMissingImports]
 
 from tests.models.swin_cases import SMALL_SWIN
 from tests.models.timm_swin import renamed, timm_model, timm_parameters
+from tests.models.torchvision_swin import torchvision_model
 
 # timm's names in the words of Hugging Face's modules, where patch merging ends a stage.
 HUGGINGFACE_NAMES = (
@@ -70,11 +70,14 @@ def huggingface_model(fields: Mapping[str, Any]) -> torch.nn.Module:
 def reference_logits(fields: Mapping[str, Any], params: Mapping[str, Any], images: np.ndarray) -> np.ndarray:
     """What the implementation that the case's window rule names computes with our parameters for [B, H, W, C]."""
     pixels = torch.tensor(images).permute(0, 3, 1, 2)
-    if fields["window_rule"] == "timm":
-        model, parameters = timm_model(fields), timm_parameters(params)
+    if fields["window_rule"] == "torchvision":
+        model = torchvision_model(fields, params)
+    elif fields["window_rule"] == "timm":
+        model = timm_model(fields)
+        model.load_state_dict(timm_parameters(params), strict=True)
     else:
-        model, parameters = huggingface_model(fields), huggingface_parameters(params, fields.get("version", 1))
-    model.load_state_dict(parameters, strict=True)
+        model = huggingface_model(fields)
+        model.load_state_dict(huggingface_parameters(params, fields.get("version", 1)), strict=True)
     model.eval()
     with torch.no_grad():
         outputs = model(pixels)

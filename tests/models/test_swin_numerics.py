@@ -1,4 +1,4 @@
-"""The Swin Transformer computes what timm's and Hugging Face's compute, with the same parameters, in float32."""
+"""The Swin Transformer computes what timm's, Hugging Face's and torchvision's compute, in float32."""
 
 from importlib.util import find_spec
 
@@ -40,8 +40,8 @@ def test_the_order_of_shift_and_padding_matters(name: str):
 @pytest.mark.parametrize("name", SWIN_CASES)
 def test_equals_the_other_implementation(name: str):
     """Against what is installed, with other parameters than the golden file's."""
-    if not (find_spec("torch") and find_spec("timm") and find_spec("transformers")):
-        pytest.skip("comparing live needs torch, timm and transformers: pip install '.[parity]'")
+    if not all(map(find_spec, ("torch", "timm", "transformers", "torchvision"))):
+        pytest.skip("comparing live needs torch, timm, transformers and torchvision: pip install '.[parity]'")
     from tests.models.swin_reference import reference_logits
 
     seed = GOLDEN_SEED + 1

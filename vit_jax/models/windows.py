@@ -43,15 +43,11 @@ def window_reverse(windows: jax.Array, window: tuple[int, int], height: int, wid
 def shift_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> np.ndarray:
     """What is added to the attention logits of shifted windows (Swin, figure 4): float32 [windows, M, M].
 
-    After the shift the last windows hold tokens from opposite sides of the image. Tokens attend to each other only
-    within one of the (up to nine) regions that were neighbours before: 0 there, `MASKED` elsewhere.
+    The shift brings the first rows and columns to the end, into windows with tokens from the opposite side. Tokens
+    attend to each other only if both, or neither, were brought there along each axis: 0 then, `MASKED` otherwise.
     """
-
-    def regions(size: int, window: int, shift: int) -> np.ndarray:
-        position = np.arange(size)
-        return (position >= size - window).astype(int) + (position >= size - shift) if shift else position * 0
-
-    region = 3 * regions(height, window[0], shift[0])[:, None] + regions(width, window[1], shift[1])  # [H, W]
+    wrapped_rows, wrapped_columns = np.arange(height) >= height - shift[0], np.arange(width) >= width - shift[1]
+    region = 2 * wrapped_rows[:, None] + wrapped_columns  # [H, W]
     rows, columns = height // window[0], width // window[1]
     region = region.reshape(rows, window[0], columns, window[1]).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
     return np.where(region[:, :, None] == region[:, None, :], 0, MASKED).astype(np.float32)
