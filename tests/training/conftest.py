@@ -1,13 +1,14 @@
 """A run small enough to train within seconds."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from vit_jax.data.augment import Mixup, RandomResizedCrop
+from vit_jax.training import loop
 from vit_jax.training.config import Config, ModelConfig
-from vit_jax.training.loop import train
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.progress import Lines
 from vit_jax.training.run import prepare
@@ -39,7 +40,32 @@ def run_to_end():
     def run_to_end(config, workdir, **changes):
         run = prepare(dataclasses.replace(config, **changes), workdir)
         console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-        result = train(run, Lines(console, run.total_steps))
+        result = loop.train(run, Lines(console, run.total_steps))
         return run, result, console.export_text().splitlines()
 
     return run_to_end
+
+
+class Killed(Exception):
+    """Stands for the process's end."""
+
+
+@pytest.fixture
+def cut_off(run_to_end, monkeypatch):
+    """Trains a config in a workdir until its process is killed, at the first dispatch that ends after a step."""
+
+    def cut_off(config: Config, workdir: Path, killed_after: int) -> None:
+        original = loop.dispatches
+
+        def dispatches(*args):
+            for step, *rest in original(*args):
+                if step > killed_after:
+                    raise Killed
+                yield step, *rest
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "dispatches", dispatches)
+            with pytest.raises(Killed):
+                run_to_end(config, workdir)
+
+    return cut_off

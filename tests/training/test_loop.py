@@ -1,5 +1,6 @@
 """A whole run: what it writes, that it can be cut off anywhere, and that its model can be loaded again."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 import vit_jax
-from vit_jax.training import loop
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.parallel import ParallelConfig
 
 
 @pytest.fixture(scope="module")
@@ -76,28 +78,13 @@ def test_the_workdir_has_what_a_user_looks_for(trained):
     assert any(line.startswith("step  7/40") and "images/s" in line for line in lines)
 
 
-class Killed(Exception):
-    """Stands for the process's end."""
-
-
 @pytest.mark.parametrize("killed_after", [25, 10])
 def test_a_run_cut_off_and_continued_equals_one_that_was_not(
-    killed_after, trained, small_config, run_to_end, tmp_path, monkeypatch
+    killed_after, trained, small_config, run_to_end, cut_off, tmp_path
 ):
     """Parameters, their average, predictions and metrics, bit for bit, with augmentation, mixing and drop path."""
     run, straight, _ = trained
-    original = loop.dispatches
-
-    def cut_off(*args):
-        for step, *rest in original(*args):
-            if step > killed_after:
-                raise Killed
-            yield step, *rest
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "dispatches", cut_off)
-        with pytest.raises(Killed):
-            run_to_end(small_config, tmp_path)
+    cut_off(small_config, tmp_path, killed_after)
     _, continued, lines = run_to_end(small_config, tmp_path)
     assert lines[0] == f"continuing at step {killed_after // 10 * 10} of 40"
     jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
@@ -127,9 +114,6 @@ def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
 @pytest.mark.parametrize("mode", ["pmap", "fsdp", "dispatch"])
 def test_other_ways_to_compute_give_the_same_run(mode, trained, small_config, run_to_end, tmp_path):
     """Without drop path, whose draws pmap makes per device, a run must not depend on how it is computed."""
-    from vit_jax.training.config import ModelConfig
-    from vit_jax.training.parallel import ParallelConfig
-
     fields = {**small_config.model.fields, "drop_path_rate": 0.0}
     plain = dict(model=ModelConfig(small_config.model.name, fields), duration="12 steps")
     changes = {
@@ -144,8 +128,6 @@ def test_other_ways_to_compute_give_the_same_run(mode, trained, small_config, ru
 
 
 def test_validation_is_watched_and_the_test_split_looked_at_once(small_config, run_to_end, tmp_path):
-    import dataclasses
-
     data = dataclasses.replace(small_config.data, validation_fraction=0.1)
     run, result, _ = run_to_end(small_config, tmp_path, data=data)
     assert [row["step"] for row in result.rows if row["kind"] == "validation"] == [20, 40]
@@ -154,8 +136,6 @@ def test_validation_is_watched_and_the_test_split_looked_at_once(small_config, r
 
 
 def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_path):
-    import dataclasses
-
     results = []
     for feed in ("resident", "streaming"):
         data = dataclasses.replace(small_config.data, feed=feed, workers=0)
@@ -165,8 +145,6 @@ def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_
 
 def test_images_of_another_size_are_resized_to_the_models(small_config, run_to_end, tmp_path):
     """Digits of 8 px into a network for 16 px, and back through `preprocessing`."""
-    from vit_jax.training.config import ModelConfig
-
     fields = {**small_config.model.fields, "image_size": 16, "patch_size": 4}
     run, result, _ = run_to_end(
         small_config, tmp_path, model=ModelConfig("vit_digits_patch2_8", fields), duration="6 steps"

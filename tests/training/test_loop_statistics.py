@@ -10,7 +10,6 @@ from flax.traverse_util import flatten_dict
 import vit_jax
 from vit_jax.models.batch_norm import STATISTICS
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.training import loop
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.run import init_params
@@ -57,24 +56,10 @@ def test_evaluation_uses_the_running_statistics(trained):
     assert result.test.accuracy > 0.4  # of ten classes
 
 
-def test_a_run_cut_off_and_continued_equals_one_that_was_not(trained, config, run_to_end, tmp_path, monkeypatch):
+def test_a_run_cut_off_and_continued_equals_one_that_was_not(trained, config, run_to_end, cut_off, tmp_path):
     """Bit for bit, the statistics and their moving average included."""
     _, straight, _ = trained
-    original = loop.dispatches
-
-    class Killed(Exception):
-        pass
-
-    def cut_off(*args):
-        for step, *rest in original(*args):
-            if step > 13:
-                raise Killed
-            yield step, *rest
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "dispatches", cut_off)
-        with pytest.raises(Killed):
-            run_to_end(config, tmp_path)
+    cut_off(config, tmp_path, killed_after=13)
     _, continued, lines = run_to_end(config, tmp_path)
     assert lines[0] == "continuing at step 10 of 20"
     jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
