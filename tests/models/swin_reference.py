@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+
+from tests.models.swin_cases import SMALL_SWIN
+from tests.models.timm_swin import renamed, timm_model, timm_parameters
+from tests.models.torchvision_swin import torchvision_model
+
+# isort: split
+# After timm_swin, which prepares for torchvision's import: transformers imports it as well.
 from transformers import (  # pyright: ignore[reportMissingImports]
     SwinConfig,
     SwinForImageClassification,
     Swinv2Config,
     Swinv2ForImageClassification,
 )
-
-from tests.models.swin_cases import SMALL_SWIN
-from tests.models.timm_swin import renamed, timm_model, timm_parameters
-from tests.models.torchvision_swin import torchvision_model
 
 # timm's names in the words of Hugging Face's modules, where patch merging ends a stage.
 HUGGINGFACE_NAMES = (
