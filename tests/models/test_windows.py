@@ -118,3 +118,9 @@ def test_each_publisher_has_its_windows(rule, size, window, shift, padded):
     grid = window_grid(*size, window_size=4, shifted=True, rule=rule)
     assert (grid.window, grid.shift, grid.padded) == (window, shift, padded)
     assert window_grid(*size, window_size=4, shifted=False, rule=rule).shift == (0, 0)
+    assert grid.shift_first == (rule == "timm")
+
+
+@pytest.mark.parametrize("rule", ["microsoft", "timm", "torchvision"])
+def test_odd_windows_are_shifted_by_half_rounded_down(rule):
+    assert window_grid(14, 14, window_size=7, shifted=True, rule=rule).shift == (3, 3)
