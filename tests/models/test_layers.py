@@ -8,9 +8,11 @@ import pytest
 from vit_jax.models.layers import (
     Attention,
     DropPath,
+    Gelu,
     LayerScale,
     Mlp,
     PatchEmbed,
+    gelu,
     scaled_dot_product_weights,
     sincos_position_embedding,
 )
@@ -101,6 +103,16 @@ def test_mlp_starts_xavier_uniform_with_tiny_biases():
     for layer in ("fc1", "fc2"):
         assert np.abs(params[layer]["kernel"]).max() == pytest.approx(np.sqrt(6 / (48 + 96)), rel=0.01)
         assert 0 < np.abs(params[layer]["bias"]).max() < 1e-5
+
+
+@pytest.mark.parametrize("form", ["erf", "tanh"])
+def test_gelu_keeps_only_its_input_for_the_backward_pass(form: Gelu):
+    """A hidden layer is the largest array of an MLP: one of it is kept for the GELU, not two."""
+    x = jnp.linspace(-4, 4, 101)
+    _, backward = jax.vjp(lambda x: gelu(x, form), x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(backward)) == x.size
+    reference = jax.grad(lambda x: jax.nn.gelu(x, approximate=form == "tanh").sum())(x)
+    np.testing.assert_allclose(backward(jnp.ones_like(x))[0], reference, atol=1e-6)
 
 
 def test_attention_weights_are_a_float32_softmax_of_scaled_products():
