@@ -10,6 +10,7 @@ from flax import traverse_util
 
 import vit_jax
 from tests.models.cases import GOLDEN_SEED, logits, random_images, random_params
+from tests.models.jaxprs import drawn_masks
 from tests.models.swin_cases import small_swin
 from vit_jax.models.swin import PatchMerging, SwinTransformer
 
@@ -130,18 +131,26 @@ def test_drop_path_grows_over_the_blocks_of_all_stages():
     np.testing.assert_allclose(rates, [0, 0.1, 0.2, 0.3, 0.4])
 
 
-@pytest.mark.parametrize("rate", ["drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"])
-def test_dropouts_act_in_training_only(rate):
+def block_masks(tokens: int, width: int) -> list[tuple[int, ...]]:
+    """Of a block: after attention's projection, after the GELU, after the MLP; for two images."""
+    return [(2 * tokens, width), (2 * tokens, 4 * width), (2 * tokens, width)]
+
+
+MASKS = {  # of two stages of two blocks: 8x8 tokens, 24 wide, in 4 windows with 2 heads; 4x4, 48 wide, in 1 with 3
+    "drop_rate": [(2, 48)],
+    "proj_drop_rate": block_masks(64, 24) * 2 + block_masks(16, 48) * 2,
+    "attn_drop_rate": [(2, 4, 2, 16, 16)] * 2 + [(2, 1, 3, 16, 16)] * 2,
+    "drop_path_rate": [(2, 1, 1, 1)] * 6,  # of the first block it is 0
+}
+
+
+@pytest.mark.parametrize("rate", MASKS)
+def test_each_rate_draws_the_masks_of_its_places(rate: str):
+    """Dropped alike: single weights and channels; for drop path, an example's branch. In evaluation, nothing."""
     model = small_swin(image_size=16, **{rate: 0.5})
     params, images = random_params(model, 0), random_images(model, 0)
-
-    def call(train: bool, seed: int) -> np.ndarray:
-        rngs = {"dropout": jax.random.key(seed)}
-        return np.asarray(model.apply({"params": params}, images, train=train, rngs=rngs))
-
-    np.testing.assert_array_equal(call(False, 0), call(False, 1))
-    assert np.abs(call(True, 0) - call(True, 1)).max() > 1e-3
-    np.testing.assert_array_equal(call(True, 0), call(True, 0))
+    assert drawn_masks(model, params, images, train=True) == MASKS[rate]
+    assert drawn_masks(model, params, images, train=False) == []
 
 
 @pytest.mark.parametrize(

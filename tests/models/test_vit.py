@@ -1,6 +1,5 @@
 """How a Vision Transformer starts, trains and refuses: what numerics against timm cannot see."""
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
+from tests.models.jaxprs import drawn_masks, equations
 from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.vit import EncoderBlock, VisionTransformer
 
@@ -19,20 +19,6 @@ def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
     """A small model with random parameters and images."""
     model = small_model(**fields)
     return model, random_params(model, seed=0), random_images(model, seed=0)
-
-
-def equations(function: Callable, *arguments: Any) -> list[Any]:
-    """Every primitive operation of a function, those of its inner functions too; nothing is computed."""
-
-    def walk(jaxpr: Any) -> Iterator[Any]:
-        for equation in jaxpr.eqns:
-            yield equation
-            for value in equation.params.values():
-                inner = getattr(value, "jaxpr", value)  # closed or open
-                if hasattr(inner, "eqns"):
-                    yield from walk(inner)
-
-    return list(walk(jax.make_jaxpr(function)(*arguments).jaxpr))
 
 
 # --- How it starts ---
@@ -99,21 +85,13 @@ def test_each_rate_draws_the_masks_of_its_places(rate: str):
     """In two blocks: attention draws its weights; projections after attention, after the GELU, after the MLP;
     drop path one number an example for each branch of the second block. Nothing is drawn in evaluation."""
     model, params, images = make(**{rate: 0.1})
-    key = jax.random.key(0)
-
-    def masks(train: bool) -> list[tuple[int, ...]]:
-        call = partial(model.apply, {"params": params}, train=train, rngs={"dropout": key})
-        return [e.params["shape"] for e in equations(call, images) if e.primitive.name == "random_bits"]
-
-    assert masks(train=True) == MASKS[rate]
-    assert masks(train=False) == []
+    assert drawn_masks(model, params, images, train=True) == MASKS[rate]
+    assert drawn_masks(model, params, images, train=False) == []
 
 
 def test_distilled_head_has_dropout_of_its_own():
     model, params, images = make(distilled=True, drop_rate=0.1)
-    call = partial(model.apply, {"params": params}, train=True, rngs={"dropout": jax.random.key(0)})
-    drawn = [e.params["shape"] for e in equations(call, images) if e.primitive.name == "random_bits"]
-    assert drawn == [(2, WIDTH)] * 2
+    assert drawn_masks(model, params, images, train=True) == [(2, WIDTH)] * 2
 
 
 def test_dropout_follows_its_key():
