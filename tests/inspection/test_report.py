@@ -219,12 +219,12 @@ def test_attention_is_laid_over_a_second_copy_of_the_image(tmp_path):
     assert len(page.having("img", class_="over")) == 1
     assert len(page.having("img", class_="under small")) == 1
     assert len(page.having("img", class_="small")) == 2
-    assert "what the class token attends to" in page.text
+    assert "what is attended to" in page.text
 
 
 def test_without_attention_the_page_does_not_speak_of_it(tmp_path):
     page, _ = written(tmp_path, replace(ordinary(), examples=[example()]))
-    assert "attends to" not in page.text
+    assert "attended to" not in page.text
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (20, 40, 1), (224, 160, 3), (300, 300, 1), (16, 16, 4)])
