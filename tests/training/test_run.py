@@ -5,15 +5,18 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.parameters import parameter_count
+from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.run import describe, prepare
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
 
@@ -84,6 +87,13 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(OSError, match="checkpoints need 15 MiB"):  # 3 x (parameters + 2 moments) of 450,730 float32
         prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_shipped_config_can_be_run(path, tmp_path):
+    """Its network can be built, its batch divided, its optimizer told which parameters are whose."""
+    config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="100 epochs")
+    assert prepare(config, tmp_path).total_steps >= 100
 
 
 def test_the_data_set_decides_classes_and_channels(config, tmp_path):
