@@ -90,7 +90,7 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
-def test_every_shipped_config_can_be_run(path, tmp_path):
+def test_every_shipped_config_can_be_prepared(path, tmp_path):
     """Its network can be built, its batch divided, its optimizer told which parameters are whose."""
     config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="100 epochs")
     assert prepare(config, tmp_path).total_steps >= 100
