@@ -1,0 +1,191 @@
+"""Resizing: what stays as it is, what no other library is needed to check, and errors."""
+
+import itertools
+from typing import Any, get_args
+
+import jax.image
+import numpy as np
+import pytest
+import scipy.ndimage
+from scipy.interpolate import RectBivariateSpline
+
+from tests.pretrained.fitpack_reference import beit_bias_table
+from tests.pretrained.resize_cases import (
+    BIAS_CASES,
+    GOLDEN_SEED,
+    INTERP2D_FILE,
+    PATCH_CASES,
+    POSITION_CASES,
+    BiasCase,
+    PatchCase,
+    PositionCase,
+    Size,
+    bias_table,
+    patch_kernel,
+    position_embedding,
+    random,
+)
+from vit_jax.pretrained.resize import (
+    BiasTableResize,
+    PositionResize,
+    resample_patch_kernel,
+    resize_bias_table,
+    resize_position_embedding,
+)
+
+TOLERANCE = 1e-5
+POSITION_METHODS = get_args(PositionResize)
+BIAS_METHODS = get_args(BiasTableResize)
+
+
+def pairwise_differences(results: dict[str, np.ndarray]) -> dict[tuple[str, str], float]:
+    """Largest difference between each two."""
+    return {pair: np.abs(results[pair[0]] - results[pair[1]]).max() for pair in itertools.combinations(results, 2)}
+
+
+@pytest.mark.parametrize("method", POSITION_METHODS)
+@pytest.mark.parametrize("grid", [(4, 4), (3, 5)])
+def test_the_grid_an_embedding_is_for_leaves_it_as_it_is(method: PositionResize, grid: Size):
+    """Resampling would change it: DINO's offset by tenths, the others by rounding."""
+    embedding = position_embedding(PositionCase(2, grid, grid))
+    np.testing.assert_array_equal(resize_position_embedding(embedding, 2, grid, grid, method), embedding)
+
+
+@pytest.mark.parametrize("method", BIAS_METHODS)
+def test_the_window_a_table_is_for_leaves_it_as_it_is(method: BiasTableResize):
+    table = bias_table(BiasCase((4, 4), (4, 4), extra=3))
+    np.testing.assert_array_equal(resize_bias_table(table, (4, 4), (4, 4), method, extra=3), table)
+
+
+def test_the_patch_a_kernel_is_for_leaves_it_as_it_is():
+    kernel = patch_kernel(PatchCase((4, 2), (4, 2)))
+    np.testing.assert_array_equal(resample_patch_kernel(kernel, (4, 2)), kernel)
+
+
+@pytest.mark.parametrize("method", POSITION_METHODS)
+def test_prefix_tokens_are_not_touched(method: PositionResize):
+    case = PositionCase(5, (4, 4), (3, 6))
+    embedding = position_embedding(case)
+    resized = resize_position_embedding(embedding, case.prefix, case.old, case.new, method)
+    assert resized.shape == (1, 5 + 18, 2)
+    np.testing.assert_array_equal(resized[:, :5], embedding[:, :5])
+
+
+@pytest.mark.parametrize("method", BIAS_METHODS)
+def test_extra_rows_are_not_touched(method: BiasTableResize):
+    case = BiasCase((4, 4), (3, 6), extra=3)
+    table = bias_table(case)
+    resized = resize_bias_table(table, case.old, case.new, method, case.extra)
+    assert resized.shape == (5 * 11 + 3, 2)
+    np.testing.assert_array_equal(resized[-3:], table[-3:])
+
+
+def test_results_are_float32_whatever_comes_in():
+    embedding, table, kernel = random(0, 1, 9, 2), random(0, 25, 2), random(0, 4, 4, 3, 2)
+    for dtype in (np.float16, np.float64):
+        for new in ((3, 3), (4, 5)):
+            resized = [resize_position_embedding(embedding.astype(dtype), 0, (3, 3), new, m) for m in POSITION_METHODS]
+            resized += [resize_bias_table(table.astype(dtype), (3, 3), new, m) for m in BIAS_METHODS]
+            resized += [resample_patch_kernel(kernel.astype(dtype), new)]
+            assert {x.dtype for x in resized} == {np.dtype(np.float32)}
+
+
+def test_ways_to_resize_positions_are_all_different():
+    """So that taking one for another cannot stay within a tolerance. This case grows one side and shrinks one."""
+    case = POSITION_CASES["to_oblong"]
+    resized = {
+        method: resize_position_embedding(position_embedding(case), case.prefix, case.old, case.new, method)
+        for method in POSITION_METHODS
+    }
+    assert min(pairwise_differences(resized).values()) > 1e-2
+
+
+@pytest.mark.parametrize("name", ["grow", "shrink", "to_oblong"])
+def test_ways_to_resize_bias_tables_are_all_different(name: str):
+    case = BIAS_CASES[name]
+    resized = {
+        method: resize_bias_table(bias_table(case), case.old, case.new, method, case.extra) for method in BIAS_METHODS
+    }
+    assert min(pairwise_differences(resized).values()) > 1e-2
+
+
+@pytest.mark.parametrize("old", [1, 2, 7, 14, 24])
+@pytest.mark.parametrize("new", [1, 2, 5, 14, 37])
+def test_aligned_is_what_google_computes(old: int, new: int):
+    """Its `checkpoint.py` calls SciPy's zoom, here with other sides as well."""
+    case = PositionCase(1, (old, 3), (new, 4))
+    embedding = position_embedding(case)
+    grid = embedding[0, 1:].reshape(old, 3, 2)
+    expected = np.asarray(scipy.ndimage.zoom(grid, (new / old, 4 / 3, 1), order=1))
+    resized = resize_position_embedding(embedding, 1, case.old, case.new, "bilinear_aligned")
+    np.testing.assert_allclose(resized[0, 1:].reshape(new, 4, 2), expected, rtol=0, atol=TOLERANCE)
+
+
+def fitpack_spline(
+    x: np.ndarray, y: np.ndarray, values: np.ndarray, new_x: np.ndarray, new_y: np.ndarray
+) -> np.ndarray:
+    """FITPACK's regrid and bispev, as `interp2d` called them."""
+    return np.asarray(RectBivariateSpline(y, x, values, s=0)(new_y, new_x))
+
+
+@pytest.mark.parametrize("name", BIAS_CASES)
+def test_geometric_cubic_is_what_beits_authors_compute(name: str):
+    """Against FITPACK's routines that SciPy still has, and against SciPy's old function that they called."""
+    case = BIAS_CASES[name]
+    for seed in (GOLDEN_SEED, GOLDEN_SEED + 1):
+        table = bias_table(case, seed)
+        resized = resize_bias_table(table, case.old, case.new, "geometric_cubic", case.extra)
+        np.testing.assert_allclose(resized, beit_bias_table(table, case, fitpack_spline), rtol=0, atol=TOLERANCE)
+        if seed == GOLDEN_SEED:
+            np.testing.assert_allclose(resized, np.load(INTERP2D_FILE)[name], rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["14_to_16", "double", "one_side"])
+def test_a_larger_patch_kernel_embeds_resized_patches_alike(name: str):
+    """What FlexiViT asks of it: the old kernel's embedding of a patch is the new one's of the resized patch."""
+    case = {**PATCH_CASES, "one_side": PatchCase((4, 4), (4, 7))}[name]
+    patch, kernel = random(1, *case.old, 3), patch_kernel(case)
+    larger = np.asarray(jax.image.resize(patch, (*case.new, 3), "cubic", antialias=True))
+    embedded = np.einsum("hwc,hwcd->d", larger, resample_patch_kernel(kernel, case.new))
+    np.testing.assert_allclose(embedded, np.einsum("hwc,hwcd->d", patch, kernel), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "prefix", "old", "new", "method", "message"),
+    [
+        ((1, 17, 4), 0, (4, 4), (5, 5), "bicubic", r"0 prefix tokens and 4 x 4 patches is \[1, 16, D\], not"),
+        ((2, 17, 4), 1, (4, 4), (5, 5), "bicubic", r"is \[1, 17, D\], not \[2, 17, 4\]"),
+        ((17, 4), 1, (4, 4), (5, 5), "bicubic", r"not \[17, 4\]"),
+        ((1, 15, 4), -1, (4, 4), (5, 5), "bicubic", "-1 prefix tokens"),
+        ((1, 17, 4), 1, (4, 4), (0, 5), "bicubic", r"grid of patches has .* at least 1, not \(0, 5\)"),
+        ((1, 1, 4), 1, (0, 0), (5, 5), "bicubic", r"not \(0, 0\)"),
+        ((1, 17, 4), 1, (4, 4), (5, 5), "cubic", "'cubic'; there are bicubic, bicubic_antialias, .*bicubic_offset"),
+    ],
+)
+def test_position_errors(shape: tuple[int, ...], prefix: int, old: Size, new: Size, method: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        resize_position_embedding(np.zeros(shape, np.float32), prefix, old, new, method)
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new", "method", "extra", "message"),
+    [
+        ((52, 2), (4, 4), (5, 5), "bicubic", 0, r"4 x 4 window and 0 extra rows is \[49, heads\], not \[52, 2\]"),
+        ((7, 7, 2), (4, 4), (5, 5), "bicubic", 0, r"not \[7, 7, 2\]"),
+        ((48, 2), (4, 4), (5, 5), "bicubic", -1, "-1 extra rows"),
+        ((49, 2), (4, 4), (5, 0), "bicubic", 0, r"window has .* not \(5, 0\)"),
+        ((1, 2), (0, 1), (5, 5), "bicubic", 0, r"window has .* not \(0, 1\)"),
+        ((21, 2), (4, 2), (5, 5), "geometric_cubic", 0, 'at least 3 x 3 tokens, not 4 x 2; "geometric_linear" does'),
+        ((49, 2), (4, 4), (5, 5), "nearest", 0, "'nearest'; there are bicubic, geometric_linear,"),
+    ],
+)
+def test_bias_table_errors(shape: tuple[int, ...], old: Size, new: Size, method: Any, extra: int, message: str):
+    with pytest.raises(ValueError, match=message):
+        resize_bias_table(np.zeros(shape, np.float32), old, new, method, extra)
+
+
+def test_patch_kernel_errors():
+    with pytest.raises(ValueError, match=r"\[P1, P2, C, D\], not \[48, 8\]"):
+        resample_patch_kernel(np.zeros((48, 8), np.float32), (8, 8))
+    with pytest.raises(ValueError, match=r"a patch has .* not \(8, 0\)"):
+        resample_patch_kernel(np.zeros((4, 4, 3, 8), np.float32), (8, 0))

@@ -1,0 +1,206 @@
+"""Weights for another size: position embeddings, relative position biases and patch kernels, each publisher's way.
+
+A network at another resolution gives a publisher's results only if its embeddings are resized as that publisher does:
+the ways below differ from each other by tenths on embeddings of unit variance. (Swin V2 has nothing to resize: its
+biases are computed from offsets.)
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from vit_jax.pretrained.resampling import (
+    aligned,
+    antialiased,
+    geometric_cubic,
+    geometric_linear,
+    keys_cubic,
+    opencv_cubic,
+    plain,
+    resample,
+    triangle,
+)
+
+PositionResize = Literal[
+    "bicubic", "bicubic_antialias", "bilinear", "bilinear_antialias", "bilinear_aligned", "bicubic_offset"
+]
+"""How a position embedding is resized, and by whom.
+
+| method               | computes                                       | used by                                     |
+|----------------------|------------------------------------------------|---------------------------------------------|
+| "bicubic"            | torch's bicubic, without antialiasing          | DeiT, MAE, BEiT; Hugging Face (ViT, DeiT,   |
+|                      |                                                | BEiT, DINOv2), which resizes DINO so, too   |
+| "bicubic_antialias"  | torch's bicubic with antialiasing              | timm; DINOv2 with registers (its authors',  |
+|                      |                                                | and Hugging Face's)                         |
+| "bilinear"           | torch's bilinear, without antialiasing         | timm's loader of Google's .npz files        |
+| "bilinear_antialias" | torch's bilinear with antialiasing             | FlexiViT (at each call; it loads as Google) |
+| "bilinear_aligned"   | bilinear, corners onto corners:                | Google's own code (vit_jax, big_vision)     |
+|                      | `scipy.ndimage.zoom(order=1)`                  |                                             |
+| "bicubic_offset"     | torch's bicubic by the scale (new + 0.1) / old | DINO; DINOv2 without registers (its         |
+|                      |                                                | authors')                                   |
+"""
+
+BiasTableResize = Literal["bicubic", "geometric_linear", "geometric_cubic", "bilinear"]
+"""How a table of relative position biases is resized, and by whom.
+
+| method             | computes                                                        | used by                       |
+|--------------------|-----------------------------------------------------------------|-------------------------------|
+| "bicubic"          | torch's bicubic, without antialiasing                           | Swin's authors                |
+| "geometric_linear" | old offsets moved apart in geometric progression, lines between | timm (Swin, BEiT)             |
+| "geometric_cubic"  | old offsets moved apart likewise, a cubic spline through them   | BEiT's authors                |
+| "bilinear"         | torch's bilinear, without antialiasing                          | Hugging Face (BEiT, data2vec) |
+"""
+
+Axis = Callable[[int, int], np.ndarray]
+"""From old and new size to the matrix [new, old] that resamples an axis."""
+
+POSITION_AXES: Mapping[PositionResize, Axis] = {
+    "bicubic": partial(plain, kernel=opencv_cubic),
+    "bicubic_antialias": partial(antialiased, kernel=keys_cubic),
+    "bilinear": partial(plain, kernel=triangle),
+    "bilinear_antialias": partial(antialiased, kernel=triangle),
+    "bilinear_aligned": aligned,
+    "bicubic_offset": partial(plain, kernel=opencv_cubic, offset=0.1),
+}
+
+BIAS_AXES: Mapping[BiasTableResize, Axis] = {
+    "bicubic": partial(plain, kernel=opencv_cubic),
+    "geometric_linear": geometric_linear,
+    "geometric_cubic": geometric_cubic,
+    "bilinear": partial(plain, kernel=triangle),
+}
+
+
+def resize_position_embedding(
+    embedding: np.ndarray, prefix: int, old_grid: tuple[int, int], new_grid: tuple[int, int], method: PositionResize
+) -> np.ndarray:
+    """Resizes a learned position embedding to another grid of patches.
+
+    Authors resize square grids; other grids are resized as the same code would if it were told their sides. DINO, too,
+    uses an embedding as it is where the grid is the one it was trained on (it compares the number of patches and
+    whether the image is square), but resizes it to any other grid of as many patches.
+
+    Args:
+        embedding: [1, prefix + rows * columns, D], patches row by row.
+        prefix: positions before those of patches (class token, distillation token, registers); not changed.
+        old_grid: rows and columns of patches the embedding is for.
+        new_grid: those it will be for. If it equals `old_grid`, the embedding is returned bit for bit.
+        method: see `PositionResize`.
+
+    Returns:
+        float32 [1, prefix + new rows * new columns, D].
+
+    Raises:
+        ValueError: if the embedding is not of this shape, or a size or the method is none.
+    """
+    check_method(method, POSITION_AXES)
+    check_size("grid of patches", old_grid)
+    check_size("grid of patches", new_grid)
+    positions = prefix + old_grid[0] * old_grid[1]
+    if prefix < 0 or embedding.ndim != 3 or embedding.shape[:2] != (1, positions):
+        raise ValueError(
+            f"a position embedding of {prefix} prefix tokens and {old_grid[0]} x {old_grid[1]} patches is "
+            f"[1, {positions}, D], not {list(embedding.shape)}"
+        )
+    embedding = np.asarray(embedding, np.float32)
+    if tuple(old_grid) == tuple(new_grid):
+        return embedding
+    axis, width = POSITION_AXES[method], embedding.shape[-1]
+    grid = embedding[0, prefix:].reshape(*old_grid, width)
+    resized = resample(grid, axis(old_grid[0], new_grid[0]), axis(old_grid[1], new_grid[1]))
+    return np.concatenate([embedding[:, :prefix], resized.reshape(1, -1, width)], axis=1)
+
+
+def resize_bias_table(
+    table: np.ndarray,
+    old_window: tuple[int, int],
+    new_window: tuple[int, int],
+    method: BiasTableResize,
+    extra: int = 0,
+) -> np.ndarray:
+    """Resizes a table of relative position biases to another window.
+
+    For equal windows the table is returned bit for bit, with one exception. Hugging Face resamples always, and takes
+    the table of a window that is not square for one of Ww x Wh: it mixes up its biases, even for the window that the
+    table is for. "bilinear" does the same, since its purpose is Hugging Face's results.
+
+    Args:
+        table: [(2 Wh - 1)(2 Ww - 1) + extra, heads]: offsets (dy, dx), dx fastest, as `relative_position_index` says.
+        old_window: height and width, in tokens, of the window the table is for.
+        new_window: of the window it will be for.
+        method: see `BiasTableResize`.
+        extra: rows at the end that are no offsets (BEiT has 3, of its class token); not changed.
+
+    Returns:
+        float32 [(2 new Wh - 1)(2 new Ww - 1) + extra, heads].
+
+    Raises:
+        ValueError: if the table is not of this shape, a size or the method is none, or "geometric_cubic" has a window
+            of fewer than 3 tokens a side to put a cubic spline through.
+    """
+    check_method(method, BIAS_AXES)
+    check_size("window", old_window)
+    check_size("window", new_window)
+    old, new = (2 * old_window[0] - 1, 2 * old_window[1] - 1), (2 * new_window[0] - 1, 2 * new_window[1] - 1)
+    rows = old[0] * old[1] + extra
+    if extra < 0 or table.ndim != 2 or len(table) != rows:
+        raise ValueError(
+            f"a relative position bias table of a {old_window[0]} x {old_window[1]} window and {extra} extra rows is "
+            f"[{rows}, heads], not {list(table.shape)}"
+        )
+    table = np.asarray(table, np.float32)
+    if method == "bilinear":
+        old = old[::-1]
+    if old == new:
+        return table
+    if method == "geometric_cubic" and min(old_window) < 3:
+        raise ValueError(
+            f"a cubic spline needs old windows of at least 3 x 3 tokens, not {old_window[0]} x {old_window[1]}; "
+            '"geometric_linear" does without'
+        )
+    axis, heads, offsets = BIAS_AXES[method], table.shape[-1], old[0] * old[1]
+    resized = resample(table[:offsets].reshape(*old, heads), axis(old[0], new[0]), axis(old[1], new[1]))
+    return np.concatenate([resized.reshape(-1, heads), table[offsets:]])
+
+
+def resample_patch_kernel(kernel: np.ndarray, new_patch: tuple[int, int]) -> np.ndarray:
+    """Resizes the kernel of a patch embedding to another patch size (FlexiViT's PI-resize, as timm computes it).
+
+    Not the kernel's own interpolation: the kernel that gives a patch's embedding from the patch resized to
+    `new_patch`, exactly where the patch grows, and as nearly as can be where it shrinks. With B the matrix that
+    resizes patches (bicubic with antialiasing), it is the pseudo-inverse of B's transpose times the old kernel.
+    FlexiViT's authors, and timm where it reads .npz files, resize patches bilinearly without antialiasing instead.
+
+    Args:
+        kernel: [P1, P2, C, D].
+        new_patch: height and width in pixels. If they are P1 and P2, the kernel is returned bit for bit.
+
+    Returns:
+        float32 [new P1, new P2, C, D].
+
+    Raises:
+        ValueError: if the kernel is not of this shape, or the size is none.
+    """
+    check_size("patch", new_patch)
+    if kernel.ndim != 4:
+        raise ValueError(f"a patch embedding's kernel is [P1, P2, C, D], not {list(kernel.shape)}")
+    kernel = np.asarray(kernel, np.float32)
+    if kernel.shape[:2] == tuple(new_patch):
+        return kernel
+    axis = POSITION_AXES["bicubic_antialias"]
+    rows, columns = (np.linalg.pinv(axis(old, new).T) for old, new in zip(kernel.shape[:2], new_patch, strict=True))
+    return resample(kernel, rows, columns)
+
+
+def check_method(method: str, known: Collection[str]) -> None:
+    """Raises a ValueError for the name of no method."""
+    if method not in known:
+        raise ValueError(f"unknown way to resize {method!r}; there are {', '.join(known)}")
+
+
+def check_size(what: str, size: tuple[int, int]) -> None:
+    """Raises a ValueError for what is no height and width."""
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"a {what} has a height and a width of at least 1, not {size}")
