@@ -19,6 +19,7 @@ from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.locate import model_directory
 
 FORMAT = "vit_jax"
 MODULES: Mapping[str, type[Network]] = {
@@ -86,16 +87,6 @@ def load_pretrained(source: str | Path) -> tuple[Network, dict[str, Any]]:
         raise ValueError(f"{weights} is damaged or missing: {error}") from error
     check_parameters(model, arrays, weights)
     return model, jax.tree.map(jax.numpy.asarray, unflatten_dict(arrays, sep="/"))
-
-
-def model_directory(source: Path) -> Path:
-    """The directory with `config.json` and `model.safetensors`: `source` or, for a workdir, `source`/model."""
-    for directory in (source / "model", source):
-        if (directory / "model.safetensors").is_file() and (directory / "config.json").is_file():
-            return directory
-    if (source / "checkpoints").is_dir():
-        raise FileNotFoundError(f"the run in {source} has not finished: it has checkpoints but no model/ yet")
-    raise FileNotFoundError(f"no model at {source}: expected config.json and model.safetensors there or in its model/")
 
 
 def read_module(path: Path) -> Network:

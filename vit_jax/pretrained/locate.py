@@ -1,0 +1,103 @@
+"""Where weights are: a file, a folder, or a repository on the Hugging Face Hub."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vit_jax.pretrained.hub import fetch
+from vit_jax.pretrained.weight_files import choose_weights
+
+HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+"""As timm writes them."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Located:
+    """Weights that were found.
+
+    Attributes:
+        weights: the file.
+        config: the `config.json` beside it, if a folder or a hub id was asked for and has one.
+        directory: the folder with both.
+    """
+
+    weights: Path
+    config: Mapping[str, Any] | None
+    directory: Path
+
+
+def locate(source: str | Path, revision: str | None = None) -> Located:
+    """Finds weights, on the Hugging Face Hub if `source` is no path but looks like an id there.
+
+    Args:
+        source: a file, a folder (Hugging Face's, timm's, a run's workdir or its model/), or a hub id: "owner/name", or
+            as timm writes it "hf-hub:owner/name@revision".
+        revision: branch, tag or commit of a repository on the hub.
+
+    Raises:
+        FileNotFoundError: if there is nothing at `source`, or no weights in it.
+        ValueError: if it is not clear which file is meant, `config.json` is damaged, or the hub refuses.
+        ConnectionError: if the hub cannot be reached and has not been asked before.
+        ModuleNotFoundError: for a hub id without huggingface_hub.
+    """
+    prefix = next((p for p in HUB_PREFIXES if str(source).startswith(p)), None)
+    if prefix:
+        repository, _, after = str(source).removeprefix(prefix).partition("@")
+        return in_folder(fetch(repository, revision or after or None))
+    path = Path(source)
+    if path.exists():
+        if revision is not None:
+            raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")
+        return Located(path, None, path.parent) if path.is_file() else in_folder(path)
+    if not (isinstance(source, str) and HUB_ID.fullmatch(source)):
+        raise FileNotFoundError(f"no model at {source}: no such file or folder, and a hub id would be owner/name")
+    try:
+        return in_folder(fetch(source, revision))
+    except (FileNotFoundError, ConnectionError, ModuleNotFoundError, ValueError) as error:
+        raise type(error)(f"there is no file or folder {source}; taken as an id on the hub: {error}") from error
+
+
+def in_folder(source: Path) -> Located:
+    """The weights in a folder or, if it is a run's workdir, in its model/."""
+    directory = source / "model" if is_model(source / "model") else source
+    name = choose_weights(directory, [path.name for path in directory.iterdir() if path.is_file()])
+    if name is None:
+        raise nothing_in(source, "a file of weights (model.safetensors, *.npz, pytorch_model.bin, ...) there")
+    return Located(directory / name, read_config(directory / "config.json"), directory)
+
+
+def model_directory(source: Path) -> Path:
+    """The directory with `config.json` and `model.safetensors`: `source` or, for a workdir, `source`/model."""
+    for directory in (source / "model", source):
+        if is_model(directory):
+            return directory
+    raise nothing_in(source, "config.json and model.safetensors there")
+
+
+def is_model(directory: Path) -> bool:
+    """Whether a model of this project may be in a directory."""
+    return (directory / "model.safetensors").is_file() and (directory / "config.json").is_file()
+
+
+def nothing_in(source: Path, expected: str) -> FileNotFoundError:
+    """The error of a folder without weights."""
+    if (source / "checkpoints").is_dir():
+        return FileNotFoundError(f"the run in {source} has not finished: it has checkpoints but no model/ yet")
+    return FileNotFoundError(f"no model at {source}: expected {expected} or in its model/")
+
+
+def read_config(path: Path) -> Mapping[str, Any] | None:
+    """A `config.json`, or None if there is none."""
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is damaged: it should be an object, not {type(config).__name__}")
+    return config
