@@ -27,6 +27,8 @@ class Case(NamedTuple):
 
 SMALL = dict(num_classes=7, image_size=16, patch_size=4, embed_dim=48, depth=2, num_heads=3)
 
+SMALL_AT_FIRST = {"patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token", "mask_token"}
+
 CASES = {
     "class_token": Case(dict(depth=3)),
     "average": Case(dict(pool="avg", fc_norm=False)),
@@ -44,6 +46,7 @@ CASES = {
     "tanh_gelu": Case(dict(gelu="tanh", mlp_ratio=1.5)),
     "wide_image_one_channel": Case(dict(image_size=(12, 20), in_channels=1)),
     "oblong_patches_four_channels": Case(dict(image_size=(16, 24), patch_size=(8, 4), in_channels=4, num_heads=6)),
+    "swiglu": Case(dict(swiglu=True, mlp_ratio=8 / 3, layer_scale=0.1)),
     "no_head": Case(dict(num_classes=0)),
 }
 
@@ -71,7 +74,7 @@ def random_params(model: Network, seed: int) -> dict[str, Any]:
     def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         names = [key.key for key in path]
         noise = random.standard_normal(leaf.shape).astype(np.float32)
-        if names[0] in ("patch_embed", "pos_embed", "cls_token", "dist_token", "reg_token"):
+        if SMALL_AT_FIRST & set(names):
             return noise * np.float32(0.05)
         if names[-1] in ("scale", "gamma"):
             return 1 + noise * np.float32(0.3)

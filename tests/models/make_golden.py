@@ -7,28 +7,34 @@ images are not stored: `GOLDEN_SEED` makes them. Make it again when a case is ad
 must not move by more than 1e-5.
 """
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
+from tests.models.beit_cases import BEIT_CASES, BEIT_GOLDEN_FILE, small_beit
 from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, random_images, random_params, small_model
 from tests.models.swin_cases import SWIN_CASES, SWIN_GOLDEN_FILE, small_swin
 from tests.models.swin_reference import reference_logits
+from tests.models.timm_beit import beit_logits
 from tests.models.timm_reference import timm_logits
+from vit_jax.models.network import Network
 
 
 def main() -> None:
-    golden = {}
-    for name, case in CASES.items():
-        model = small_model(**case.fields)
-        params, images = random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
-        golden[name] = timm_logits(case, params, images)
-    np.savez(GOLDEN_FILE, **golden)
+    make(GOLDEN_FILE, CASES, lambda case: small_model(**case.fields), timm_logits)
+    make(SWIN_GOLDEN_FILE, SWIN_CASES, lambda fields: small_swin(**fields), reference_logits)
+    make(BEIT_GOLDEN_FILE, BEIT_CASES, lambda fields: small_beit(**fields), beit_logits)
 
+
+def make(file: Path, cases: Mapping[str, Any], build: Callable[[Any], Network], reference: Callable) -> None:
+    """Writes what a reference computes for each case: a function of the case, parameters and images."""
     golden = {}
-    for name, fields in SWIN_CASES.items():
-        model = small_swin(**fields)
-        params, images = random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
-        golden[name] = reference_logits(fields, params, images)
-    np.savez(SWIN_GOLDEN_FILE, **golden)
+    for name, case in cases.items():
+        model = build(case)
+        golden[name] = reference(case, random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED))
+    np.savez(file, **golden)
 
 
 if __name__ == "__main__":

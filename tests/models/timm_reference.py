@@ -37,6 +37,7 @@ try:
 except RuntimeError:
     OPERATORS = define_operators_of_torchvision()
 
+from timm.layers.mlp import SwiGLUPacked  # noqa: E402  # pyright: ignore[reportMissingImports]
 from timm.layers.norm import LayerNorm  # noqa: E402  # pyright: ignore[reportMissingImports]
 from timm.models.deit import VisionTransformerDistilled  # noqa: E402  # pyright: ignore[reportMissingImports]
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402  # pyright: ignore[reportMissingImports]
@@ -68,6 +69,8 @@ def timm_model(case: Case) -> torch.nn.Module:
         fields["gelu"] = partial(torch.nn.GELU, approximate={"erf": "none", "tanh": "tanh"}[fields["gelu"]])
     if "norm_eps" in fields:
         fields["norm_eps"] = partial(LayerNorm, eps=fields["norm_eps"])
+    if fields.pop("swiglu", False):  # timm's hidden layer is ours and its gate
+        fields |= dict(mlp_layer=SwiGLUPacked, act_layer=torch.nn.SiLU, mlp_ratio=2 * fields["mlp_ratio"])
     model = (VisionTransformerDistilled if distilled else VisionTransformer)(
         **{ARGUMENTS.get(name, name): value for name, value in fields.items()}
     )

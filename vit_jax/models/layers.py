@@ -15,6 +15,7 @@ from flax import linen as nn
 
 from vit_jax.models.attention_products import similarity, weighted_sum
 from vit_jax.models.layer_norm import LayerNorm
+from vit_jax.models.relative_position import RelativePositionBias
 from vit_jax.models.row_sums import softmax
 
 Gelu = Literal["erf", "tanh"]
@@ -104,6 +105,14 @@ def gelu(x: jax.Array, form: Gelu) -> jax.Array:
     return x * (0.5 * (1 + jax.lax.erf(x * 0.5**0.5)))
 
 
+def hidden_width(width: int, mlp_ratio: float) -> int:
+    """Width of an MLP's hidden layer: `width * mlp_ratio`, cut to a whole number as publishers do.
+
+    A product just below a whole number is that number: the ratio is a fraction (49 x 15/49) that a float rounds.
+    """
+    return int(width * mlp_ratio + 1e-6)
+
+
 class Mlp(nn.Module):
     """Two dense layers with a GELU between them (ViT, section 3.1)."""
 
@@ -128,8 +137,32 @@ class Mlp(nn.Module):
         return x.reshape(shape)
 
 
+class SwiGlu(nn.Module):
+    """An MLP whose hidden layer is gated by another one (Shazeer, 2020): silu(x W) * x V, then a dense layer.
+
+    W and V are one kernel side by side, "fc1", gate first: timm's `SwiGLUPacked`, and DINOv2's "w12" and "w3".
+    """
+
+    hidden_dim: int
+    drop_rate: float = 0.0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps [..., D] to [..., D]."""
+        shape = x.shape
+        dense = partial(nn.Dense, dtype=self.dtype)
+        x = x.reshape(-1, shape[-1])
+        x = dense(2 * self.hidden_dim, kernel_init=stacked_xavier_uniform(2), name="fc1")(x)
+        gate, x = jnp.split(x, 2, axis=-1)
+        x = nn.Dropout(self.drop_rate)(nn.silu(gate) * x, deterministic=not train)
+        x = dense(shape[-1], kernel_init=nn.initializers.xavier_uniform(), name="fc2")(x)
+        x = nn.Dropout(self.drop_rate)(x, deterministic=not train)
+        return x.reshape(shape)
+
+
 def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:
-    """Initialises `parts` square kernels side by side, each Xavier-uniform on its own (q, k and v in one kernel)."""
+    """Initialises `parts` kernels of one shape side by side, each Xavier-uniform on its own (q, k and v in one)."""
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
         rows, columns = shape
@@ -140,19 +173,39 @@ def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:
     return init
 
 
-def scaled_dot_product_weights(q: jax.Array, k: jax.Array) -> jax.Array:
-    """softmax(q k^T / sqrt(d)) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N]."""
-    return softmax(similarity(q * q.shape[-1] ** -0.5, k, q.dtype).astype(jnp.float32))
+def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N].
+
+    A position bias, float32 [heads, M, N], is added to products summed in float32.
+    """
+    q = q * q.shape[-1] ** -0.5
+    if bias is None:
+        return softmax(similarity(q, k, q.dtype).astype(jnp.float32))
+    return softmax(similarity(q, k, jnp.float32) + bias)
 
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al., 2017; ViT, appendix A).
 
     Sows its attention weights, float32 [B, heads, N, N], as "attention" in the collection "intermediates".
+
+    Attributes:
+        num_heads: attention heads; must divide the width of the tokens.
+        qkv_bias: whether queries, keys and values have a bias.
+        key_bias: whether keys have one, too. Without, the kernel "qkv" stands beside "q_bias" and "v_bias" (BEiT).
+        bias_grid: rows and columns of the patches behind one class token, for a relative position bias of this layer's
+            own; None for no such bias.
+        qk_norm: LayerNorm on the queries and keys of every head.
+        norm_eps: of those norms.
+        attn_drop_rate: dropout on the attention weights.
+        proj_drop_rate: dropout after the projection.
+        dtype: of the computation; softmax and position bias are float32.
     """
 
     num_heads: int
     qkv_bias: bool = True
+    key_bias: bool = True
+    bias_grid: tuple[int, int] | None = None
     qk_norm: bool = False
     norm_eps: float = 1e-6
     attn_drop_rate: float = 0.0
@@ -160,21 +213,27 @@ class Attention(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]."""
+    def __call__(self, x: jax.Array, train: bool, bias: jax.Array | None = None) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
         batch, tokens, width = x.shape
         head_dim = width // self.num_heads
         dense = partial(nn.Dense, dtype=self.dtype)
 
         x = x.reshape(batch * tokens, width)
-        x = dense(3 * width, use_bias=self.qkv_bias, kernel_init=stacked_xavier_uniform(3), name="qkv")(x)
+        one_bias = self.qkv_bias and self.key_bias
+        x = dense(3 * width, use_bias=one_bias, kernel_init=stacked_xavier_uniform(3), name="qkv")(x)
+        if self.qkv_bias and not self.key_bias:
+            q_bias, v_bias = (self.param(name, nn.initializers.zeros, (width,)) for name in ("q_bias", "v_bias"))
+            x = x + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
         x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
         q, k, v = x.transpose(2, 0, 3, 1, 4)  # each [B, heads, N, D / heads]
         if self.qk_norm:
             norm = partial(LayerNorm, self.norm_eps, self.dtype)
             q, k = norm(name="q_norm")(q), norm(name="k_norm")(k)
 
-        weights = scaled_dot_product_weights(q, k)
+        if self.bias_grid is not None:
+            bias = RelativePositionBias(self.bias_grid, self.num_heads, name="relative_position_bias")()
+        weights = scaled_dot_product_weights(q, k, bias)
         self.sow("intermediates", "attention", weights)
         weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
 
@@ -212,4 +271,4 @@ class AttentionPool(nn.Module):
         weights = scaled_dot_product_weights(q, k).astype(self.dtype)  # [B, heads, 1, N]
         pooled = dense(width, name="proj")(weighted_sum(weights, v).reshape(batch, width))
         normed = LayerNorm(self.norm_eps, self.dtype, name="norm")(pooled)
-        return pooled + Mlp(int(width * self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)
+        return pooled + Mlp(hidden_width(width, self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

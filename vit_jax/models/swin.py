@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import DropPath, Mlp, PatchEmbed
+from vit_jax.models.layers import DropPath, Mlp, PatchEmbed, hidden_width
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
 from vit_jax.models.window_attention import SMALL, WindowAttention
 from vit_jax.models.windows import WindowGrid, WindowRule, window_grid
@@ -54,7 +54,7 @@ class SwinBlock(nn.Module):
             name="attn",
         )
         mlp = Mlp(
-            int(x.shape[-1] * self.mlp_ratio),
+            hidden_width(x.shape[-1], self.mlp_ratio),
             drop_rate=self.proj_drop_rate,
             dtype=self.dtype,
             kernel_init=SMALL,
@@ -199,7 +199,7 @@ class SwinTransformer(Network):
                 f"window_size {self.window_size} must be at least 1, and pretrained_window_sizes "
                 f"{self.pretrained_window_sizes} must not be negative"
             )
-        if self.num_classes < 0 or int(self.embed_dim * self.mlp_ratio) < 1:
+        if self.num_classes < 0 or hidden_width(self.embed_dim, self.mlp_ratio) < 1:
             raise ValueError(
                 f"num_classes {self.num_classes} must not be negative, and mlp_ratio {self.mlp_ratio} must leave a "
                 "hidden layer"

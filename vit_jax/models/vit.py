@@ -1,7 +1,7 @@
 """The Vision Transformer ("An Image is Worth 16x16 Words", Dosovitskiy et al., 2021) and its plain descendants.
 
-DeiT's distillation token, DeiT-III's layer scale, registers (Darcet et al., 2024) and the MAP head are options here;
-the encoder is the same.
+DeiT's distillation token, DeiT-III's layer scale, BEiT's relative position bias and mask token, DINOv2's SwiGLU and
+pooling, registers (Darcet et al., 2024) and the MAP head are options here; the encoder is the same.
 """
 
 from functools import partial
@@ -21,9 +21,12 @@ from vit_jax.models.layers import (
     LayerScale,
     Mlp,
     PatchEmbed,
+    SwiGlu,
+    hidden_width,
     sincos_position_embedding,
 )
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
+from vit_jax.models.relative_position import RelativePositionBias
 
 
 class EncoderBlock(nn.Module):
@@ -31,7 +34,10 @@ class EncoderBlock(nn.Module):
 
     num_heads: int
     mlp_ratio: float = 4.0
+    swiglu: bool = False
     qkv_bias: bool = True
+    key_bias: bool = True
+    bias_grid: tuple[int, int] | None = None
     qk_norm: bool = False
     layer_scale: float | None = None
     drop_path_rate: float = 0.0
@@ -42,12 +48,14 @@ class EncoderBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]."""
+    def __call__(self, x: jax.Array, train: bool, bias: jax.Array | None = None) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         attention = Attention(
             num_heads=self.num_heads,
             qkv_bias=self.qkv_bias,
+            key_bias=self.key_bias,
+            bias_grid=self.bias_grid,
             qk_norm=self.qk_norm,
             norm_eps=self.norm_eps,
             attn_drop_rate=self.attn_drop_rate,
@@ -55,9 +63,13 @@ class EncoderBlock(nn.Module):
             dtype=self.dtype,
             name="attn",
         )
-        mlp = Mlp(int(x.shape[-1] * self.mlp_ratio), self.gelu, self.proj_drop_rate, self.dtype, name="mlp")
+        hidden = hidden_width(x.shape[-1], self.mlp_ratio)
+        if self.swiglu:
+            mlp = SwiGlu(hidden, self.proj_drop_rate, self.dtype, name="mlp")
+        else:
+            mlp = Mlp(hidden, self.gelu, self.proj_drop_rate, self.dtype, name="mlp")
 
-        y = attention(norm(name="norm1")(x), train)
+        y = attention(norm(name="norm1")(x), train, bias)
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls1")(y)
         x = x + DropPath(self.drop_path_rate)(y, train)
@@ -82,7 +94,9 @@ class VisionTransformer(Network):
         depth: number of encoder blocks.
         num_heads: attention heads; must divide `embed_dim`.
         mlp_ratio: width of the MLP's hidden layer, in units of `embed_dim`.
+        swiglu: the MLP is a SwiGLU (DINOv2's giant), whose hidden layer is gated by a second one of that width.
         qkv_bias: whether queries, keys and values have a bias.
+        key_bias: whether keys have one, too; BEiT's have not.
         qk_norm: LayerNorm on the queries and keys of every head (ViT-22B).
         layer_scale: initial value of LayerScale; None for no LayerScale.
         class_token: whether a class token is prepended (ViT, equation 1).
@@ -90,10 +104,16 @@ class VisionTransformer(Network):
             call then returns the pair (class logits, distillation logits), otherwise their mean.
         num_registers: register tokens, placed before the patches.
         pos_embed: "learned", fixed "sincos" (MAE's), or "none".
+        relative_position: a learned bias on the attention logits for each offset between patches and for the class
+            token (BEiT): "per_block" from a table of each block's own, "shared" from one table, or "none".
+        mask_token: whether there is a token that takes the place of masked patches (BEiT, DINOv2).
         no_embed_class: position embeddings for the patches only (DeiT-III, registers); otherwise, when learned, the
             extra tokens have theirs too.
-        pool: "token" (the class token), "avg" (mean of the patches) or "map" (attention pooling of the patches).
+        pool: "token" (the class token), "avg" (mean of the patches), "token_avg" (both side by side: DINOv2's linear
+            classifier) or "map" (attention pooling of the patches).
         fc_norm: the final norm comes after pooling, not before (timm's and MAE's form of "avg").
+        representation_size: width of a dense layer with tanh between pooling and head (ViT, pre-trained on ImageNet-21k
+            in 2020); 0 for none.
         drop_rate: dropout before the head.
         pos_drop_rate: dropout after adding position embeddings.
         proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
@@ -112,16 +132,21 @@ class VisionTransformer(Network):
     depth: int = 12
     num_heads: int = 12
     mlp_ratio: float = 4.0
+    swiglu: bool = False
     qkv_bias: bool = True
+    key_bias: bool = True
     qk_norm: bool = False
     layer_scale: float | None = None
     class_token: bool = True
     distilled: bool = False
     num_registers: int = 0
     pos_embed: Literal["learned", "sincos", "none"] = "learned"
+    relative_position: Literal["none", "per_block", "shared"] = "none"
+    mask_token: bool = False
     no_embed_class: bool = False
-    pool: Literal["token", "avg", "map"] = "token"
+    pool: Literal["token", "avg", "token_avg", "map"] = "token"
     fc_norm: bool = False
+    representation_size: int = 0
     drop_rate: float = 0.0
     pos_drop_rate: float = 0.0
     proj_drop_rate: float = 0.0
@@ -139,21 +164,37 @@ class VisionTransformer(Network):
                 f"embed_dim {self.embed_dim}, depth {self.depth}, num_heads {self.num_heads} and in_channels "
                 f"{self.in_channels} must be positive, and num_heads must divide embed_dim"
             )
-        if min(self.num_classes, self.num_registers, int(self.embed_dim * self.mlp_ratio) - 1) < 0:
+        if min(self.num_classes, self.num_registers, self.representation_size) < 0:
             raise ValueError(
-                f"num_classes {self.num_classes} and num_registers {self.num_registers} must not be negative, and "
-                f"mlp_ratio {self.mlp_ratio} must leave a hidden layer"
+                f"num_classes {self.num_classes}, num_registers {self.num_registers} and representation_size "
+                f"{self.representation_size} must not be negative"
             )
-        choices = {"pool": ("token", "avg", "map"), "pos_embed": ("learned", "sincos", "none"), "gelu": ("erf", "tanh")}
+        if hidden_width(self.embed_dim, self.mlp_ratio) < 1:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio} must leave a hidden layer")
+        choices = {
+            "pool": ("token", "avg", "token_avg", "map"),
+            "pos_embed": ("learned", "sincos", "none"),
+            "relative_position": ("none", "per_block", "shared"),
+            "gelu": ("erf", "tanh"),
+        }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} must be one of {', '.join(allowed)}; not {getattr(self, field)!r}")
         if self.pos_embed == "sincos" and self.embed_dim % 4:
             raise ValueError(f'pos_embed="sincos" needs embed_dim to be a multiple of 4, not {self.embed_dim}')
-        if not self.class_token and (self.pool == "token" or self.distilled):
+        if not self.class_token and (self.pool in ("token", "token_avg") or self.distilled):
             raise ValueError('class_token=False needs pool="avg" or "map", and distilled=False')
         if self.distilled and (self.pool != "token" or self.num_classes == 0):
             raise ValueError('distilled=True reads two tokens by two heads: it needs pool="token" and num_classes > 0')
+        if self.distilled and self.representation_size:
+            raise ValueError("representation_size is a layer before one head; distilled=True has two")
+        if self.pool == "token_avg" and self.fc_norm:
+            raise ValueError('pool="token_avg" joins normalised tokens: it needs fc_norm=False')
+        if self.relative_position != "none" and not (self.class_token and self.num_prefix_tokens == 1):
+            raise ValueError(
+                f"relative_position={self.relative_position!r} is for patches behind one class token: it needs "
+                "class_token=True, distilled=False and num_registers=0"
+            )
         check_rates(self, "drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate")
 
     @property
@@ -172,21 +213,30 @@ class VisionTransformer(Network):
         small = nn.initializers.normal(0.02)
         prefix = []
         if self.class_token:
-            prefix.append(self.param("cls_token", nn.initializers.zeros, (1, 1, self.embed_dim)))
+            # Zeros without a position have a LayerNorm's steepest gradient, 1 / sqrt(eps).
+            init = small if self.pos_embed == "none" else nn.initializers.zeros
+            prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
         if self.distilled:
             prefix.append(self.param("dist_token", small, (1, 1, self.embed_dim)))
         if self.num_registers:
             prefix.append(self.param("reg_token", small, (1, self.num_registers, self.embed_dim)))
         self.prefix_tokens = prefix  # each [1, 1 or more, D], in their order before the patches
+        if self.mask_token:
+            self.mask = self.param("mask_token", small, (1, 1, self.embed_dim))
         self.positions = self.position_embedding()
         self.pos_drop = nn.Dropout(self.pos_drop_rate)
 
+        if self.relative_position == "shared":
+            self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads)
         block = nn.remat(EncoderBlock, static_argnums=(2,)) if self.remat else EncoderBlock
         self.blocks = [
             block(
                 num_heads=self.num_heads,
                 mlp_ratio=self.mlp_ratio,
+                swiglu=self.swiglu,
                 qkv_bias=self.qkv_bias,
+                key_bias=self.key_bias,
+                bias_grid=self.grid if self.relative_position == "per_block" else None,
                 qk_norm=self.qk_norm,
                 layer_scale=self.layer_scale,
                 drop_path_rate=float(rate),
@@ -202,6 +252,8 @@ class VisionTransformer(Network):
         self.final_norm = norm(name="fc_norm" if self.fc_norm else "norm")
         if self.pool == "map":
             self.attn_pool = AttentionPool(self.num_heads, self.mlp_ratio, self.gelu, self.norm_eps, self.dtype)
+        if self.representation_size:
+            self.pre_logits = nn.Dense(self.representation_size, dtype=self.dtype)
         self.head_drop = nn.Dropout(self.drop_rate)
         head = partial(nn.Dense, self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
         if self.num_classes:
@@ -219,11 +271,17 @@ class VisionTransformer(Network):
         tokens = rows * columns + (0 if self.no_embed_class else self.num_prefix_tokens)
         return self.param("pos_embed", nn.initializers.normal(0.02), (1, tokens, self.embed_dim))
 
-    def embed(self, images: jax.Array, train: bool) -> jax.Array:
-        """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1)."""
+    def embed(self, images: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+        """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1).
+
+        Of patches where `mask`, bool [B, patches], is true, only the position is left, beside the mask token.
+        """
         check_images(images, self.input_shape)
         batch = images.shape[0]
         patches = self.patch_embed(images).reshape(batch, -1, self.embed_dim)
+        if mask is not None:
+            self.check_mask(mask, patches.shape[:2])
+            patches = jnp.where(mask[..., None], self.mask.astype(self.dtype), patches)
         prefix = [jnp.broadcast_to(token, (batch, *token.shape[1:])).astype(self.dtype) for token in self.prefix_tokens]
         if self.positions is None:
             tokens = jnp.concatenate([*prefix, patches], axis=1)
@@ -235,43 +293,67 @@ class VisionTransformer(Network):
                 tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
         return self.pos_drop(tokens, deterministic=not train)
 
+    def check_mask(self, mask: jax.Array, expected: tuple[int, ...]) -> None:
+        """Raises ValueError if the model has no mask token, or `mask` is not one boolean a patch."""
+        if not self.mask_token:
+            raise ValueError("this model has no token for masked patches; make it with mask_token=True")
+        if mask.shape != expected or mask.dtype != bool:
+            raise ValueError(f"mask must be bool {list(expected)}, one a patch; got {mask.dtype} {list(mask.shape)}")
+
+    def encode(self, tokens: jax.Array, train: bool) -> tuple[jax.Array, list[jax.Array]]:
+        """The encoder: tokens [B, N, D] to the last block's, normalised unless the norm comes after pooling, and each
+        block's output [B, N, D]."""
+        bias = self.relative_position_bias() if self.relative_position == "shared" else None
+        outputs = []
+        for block in self.blocks:
+            tokens = block(tokens, train, bias)
+            outputs.append(tokens)
+        return tokens if self.fc_norm else self.final_norm(tokens), outputs
+
     def pool_tokens(self, tokens: jax.Array, train: bool) -> jax.Array:
-        """Tokens [B, N, D] to one vector [B, D]."""
+        """Tokens [B, N, D] to one vector [B, D], or [B, 2 D] of class token and mean of the patches."""
         if self.pool == "token":
             return tokens[:, 0]
         patches = tokens[:, self.num_prefix_tokens :]
-        return patches.mean(axis=1) if self.pool == "avg" else self.attn_pool(patches, train)
+        if self.pool == "map":
+            return self.attn_pool(patches, train)
+        mean = patches.mean(axis=1)
+        return mean if self.pool == "avg" else jnp.concatenate([tokens[:, 0], mean], axis=-1)
 
-    def features(self, images: jax.Array, train: bool = False) -> Features:
-        """Images [B, H, W, C] to `Features`: everything but the classification head."""
-        tokens = self.embed(images, train)
-        stages = []
-        for block in self.blocks:
-            tokens = block(tokens, train)
-            patches = tokens[:, self.num_prefix_tokens :]
-            stages.append(patches.reshape(images.shape[0], *self.grid, self.embed_dim))
-        if not self.fc_norm:
-            tokens = self.final_norm(tokens)
+    def features(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> Features:
+        """Images [B, H, W, C] to `Features`: everything but the classification head.
+
+        The mask token takes the place of patches where `mask`, bool [B, patches], is true.
+        """
+        tokens, outputs = self.encode(self.embed(images, train, mask), train)
+        stages = [
+            output[:, self.num_prefix_tokens :].reshape(len(images), *self.grid, self.embed_dim) for output in outputs
+        ]
         pooled = self.pool_tokens(tokens, train)
         if self.fc_norm:
             pooled = self.final_norm(pooled)
+        if self.representation_size:
+            pooled = jnp.tanh(self.pre_logits(pooled))
         return Features(tokens, pooled, tuple(stages))
 
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, images: jax.Array, train: bool = False, mask: jax.Array | None = None
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Classifies images.
 
         Args:
             images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.
             train: whether dropout and drop path are on; they need `rngs={"dropout": key}`.
+            mask: bool [B, patches], true where the mask token takes a patch's place; None for nowhere.
 
         Returns:
             Logits, float32 [B, num_classes]; the pooled features [B, D] if `num_classes` is 0; in training with
             `distilled`, the pair of class and distillation logits.
 
         Raises:
-            ValueError: if the images are not of the model's size.
+            ValueError: if the images are not of the model's size, or masked without a mask token.
         """
-        features = self.features(images, train)
+        features = self.features(images, train, mask)
         if self.num_classes == 0:
             return features.pooled.astype(jnp.float32)
         logits = self.head(self.head_drop(features.pooled, deterministic=not train))
