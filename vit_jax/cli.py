@@ -4,7 +4,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -61,7 +61,95 @@ def compare(
     return 0 if compare(Request(configs, budget, seeds, given), workdir) else 1
 
 
-COMMANDS = {"prepare": prepare, "compare": compare}
+def predict(
+    source: tyro.conf.Positional[str],
+    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
+    top: int = 5,
+    format: Literal["table", "json"] = "table",
+    batch_size: int = 32,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    revision: str | None = None,
+) -> int:
+    """Tell what is on images: the most probable classes of each. Status 1 if some image could not be read.
+
+    Args:
+        source: A run's workdir, or a directory with a saved model.
+        images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
+        top: How many classes of each image.
+        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}.
+        batch_size: Images at once.
+        dtype: Of the computation; probabilities are float32 always.
+        revision: Of a model on a hub.
+    """
+    from vit_jax.inference.predict import predict
+    from vit_jax.training import compilation_cache
+
+    compilation_cache.enable()
+    return predict(source, images, top, format, batch_size, dtype, revision)
+
+
+def evaluate(
+    source: tyro.conf.Positional[str],
+    data: str,
+    split: Literal["test", "validation", "train", "all"] = "test",
+    batch_size: int = 128,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    format: Literal["table", "json"] = "table",
+    data_dir: str | None = None,
+    skip_unreadable: bool = False,
+    revision: str | None = None,
+) -> None:
+    """Score a model on a data set: accuracy and loss, every image counted once.
+
+    A set that the run at SOURCE trained on is divided as that run did. Classes are matched by name; a model is not
+    scored on a set with other classes than its own.
+
+    Args:
+        source: A run's workdir, or a directory with a saved model.
+        data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
+        split: Of the set; all: every image.
+        batch_size: Images at once.
+        dtype: Of the computation; the loss is float32 always.
+        format: json: one document with the figures unrounded.
+        data_dir: Where prepared sets live. Without it, $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
+        skip_unreadable: Leave out files of a folder that are no images, and say how many.
+        revision: Of a model on a hub.
+    """
+    from vit_jax.inference.evaluate import evaluate
+    from vit_jax.training import compilation_cache
+
+    compilation_cache.enable()
+    evaluate(source, data, split, batch_size, dtype, format, data_dir, skip_unreadable, revision)
+
+
+def export(
+    source: tyro.conf.Positional[str],
+    out: tyro.conf.Positional[Path],
+    batch_size: int | None = None,
+    revision: str | None = None,
+) -> None:
+    """Write a model for other programs: StableHLO with the parameters inside, for CPU, CUDA and TPU.
+
+    The file is read again and compared with the model before it is kept. It needs flatbuffers.
+
+    Args:
+        source: A run's workdir, or a directory with a saved model.
+        out: Directory for model.stablehlo and preprocessing.json.
+        batch_size: The one batch size that the program takes. Without it, any.
+        revision: Of a model on a hub.
+    """
+    from vit_jax.inference.export import export
+
+    export(source, out, batch_size, revision)
+
+
+COMMANDS = {
+    "prepare": prepare,
+    "compare": compare,
+    "predict": predict,
+    "evaluate": evaluate,
+    "export": export,
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -30,6 +30,15 @@ def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
     return _open(path, str(path), lambda image: to_rgb(image).size if decode else image.size)
 
 
+def read_upright(path: Path | str) -> Image.Image:
+    """An image file as `to_rgb` makes it.
+
+    Raises:
+        ValueError: an image that cannot be decoded; names the file.
+    """
+    return _open(path, str(path), to_rgb)
+
+
 def read_square(path: Path | str, size: int) -> np.ndarray:
     """The centre square of an image file, uint8 [size, size, 3].
 

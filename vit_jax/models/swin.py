@@ -271,7 +271,7 @@ class SwinTransformer(Network):
         for stage in self.layers:
             x = stage(x, train)
             stages.append(x)
-        tokens = self.norm(x).reshape(len(x), -1, x.shape[-1])
+        tokens = self.norm(x).reshape(x.shape[0], -1, x.shape[-1])
         return Features(tokens, tokens.mean(axis=1), tuple(stages))
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:

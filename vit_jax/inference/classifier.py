@@ -1,0 +1,93 @@
+"""A trained classifier, ready to be asked: loaded, checked, and compiled once for batches of one size."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vit_jax.pretrained.load import Pretrained, load
+from vit_jax.training.parallel import Parallel, ParallelConfig, make_parallel
+
+Tree = Any
+
+
+def load_classifier(source: str | Path, dtype: str, revision: str | None = None) -> Pretrained:
+    """Loads a model that has classes.
+
+    Args:
+        source: as `vit_jax.pretrained.load` takes it.
+        dtype: of the computation, "float32" or "bfloat16".
+        revision: of a model on a hub.
+
+    Raises:
+        ValueError: the model has no head, or not as many names as classes.
+        FileNotFoundError: there is no model.
+    """
+    model, params, class_names = load(source, revision)
+    if model.num_classes == 0:
+        raise ValueError(
+            f"the model in {source} has no classification head (num_classes 0), so it knows no classes: take one that "
+            "was trained to classify, or what vit_jax.features(model, params, images) gives"
+        )
+    check_class_names(class_names, model.num_classes, source)
+    return Pretrained(model.clone(dtype=np.dtype(dtype)), params, class_names)
+
+
+def check_class_names(class_names: tuple[str, ...], num_classes: int, source: str | Path) -> None:
+    """Raises ValueError if there are names, but not one for each class."""
+    if class_names and len(class_names) != num_classes:
+        raise ValueError(f"the model in {source} has {num_classes} classes, but names for {len(class_names)}")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A function of (params, batch), compiled once for all devices at hand.
+
+    Attributes:
+        run: the program.
+        params: on the devices.
+        parallel: the devices.
+        batch_size: the rows that the program takes; a smaller batch is filled up with zeros.
+    """
+
+    run: Callable[[Tree, Tree], Tree]
+    params: Tree
+    parallel: Parallel
+    batch_size: int
+
+    def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the function gives for a batch of at most `batch_size` rows, on the host."""
+        rows = len(next(iter(batch.values())))
+        full = {name: filled(x, self.batch_size) for name, x in batch.items()}
+        answers = self.run(self.params, self.parallel.place_batch(full))
+        return {name: np.asarray(x)[:rows] for name, x in answers.items()}
+
+
+def filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """[B, ...] with zeros below, to [count, ...]."""
+    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def compile_classifier(
+    function: Callable[[Tree, Tree], dict[str, jax.Array]], params: Tree, batch_size: int, examples: int
+) -> Compiled:
+    """Spreads batches over all devices.
+
+    Args:
+        function: of the parameters and a batch, a dict of arrays [B, ...]; gives such a dict.
+        params: of the network.
+        batch_size: as asked for. Made smaller where there are fewer examples, then a multiple of the devices.
+        examples: how many there will be.
+
+    Raises:
+        ValueError: if the batch size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
+    devices = jax.device_count()
+    rows = -(-min(batch_size, examples) // devices) * devices
+    parallel = make_parallel(ParallelConfig(), rows, accumulate_steps=1)
+    return Compiled(parallel.compile_predict(function), parallel.place_arrays(params), parallel, rows)

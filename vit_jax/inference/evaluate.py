@@ -1,0 +1,137 @@
+"""The score of a model on a data set: `vit-jax evaluate`."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from vit_jax.inference.class_order import ClassOrder, match_classes
+from vit_jax.inference.classifier import compile_classifier, load_classifier
+from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.set_input import set_input
+from vit_jax.models.network import Network
+from vit_jax.pretrained.load import Pretrained
+from vit_jax.training.step import network_input
+
+
+@dataclass(frozen=True)
+class Score:
+    """What came of a model on N images.
+
+    Attributes:
+        examples: N.
+        top1: share of them whose class was the most probable one.
+        top5: share of them whose class was among the five most probable; None for five classes or fewer.
+        loss: mean cross-entropy.
+        images_per_second: reading and resizing included, compilation apart.
+    """
+
+    examples: int
+    top1: float
+    top5: float | None
+    loss: float
+    images_per_second: float
+
+
+def evaluate(
+    source: str,
+    data: str,
+    split: Split,
+    batch_size: int,
+    dtype: str,
+    output: Literal["table", "json"],
+    data_dir: str | None,
+    skip_unreadable: bool,
+    revision: str | None,
+) -> None:
+    """Scores a model and prints what came of it.
+
+    Raises:
+        ValueError, FileNotFoundError: with what is wrong in what was asked for; a model is never scored on classes that
+            are not its own.
+    """
+    classifier = load_classifier(source, dtype, revision)
+    examples = load_evaluation_data(source, classifier.model, data, split, data_dir, skip_unreadable)
+    order = match_classes(classifier.class_names, classifier.model.num_classes, examples.class_names)
+    result = score(classifier, examples, order, batch_size)
+    if output == "json":
+        told = dict(source=source, data=data, split=split, dtype=dtype, classes=order.told, notes=examples.notes)
+        print(json.dumps({**told, **result.__dict__}, indent=2))
+    else:
+        write_table(result, f"{data}, {split}", [f"classes: {order.told}", *examples.notes])
+
+
+def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
+    """Counts every image once."""
+    model, params, _ = classifier
+    compiled = compile_classifier(make_marks(model, data.as_trained), params, batch_size, len(data))
+    compiled({"image": np.zeros((1, *data.image_shape), np.uint8), "label": np.zeros(1, np.int32)})  # compiles
+    began = time.perf_counter()
+    console = Console(stderr=True)
+    batches = track(
+        data.batches(compiled.batch_size),
+        "evaluating",
+        total=-(-len(data) // compiled.batch_size),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    marks = [compiled({**batch, "label": order.outputs[batch["label"]]}) for batch in batches]
+    seconds = time.perf_counter() - began
+    every = {name: np.concatenate([mark[name] for mark in marks]) for name in marks[0]}
+    return Score(
+        examples=len(every["loss"]),
+        top1=float(np.mean(every["first"])),
+        top5=float(np.mean(every["among_five"])) if model.num_classes > 5 else None,
+        loss=float(np.mean(every["loss"])),
+        images_per_second=round(len(every["loss"]) / seconds, 1),
+    )
+
+
+def make_marks(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+    """The function of parameters and a batch that gives for each image, [B] each:
+
+    whether its class is the "first" and whether it is "among_five", and its "loss".
+
+    Args:
+        model: the network.
+        as_trained: whether images are brought to its size as training does, which cuts nothing off, or as its
+            preprocessing does.
+    """
+    to_input = network_input if as_trained else set_input
+
+    def mark(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        logits = cast(jax.Array, model.apply({"params": params}, to_input(model, batch["image"])))
+        log_probabilities = jax.nn.log_softmax(logits)
+        label = batch["label"][:, None]
+        _, five = jax.lax.top_k(log_probabilities, min(5, model.num_classes))
+        return {
+            "first": jnp.argmax(log_probabilities, -1) == label[:, 0],
+            "among_five": (five == label).any(-1),
+            "loss": -jnp.take_along_axis(log_probabilities, label, -1)[:, 0],
+        }
+
+    return mark
+
+
+def write_table(result: Score, title: str, notes: list[str]) -> None:
+    """Prints a score for people to read."""
+    rows = {"images": f"{result.examples:,} ({title})", "top-1 accuracy": f"{result.top1:.2%}"}
+    if result.top5 is not None:
+        rows["top-5 accuracy"] = f"{result.top5:.2%}"
+    rows |= {"mean loss": f"{result.loss:.4f}", "speed": f"{result.images_per_second:,.1f} images/s"}
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console = Console(highlight=False)
+    console.print(table)
+    for note in notes:
+        console.print(f"note  {note}", markup=False, soft_wrap=True)

@@ -1,0 +1,112 @@
+"""The images that a model is scored on, divided and loaded as in its training where that is known."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vit_jax.data.dataset import DataConfig, Dataset, Source
+from vit_jax.data.feed import load
+from vit_jax.data.sources import load_dataset
+from vit_jax.inference.in_threads import in_threads
+from vit_jax.models.network import Network
+
+Split = Literal["test", "validation", "train", "all"]
+
+DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "load_size", "skip_unreadable")
+"""Fields of `DataConfig` that decide which images a split has, and at what size."""
+
+AHEAD = 8
+"""Batches that are read before they are asked for."""
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """One split of a set, or all of it.
+
+    Attributes:
+        sources: its images and labels.
+        class_names: of the labels.
+        image_shape: (H, W, C) of every image.
+        as_trained: whether the model was trained on this set, by a run whose division and image size this is.
+        notes: what is to be known of the set.
+    """
+
+    sources: Sequence[Source]
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    as_trained: bool
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(len(source) for source in self.sources)
+
+    def batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        """Every example once: "image" uint8 [B, H, W, C] and "label" int32 [B], the last B of a source smaller."""
+        places = (
+            (source, np.arange(start, min(start + batch_size, len(source))))
+            for source in self.sources
+            for start in range(0, len(source), batch_size)
+        )
+        return in_threads(lambda place: dict(load(*place)), places, AHEAD)
+
+
+def load_evaluation_data(
+    source: str, model: Network, name: str, split: Split, data_dir: str | None, skip_unreadable: bool
+) -> EvaluationData:
+    """Loads a set for a model.
+
+    A set that the run at `source` trained on is divided and loaded as that run did: its test images are no images that
+    it learned from. Of another set, images of different sizes are loaded at the size of which the model's preprocessing
+    keeps the centre.
+
+    Raises:
+        ValueError: no such set, or it has no such split.
+        FileNotFoundError: the set is not there.
+    """
+    division = trained_division(Path(source), name)
+    margin = max(math.floor(side / model.preprocessing.crop_fraction) for side in model.input_shape[:2])
+    fields: dict[str, Any] = dict(division if division is not None else {"load_size": margin})
+    fields |= {"data_dir": data_dir} if data_dir is not None else {}
+    fields |= {"skip_unreadable": True} if skip_unreadable else {}
+    dataset = load_dataset(DataConfig(name, **fields))
+    notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
+    return EvaluationData(
+        split_sources(dataset, split), dataset.class_names, dataset.image_shape, division is not None, notes
+    )
+
+
+def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
+    """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set."""
+    path = workdir / "config.json"
+    data = json.loads(path.read_text()).get("data") if path.is_file() else None
+    if not isinstance(data, dict) or not same_set(data["name"], name):
+        return None
+    return {field: data[field] for field in DIVISION}
+
+
+def same_set(one: str, other: str) -> bool:
+    """Whether two names are those of one set: folders may be written in several ways."""
+    folders = [name.removeprefix("folder:") for name in (one, other) if name.startswith("folder:")]
+    if len(folders) < 2:
+        return one == other
+    return len({Path(folder).expanduser().resolve() for folder in folders}) == 1
+
+
+def split_sources(dataset: Dataset, split: Split) -> list[Source]:
+    """The sources that make up a split; "all" is every image of the set.
+
+    Raises:
+        ValueError: the set has no validation split.
+    """
+    splits = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    if split == "all":
+        return [source for source in splits.values() if source is not None]
+    source = splits[split]
+    if source is None:
+        raise ValueError(f"{dataset.name} has no validation split, as it is divided here: take test, train or all")
+    return [source]

@@ -1,0 +1,58 @@
+"""The image files that a person names: files, folders, patterns."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+
+from PIL import Image
+
+from vit_jax.data.decoding import FORMATS
+from vit_jax.data.folder import files_below
+
+
+def image_files(named: Sequence[str]) -> list[str]:
+    """The paths of the images that are meant, each file once.
+
+    Args:
+        named: in the order to keep. A file is taken whatever it is called. Of a folder and those within it, and of what
+            a pattern matches ("*", "?", "[...]"; "**" for folders within folders), files with the suffix of an image
+            are taken, sorted by name.
+
+    Raises:
+        FileNotFoundError: something named is not there, or a pattern or a folder gives no image.
+    """
+    suffixes = image_suffixes()
+    files: dict[str, str] = {}
+    for name in named:
+        found = list(files_of(os.path.expanduser(name), suffixes))
+        if not found:
+            raise FileNotFoundError(f"no image {nothing_at(name)}")
+        for file in found:
+            files.setdefault(os.path.realpath(file), file)
+    return list(files.values())
+
+
+def image_suffixes() -> tuple[str, ...]:
+    """The suffixes, with their dots and in lower case, of the formats that are read."""
+    return tuple(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS))
+
+
+def files_of(name: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """The files that one argument stands for. A file of that very name comes before a pattern."""
+    if os.path.isdir(name):
+        yield from (file for file in files_below(name) if file.lower().endswith(suffixes))
+    elif os.path.exists(name):
+        yield name
+    else:
+        for match in sorted(glob.glob(name, recursive=True)):
+            if os.path.isdir(match) or match.lower().endswith(suffixes):
+                yield from files_of(match, suffixes)
+
+
+def nothing_at(name: str) -> str:
+    """Where no image was found, as the end of a sentence, and what would be one."""
+    if os.path.isdir(os.path.expanduser(name)):
+        return f"in the folder {name}: looked for {' '.join(image_suffixes())}, in folders within it, too"
+    if glob.has_magic(name):
+        return f"matches {name!r}: looked for {' '.join(image_suffixes())}; ** stands for folders within folders"
+    return f"at {name}: there is no such file or folder"

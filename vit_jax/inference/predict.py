@@ -1,0 +1,161 @@
+"""The classes of image files: `vit-jax predict`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Literal, NamedTuple, cast
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vit_jax.data.decoding import read_upright
+from vit_jax.inference.classifier import compile_classifier, load_classifier
+from vit_jax.inference.image_files import image_files
+from vit_jax.inference.in_threads import in_threads
+from vit_jax.models.network import Network
+from vit_jax.pretrained.load import Pretrained
+from vit_jax.pretrained.preprocess import preprocessing
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class that an image may show."""
+
+    index: int
+    name: str
+    probability: float
+
+
+class Answer(NamedTuple):
+    """What is on an image: its most probable classes, the first first; or why it cannot be read."""
+
+    image: str
+    classes: tuple[Guess, ...]
+    error: ValueError | None = None
+
+
+def predict(
+    source: str,
+    named: Sequence[str],
+    top: int,
+    output: Literal["table", "json"],
+    batch_size: int,
+    dtype: str,
+    revision: str | None,
+) -> int:
+    """Prints the classes of images as they are found; those that cannot be read are named on stderr.
+
+    Returns:
+        The exit status: 1 if some image could not be read.
+
+    Raises:
+        ValueError, FileNotFoundError: with what is wrong in what was asked for; nothing was printed.
+    """
+    if top < 1:
+        raise ValueError(f"--top must be at least 1, not {top}")
+    files = image_files(named)
+    classifier = load_classifier(source, dtype, revision)
+    unreadable: list[str] = []
+    answers = tell_unreadable(classify(classifier, files, top, batch_size), unreadable)
+    if output == "json":
+        write_json(answers)
+    else:
+        write_table(answers, files, names(classifier))
+    if unreadable:
+        print(f"vit-jax: {len(unreadable):,} of {len(files):,} images could not be read", file=sys.stderr)
+    return 1 if unreadable else 0
+
+
+def tell_unreadable(answers: Iterator[Answer], unreadable: list[str]) -> Iterator[Answer]:
+    """The answers; images without one are named on stderr, with the reason, and added to the list."""
+    for answer in answers:
+        if answer.error is None:
+            yield answer
+        else:
+            unreadable.append(answer.image)
+            print(f"vit-jax: {answer.error}", file=sys.stderr)
+
+
+def classify(classifier: Pretrained, files: Sequence[str], top: int, batch_size: int) -> Iterator[Answer]:
+    """The answer on each file, in order. Memory does not grow with their number."""
+    model, params, _ = classifier
+    class_names = names(classifier)
+    top = min(top, model.num_classes)
+    preprocess = preprocessing(model)
+
+    def read(file: str) -> tuple[str, np.ndarray | ValueError]:
+        try:
+            return file, preprocess(read_upright(file))
+        except ValueError as error:
+            return file, error
+
+    compiled = compile_classifier(make_top(model, top), params, batch_size, len(files))
+    inputs = in_threads(read, files, ahead=2 * compiled.batch_size)
+    while batch := list(islice(inputs, compiled.batch_size)):
+        images = [image for _, image in batch if isinstance(image, np.ndarray)]
+        answers = compiled({"image": np.stack(images)}) if images else {"index": (), "probability": ()}
+        rows = zip(answers["index"], answers["probability"], strict=True)
+        for file, image in batch:
+            if isinstance(image, ValueError):
+                yield Answer(file, (), image)
+                continue
+            guesses = zip(*next(rows), strict=True)
+            yield Answer(file, tuple(Guess(int(index), class_names[index], float(p)) for index, p in guesses))
+
+
+def make_top(model: Network, top: int) -> Any:
+    """The function of parameters and a batch that gives the `top` most probable classes: "index" and "probability"."""
+
+    def find(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        logits = cast(jax.Array, model.apply({"params": params}, batch["image"]))  # float32 whatever the model's dtype
+        probability, index = jax.lax.top_k(jax.nn.softmax(logits), top)
+        return {"index": index, "probability": probability}
+
+    return find
+
+
+def names(classifier: Pretrained) -> tuple[str, ...]:
+    """What the classes are called: by their number, where nothing better is known."""
+    return classifier.class_names or tuple(f"class {index}" for index in range(classifier.model.num_classes))
+
+
+def write_json(answers: Iterator[Answer]) -> None:
+    """Prints one JSON document, a list with {"image", "classes": [{"index", "name", "probability"}]} for each image."""
+    separator = "[\n"
+    for image, classes, _ in answers:
+        print(end=separator + json.dumps({"image": image, "classes": [asdict(guess) for guess in classes]}))
+        separator = ",\n"
+    print("[]" if separator == "[\n" else "\n]")
+
+
+def write_table(answers: Iterator[Answer], files: Sequence[str], class_names: Sequence[str]) -> None:
+    """Prints a row an image. Its columns are as wide as they will have to be: nothing waits for the last image."""
+    widest_image = max(len(shown(file)) for file in files)
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width: nothing is folded
+        console = Console(width=max(80, widest_image + max(map(len, class_names)) + 16))
+    widest_image = max(5, min(widest_image, console.width // 2))
+    header = True
+    for image, classes, _ in answers:
+        table = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("image", width=widest_image, overflow="fold")
+        table.add_column("classes")
+        guesses = Table.grid(padding=(0, 2, 0, 0))
+        guesses.add_column(justify="right", width=7)
+        guesses.add_column(overflow="fold")
+        for guess in classes:
+            guesses.add_row(f"{guess.probability:.2%}", Text(guess.name))
+        table.add_row(Text(shown(image)), guesses)
+        console.print(table)
+        header = False
+
+
+def shown(path: str) -> str:
+    """A path as it can be printed: names of files need not be text."""
+    return os.fsencode(path).decode(errors="replace")

@@ -1,0 +1,49 @@
+"""Batches of a data set to a network's input."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from vit_jax.models.network import Network
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R 601), Pillow's."""
+
+
+def set_input(model: Network, pixels: jax.Array) -> jax.Array:
+    """What `vit_jax.preprocessing` does, to whole batches and on the device.
+
+    Images that have the model's size are only normalised, as they are in training: a set of small images is made to
+    fit, and has no margin to cut off.
+
+    Args:
+        model: says what its input is like.
+        pixels: uint8 [B, H, W, C], C of 1 or 3.
+
+    Returns:
+        float32 [B, height, width, channels].
+    """
+    height, width, channels = model.input_shape
+    settings = model.preprocessing
+    pixels = with_channels(pixels.astype(jnp.float32), channels)
+    batch, *size, _ = pixels.shape
+    if tuple(size) != (height, width):
+        covering = [math.floor(side / settings.crop_fraction) for side in (height, width)]
+        scale = max(covering[0] / size[0], covering[1] / size[1])
+        rows, columns = round(size[0] * scale), round(size[1] * scale)
+        method = {"bilinear": "linear", "bicubic": "cubic"}[settings.interpolation]
+        pixels = jax.image.resize(pixels, (batch, rows, columns, channels), method, antialias=True)
+        pixels = jnp.clip(jnp.round(pixels), 0, 255)  # bicubic overshoots at edges
+        top, left = (rows - height) // 2, (columns - width) // 2
+        pixels = pixels[:, top : top + height, left : left + width]
+    return settings.normalise(pixels)
+
+
+def with_channels(pixels: jax.Array, channels: int) -> jax.Array:
+    """Pixels [B, H, W, C] in colour (3) or grey (1), as asked for."""
+    if pixels.shape[-1] == 1 and channels == 3:
+        return jnp.repeat(pixels, 3, axis=-1)
+    if pixels.shape[-1] == 3 and channels == 1:
+        return jnp.round((pixels * jnp.array(LUMA)).sum(-1, keepdims=True))
+    return pixels
