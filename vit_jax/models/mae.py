@@ -1,0 +1,258 @@
+"""The masked autoencoder (He et al., 2022): an encoder of the visible patches, a decoder of the pixels of all."""
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vit_jax.models.layer_norm import LayerNorm
+from vit_jax.models.layers import sincos_position_embedding
+from vit_jax.models.network import Features, Network, pair
+from vit_jax.models.vit import EncoderBlock, VisionTransformer
+
+
+class Reconstruction(NamedTuple):
+    """What a masked autoencoder makes of images.
+
+    Attributes:
+        prediction: float32 [B, N, P * P * C], the pixels of every patch, in the order of `patchify`.
+        mask: float32 [B, N], 1 for the patches that the encoder did not see.
+    """
+
+    prediction: jax.Array
+    mask: jax.Array
+
+
+class Masking(NamedTuple):
+    """Which patches of each image the encoder sees, in which order.
+
+    Attributes:
+        visible: int [B, K], the patches that are left, by ascending noise.
+        place: int [B, N], where each patch stands once all are ordered by noise: from K on they are masked.
+        mask: float32 [B, N], 1 for masked patches.
+    """
+
+    visible: jax.Array
+    place: jax.Array
+    mask: jax.Array
+
+
+def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
+    """Images [B, H, W, C] to the pixels of their patches, row by row: [B, N, P * P * C], channels fastest."""
+    batch, height, width, channels = images.shape
+    rows, columns = height // patch_size[0], width // patch_size[1]
+    x = images.reshape(batch, rows, patch_size[0], columns, patch_size[1], channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
+
+
+def unpatchify(patches: jax.Array, grid: tuple[int, int], patch_size: tuple[int, int]) -> jax.Array:
+    """The inverse of `patchify` for `grid` rows and columns of patches: [B, N, P * P * C] to [B, H, W, C]."""
+    x = patches.reshape(len(patches), *grid, *patch_size, -1)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(
+        len(patches), grid[0] * patch_size[0], grid[1] * patch_size[1], x.shape[-1]
+    )
+
+
+def random_masking(noise: jax.Array, kept: int) -> Masking:
+    """Keeps the `kept` patches of lowest noise, [B, N], of each image (MAE, section 3)."""
+    order = jnp.argsort(noise, axis=1)
+    place = jnp.argsort(order, axis=1)
+    return Masking(order[:, :kept], place, (place >= kept).astype(jnp.float32))
+
+
+def take(tokens: jax.Array, index: jax.Array) -> jax.Array:
+    """Of tokens [B, N, D] of each image those with the numbers [B, M]: [B, M, D]."""
+    return jnp.take_along_axis(tokens, index[..., None], axis=1)
+
+
+class MaskedDecoder(nn.Module):
+    """Predicts the pixels of all patches from the encoded visible ones (MAE, section 3).
+
+    Attributes:
+        grid: rows and columns of patches.
+        outputs: numbers to predict for a patch.
+        embed_dim: width of the tokens.
+        depth: number of blocks.
+        num_heads: attention heads.
+        mlp_ratio: width of the MLPs' hidden layers, in units of `embed_dim`.
+        pos_embed: fixed "sincos" or "learned" positions.
+        norm_eps: epsilon of every LayerNorm.
+        remat: recompute each block in the backward pass.
+        dtype: of the computation; predictions are float32.
+    """
+
+    grid: tuple[int, int]
+    outputs: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    mlp_ratio: float
+    pos_embed: Literal["sincos", "learned"]
+    norm_eps: float
+    remat: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array, place: jax.Array, train: bool) -> jax.Array:
+        """Encoded tokens [B, 1 + K, D], class token first, and `Masking.place` [B, N] to [B, N, outputs]."""
+        xavier, small = nn.initializers.xavier_uniform(), nn.initializers.normal(0.02)
+        width, patches = self.embed_dim, math.prod(self.grid)
+        x = nn.Dense(width, kernel_init=xavier, dtype=self.dtype, name="embed")(tokens)
+        mask_token = self.param("mask_token", small, (1, 1, width)).astype(self.dtype)
+        masked = jnp.broadcast_to(mask_token, (len(x), patches + 1 - x.shape[1], width))
+        x = jnp.concatenate([x[:, :1], take(jnp.concatenate([x[:, 1:], masked], axis=1), place)], axis=1)
+        if self.pos_embed == "learned":
+            positions = self.param("pos_embed", small, (1, patches + 1, width))
+        else:
+            positions = jnp.pad(sincos_position_embedding(self.grid, width)[None], ((0, 0), (1, 0), (0, 0)))
+        x = x + jnp.asarray(positions, self.dtype)
+
+        block = nn.remat(EncoderBlock, static_argnums=(2,)) if self.remat else EncoderBlock
+        for i in range(self.depth):
+            x = block(self.num_heads, self.mlp_ratio, norm_eps=self.norm_eps, dtype=self.dtype, name=f"blocks_{i}")(
+                x, train
+            )
+        x = LayerNorm(self.norm_eps, self.dtype, name="norm")(x)
+        return nn.Dense(self.outputs, kernel_init=xavier, dtype=jnp.float32, name="pred")(x[:, 1:])
+
+
+class MaskedAutoencoder(Network):
+    """A masked autoencoder, for pre-training: hides most patches of an image and predicts their pixels.
+
+    Parameters: "encoder", those of a `VisionTransformer` without head, and "decoder".
+
+    Attributes:
+        num_classes: 0: there are no classes.
+        image_size: height and width in pixels (one number for squares). Default 224.
+        in_channels: channels of the images.
+        dtype: of the computation; parameters, softmax and predictions are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        mask_ratio: share of the patches that are masked; of N patches, int(N * (1 - mask_ratio)) are left.
+        patch_size: height and width of a patch; must divide `image_size`.
+        embed_dim: width D of the encoder's tokens.
+        depth: number of the encoder's blocks.
+        num_heads: the encoder's attention heads; must divide `embed_dim`.
+        decoder_embed_dim: width of the decoder's tokens.
+        decoder_depth: number of the decoder's blocks.
+        decoder_num_heads: the decoder's attention heads; must divide `decoder_embed_dim`.
+        mlp_ratio: width of the hidden layer of both's MLPs, in units of their tokens' width.
+        pos_embed: of both: fixed "sincos", as published, or "learned", parameters that also hold stored positions.
+        norm_eps: epsilon of every LayerNorm.
+        remat: recompute each block in the backward pass: about a third more work, far less memory.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    num_classes: int = 0
+    mask_ratio: float = 0.75
+    patch_size: int | tuple[int, int] = 16
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    decoder_embed_dim: int = 512
+    decoder_depth: int = 8
+    decoder_num_heads: int = 16
+    mlp_ratio: float = 4.0
+    pos_embed: Literal["sincos", "learned"] = "sincos"
+    norm_eps: float = 1e-6
+    remat: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_classes:
+            raise ValueError(
+                f"num_classes must be 0, not {self.num_classes}: a MaskedAutoencoder predicts pixels; a "
+                'VisionTransformer classifies with its parameters "encoder"'
+            )
+        if self.pos_embed not in ("sincos", "learned"):
+            raise ValueError(f"pos_embed must be one of sincos, learned; not {self.pos_embed!r}")
+        patches = math.prod(self.make_encoder().grid)
+        if min(self.decoder_embed_dim, self.decoder_depth, self.decoder_num_heads) < 1 or (
+            self.decoder_embed_dim % self.decoder_num_heads
+        ):
+            raise ValueError(
+                f"decoder_embed_dim {self.decoder_embed_dim}, decoder_depth {self.decoder_depth} and decoder_num_heads "
+                f"{self.decoder_num_heads} must be positive, and the heads must divide the width"
+            )
+        if self.pos_embed == "sincos" and self.decoder_embed_dim % 4:
+            raise ValueError(
+                f'pos_embed="sincos" needs decoder_embed_dim to be a multiple of 4, not {self.decoder_embed_dim}'
+            )
+        if not (0 <= self.mask_ratio < 1 and self.kept):
+            raise ValueError(
+                f"mask_ratio must be in [0, 1) and leave a patch; {self.mask_ratio} leaves none of {patches}"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.make_encoder().grid
+
+    @property
+    def kept(self) -> int:
+        """Number of patches that the encoder sees."""
+        return int(math.prod(self.grid) * (1 - self.mask_ratio))
+
+    def make_encoder(self) -> VisionTransformer:
+        """The encoder, a network of its own: it takes `params["encoder"]`."""
+        return VisionTransformer(
+            num_classes=0,
+            image_size=self.image_size,
+            in_channels=self.in_channels,
+            dtype=self.dtype,
+            preprocessing=self.preprocessing,
+            patch_size=self.patch_size,
+            embed_dim=self.embed_dim,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            mlp_ratio=self.mlp_ratio,
+            pos_embed=self.pos_embed,
+            norm_eps=self.norm_eps,
+            remat=self.remat,
+            parent=None,
+        )
+
+    def setup(self):
+        self.encoder = self.make_encoder()
+        self.decoder = MaskedDecoder(
+            grid=self.grid,
+            outputs=math.prod(pair(self.patch_size)) * self.in_channels,
+            embed_dim=self.decoder_embed_dim,
+            depth=self.decoder_depth,
+            num_heads=self.decoder_num_heads,
+            mlp_ratio=self.mlp_ratio,
+            pos_embed=self.pos_embed,
+            norm_eps=self.norm_eps,
+            remat=self.remat,
+            dtype=self.dtype,
+        )
+
+    def features(self, images: jax.Array, train: bool = False) -> Features:
+        """The encoder's `Features` of whole images [B, H, W, C]; the pooled vector is the class token."""
+        return self.encoder.features(images, train)
+
+    def __call__(self, images: jax.Array, train: bool = False, noise: jax.Array | None = None) -> Reconstruction:
+        """Masks images and predicts all of their patches.
+
+        Args:
+            images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.
+            train: has no effect: nothing is dropped but patches.
+            noise: float [B, N]; of each image the patches with the lowest are left. None draws it from the random
+                stream "masking" (`rngs={"masking": key}`).
+
+        Raises:
+            ValueError: if the images are not of the model's size, or `noise` is not one number a patch.
+        """
+        tokens = self.encoder.embed(images, train)  # the class token, then all patches
+        expected = (len(tokens), tokens.shape[1] - 1)
+        if noise is None:
+            noise = jax.random.uniform(self.make_rng("masking"), expected)
+        if noise.shape != expected:
+            raise ValueError(f"noise must be {list(expected)}, one number a patch; got {list(noise.shape)}")
+        masking = random_masking(noise, self.kept)
+        visible = jnp.concatenate([tokens[:, :1], take(tokens[:, 1:], masking.visible)], axis=1)
+        encoded, _ = self.encoder.encode(visible, train)
+        return Reconstruction(self.decoder(encoded, masking.place, train), masking.mask)
