@@ -26,7 +26,7 @@ def load_classifier(source: str | Path, dtype: str, revision: str | None = None)
         ValueError: the model has no head, or not as many names as classes.
         FileNotFoundError: there is no model.
     """
-    model, params, class_names = load(source, revision)
+    model, params, class_names = load(source, revision=revision)
     if model.num_classes == 0:
         raise ValueError(
             f"the model in {source} has no classification head (num_classes 0), so it knows no classes: take one that "

@@ -50,7 +50,7 @@ def export(source: str, out: Path, batch_size: int | None, revision: str | None)
     require_flatbuffers()
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
-    pretrained = load(source, revision)
+    pretrained = load(source, revision=revision)
     check_class_names(pretrained.class_names, pretrained.model.num_classes, source)
     program = serialize(pretrained.model, pretrained.params, batch_size)
     description = describe(pretrained, program, batch_size)
@@ -101,7 +101,7 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "import jax",
             "from jax import export  # pip install jax flatbuffers",
             f'program = export.deserialize(bytearray(Path("{PROGRAM}").read_bytes()))',
-            f"{meaning.replace(' ', '_')} = jax.jit(program.call)(images)  # float32 [{', '.join(map(str, (batch, *shape)))}]",
+            f"{meaning.replace(' ', '_')} = jax.jit(program.call)(images)  # as `input` below",
         ],
         "input": {"shape": [batch, *shape], "dtype": "float32", "layout": "NHWC"},
         "output": {"shape": [batch, *output.shape[1:]], "dtype": "float32", "meaning": meaning},

@@ -1,7 +1,7 @@
 """What a network expects of its input pixels; travels with the model and its weights."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import numpy as np
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,22 @@ class Preprocessing:
         std: likewise; default 0.5.
         crop_fraction: share of the resized image's shorter side that the centre crop keeps ("crop_pct" in timm).
         interpolation: of the resize.
+        squash: scale height and width each by itself, so that nothing but the margin is cropped (Hugging Face's ViT);
+            otherwise the shape is kept and the longer side is cropped.
     """
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
     crop_fraction: float = 1.0
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    interpolation: Interpolation = "bicubic"
+    squash: bool = False
 
     def __post_init__(self):
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
+        if self.interpolation not in get_args(Interpolation):
+            allowed = ", ".join(get_args(Interpolation))
+            raise ValueError(f"interpolation must be one of {allowed}; not {self.interpolation!r}")
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 

@@ -1,20 +1,22 @@
-"""A pretrained model from wherever it is."""
+"""Pretrained weights of any publisher as a module of this package with its parameters."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vit_jax.models.network import Network
-from vit_jax.pretrained.native import load_pretrained, model_directory
+from vit_jax.pretrained.adapt import with_new_head, with_sizes
+from vit_jax.pretrained.converted import check, read_parameters
+from vit_jax.pretrained.locate import locate
+from vit_jax.pretrained.stored_network import read_network
 
 
 class Pretrained(NamedTuple):
-    """A model with its weights.
+    """A module with its parameters.
 
     Attributes:
         model: the module.
-        params: its parameters, float32 jax arrays in a nested dict.
-        class_names: what the outputs mean; empty where this is not known.
+        params: its parameters, a nested dict of float32 arrays.
+        class_names: what the outputs mean; () where it is not known.
     """
 
     model: Network
@@ -22,19 +24,52 @@ class Pretrained(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def load(source: str | Path, revision: str | None = None) -> Pretrained:
-    """Loads a model with its parameters and the names of its classes.
+def load_pretrained(source: str | Path, **options: Any) -> tuple[Network, dict[str, Any]]:
+    """Loads a network with its parameters: `load` (see there for all arguments) without the class names.
+
+    >>> model, params = load_pretrained("google/vit-base-patch16-224", num_classes=10, image_size=384)
+    """
+    return load(source, **options)[:2]
+
+
+def load(
+    source: str | Path,
+    *,
+    model: Network | None = None,
+    num_classes: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    window_size: int | tuple[int, ...] | None = None,
+    publisher: str | None = None,
+    revision: str | None = None,
+) -> Pretrained:
+    """Loads pretrained weights; every parameter of the network comes from them, but for a head that is asked for.
 
     Args:
-        source: a run's workdir, or a directory written by `save_pretrained`.
-        revision: of a model on a hub; directories have none.
+        source: a file (.npz, .safetensors, .pth, .pt, .bin), a folder (Hugging Face's, timm's, a run's workdir or its
+            model), or an id of the Hugging Face Hub, such as "google/vit-base-patch16-224".
+        model: the module that the weights are for. By default it is made of the config in the folder and of the
+            shapes. Its epsilon, form of GELU and padding order are set to the publisher's.
+        num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
+        image_size: height and width; position embeddings and bias tables are resized as the publisher does.
+        window_size: of a Swin, likewise.
+        publisher: "deit" (also DeiT-III and MAE's encoders), "dino", ...: whose weights these are, where names are
+            shared. By default "timm", if neither a config nor a wrapper tells. They differ in how they resize.
+        revision: branch, tag or commit on the Hub.
 
     Raises:
-        FileNotFoundError: if there is no model at `source`.
-        ValueError: if a file is damaged, parameters do not fit, or a directory is asked for a revision.
+        FileNotFoundError: if there is nothing at `source`.
+        ValueError: if the file is damaged or unsafe, of no known publisher, or does not fit; then every missing,
+            unexpected and misshapen parameter is listed.
+        ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).
     """
-    if revision is not None:
-        raise ValueError(f"{source} is a directory: it has no revision {revision!r}")
-    model, params = load_pretrained(source)
-    config = json.loads((model_directory(Path(source)) / "config.json").read_text())
-    return Pretrained(model, params, tuple(config.get("class_names", ())))
+    located = locate(source, revision)
+    stored = read_network(located, model, publisher)
+    if num_classes is not None:
+        stored = with_new_head(stored, num_classes)
+    stored = with_sizes(stored, image_size, window_size)
+    converted = stored.converted
+    problems = converted.problems + check(converted, stored.model, stored.format.table)
+    if problems:
+        lines = "\n  ".join(problems)
+        raise ValueError(f"{located.weights} does not fit a {type(stored.model).__name__}:\n  {lines}")
+    return Pretrained(stored.model, read_parameters(converted.parameters), stored.class_names)

@@ -70,14 +70,6 @@ def in_folder(source: Path) -> Located:
     return Located(directory / name, read_config(directory / "config.json"), directory)
 
 
-def model_directory(source: Path) -> Path:
-    """The directory with `config.json` and `model.safetensors`: `source` or, for a workdir, `source`/model."""
-    for directory in (source / "model", source):
-        if is_model(directory):
-            return directory
-    raise nothing_in(source, "config.json and model.safetensors there")
-
-
 def is_model(directory: Path) -> bool:
     """Whether a model of this project may be in a directory."""
     return (directory / "model.safetensors").is_file() and (directory / "config.json").is_file()

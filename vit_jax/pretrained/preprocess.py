@@ -15,8 +15,8 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
 
     Returns:
         A function of one image, a PIL image or a uint8 array [H, W] or [H, W, C], that gives float32
-        [height, width, channels] of the model's size: the image is scaled to cover it (with the margin that
-        `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
+        [height, width, channels] of the model's size: the image is scaled to cover it, or `squash`ed to it (with the
+        margin that `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
     """
     height, width, channels = model.input_shape
     settings = model.preprocessing
@@ -26,8 +26,9 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
         picture = image if isinstance(image, Image.Image) else from_array(image)
         picture = picture.convert("L" if channels == 1 else "RGB")
         covering = [math.floor(side / settings.crop_fraction) for side in (width, height)]
-        scale = max(covering[0] / picture.width, covering[1] / picture.height)
-        size = round(picture.width * scale), round(picture.height * scale)
+        scales = covering[0] / picture.width, covering[1] / picture.height
+        across, down = scales if settings.squash else (max(scales), max(scales))
+        size = round(picture.width * across), round(picture.height * down)
         if size != picture.size:
             picture = picture.resize(size, resample)
         left, top = (picture.width - width) // 2, (picture.height - height) // 2

@@ -80,9 +80,9 @@ def antialiased(old: int, new: int, kernel: Kernel) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def aligned(old: int, new: int) -> np.ndarray:
-    """Linear between corners that stay where they are: `scipy.ndimage.zoom(order=1)`, torch's `align_corners=True`."""
-    return interpolated_at(np.linspace(0, old - 1, new), old, triangle)
+def aligned(old: int, new: int, kernel: Kernel) -> np.ndarray:
+    """Corners stay where they are: torch's `align_corners=True`; with `triangle`, `scipy.ndimage.zoom(order=1)`."""
+    return interpolated_at(np.linspace(0, old - 1, new), old, kernel)
 
 
 def geometric_points(old: int, new: int) -> np.ndarray:

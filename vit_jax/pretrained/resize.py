@@ -24,7 +24,13 @@ from vit_jax.pretrained.resampling import (
 )
 
 PositionResize = Literal[
-    "bicubic", "bicubic_antialias", "bilinear", "bilinear_antialias", "bilinear_aligned", "bicubic_offset"
+    "bicubic",
+    "bicubic_antialias",
+    "bilinear",
+    "bilinear_antialias",
+    "bilinear_aligned",
+    "bicubic_aligned",
+    "bicubic_offset",
 ]
 """How a position embedding is resized, and by whom.
 
@@ -38,6 +44,7 @@ PositionResize = Literal[
 | "bilinear_antialias" | torch's bilinear with antialiasing             | FlexiViT (at each call; it loads as Google) |
 | "bilinear_aligned"   | bilinear, corners onto corners:                | Google's own code (vit_jax, big_vision)     |
 |                      | `scipy.ndimage.zoom(order=1)`                  |                                             |
+| "bicubic_aligned"    | torch's bicubic, corners onto corners          | torchvision                                 |
 | "bicubic_offset"     | torch's bicubic by the scale (new + 0.1) / old | DINO; DINOv2 without registers (its         |
 |                      |                                                | authors')                                   |
 """
@@ -61,7 +68,8 @@ POSITION_AXES: Mapping[PositionResize, Axis] = {
     "bicubic_antialias": partial(antialiased, kernel=keys_cubic),
     "bilinear": partial(plain, kernel=triangle),
     "bilinear_antialias": partial(antialiased, kernel=triangle),
-    "bilinear_aligned": aligned,
+    "bilinear_aligned": partial(aligned, kernel=triangle),
+    "bicubic_aligned": partial(aligned, kernel=opencv_cubic),
     "bicubic_offset": partial(plain, kernel=opencv_cubic, offset=0.1),
 }
 

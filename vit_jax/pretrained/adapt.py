@@ -1,0 +1,124 @@
+"""A pretrained network made fit for another task or image: a new head, resized embeddings."""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.network import Network
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.converted import Parameter, expected_shapes
+from vit_jax.pretrained.publishers.formats import Format
+from vit_jax.pretrained.resize import resize_bias_table, resize_position_embedding
+from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of
+
+logger = logging.getLogger(__name__)
+
+HEADS = ("head/", "head_dist/")
+
+
+def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
+    """A network with a head of zeros (ViT, appendix B.1.1) for that many classes, 0 for none, instead of its own.
+
+    Of a pre-training network (MAE, BEiT) the encoder is left.
+    """
+    stored = classifier_of(stored)
+    model = stored.model.clone(num_classes=num_classes)
+    parameters = {path: x for path, x in stored.converted.parameters.items() if not path.startswith(HEADS)}
+    new = {path: zeros(shape) for path, shape in expected_shapes(model).items() if path.startswith(HEADS)}
+    if new:
+        before = stored.model.num_classes
+        was = f"the stored head of {before} classes is left out" if before else "no head was stored"
+        logger.warning("%s: new, of zeros, for %d classes; %s", ", ".join(new), num_classes, was)
+    return dataclasses.replace(
+        stored,
+        model=model,
+        wanted=stored.wanted.clone(num_classes=num_classes),
+        converted=dataclasses.replace(stored.converted, parameters=parameters | new),
+        class_names=(),
+    )
+
+
+def zeros(shape: tuple[int, ...]) -> Parameter:
+    """A parameter of zeros."""
+    return Parameter(shape, lambda: np.zeros(shape, np.float32))
+
+
+def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> StoredNetwork:
+    """A network for another image or other windows (None for its own), with resized embeddings.
+
+    Raises:
+        ValueError: if windows are given for a network that has none.
+    """
+    sizes = {name: x for name, x in (("image_size", image_size), ("window_size", window_size)) if x is not None}
+    if "window_size" in sizes and not isinstance(stored.model, SwinTransformer):
+        raise ValueError(f"window_size is for Swin; a {type(stored.model).__name__} has no windows")
+    wanted = stored.wanted.clone(**sizes)
+    if wanted == stored.model:
+        return stored
+    if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
+        wanted = stored.format.rescaled(stored.model, wanted)
+    parameters = resized(stored.converted.parameters, stored.model, wanted, stored.format)
+    return dataclasses.replace(
+        stored, model=wanted, converted=dataclasses.replace(stored.converted, parameters=parameters)
+    )
+
+
+def resized(
+    parameters: Mapping[str, Parameter], stored: Network, wanted: Network, format: Format
+) -> dict[str, Parameter]:
+    """Parameters whose position embeddings and bias tables are resized to another network's image and windows.
+
+    Args:
+        parameters: of the file.
+        stored: the network that they are for.
+        wanted: the same network but for the sizes of image and windows.
+        format: says how its publisher resizes.
+    """
+    return {path: resized_parameter(path, parameter, stored, wanted, format) for path, parameter in parameters.items()}
+
+
+def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:
+    """One of these."""
+    if path.split("/")[-1] == "pos_embed":
+        old, new = grid(stored), grid(wanted)
+        prefix = parameter.shape[1] - math.prod(old)
+        shape = (1, prefix + math.prod(new), parameter.shape[2])
+
+        def read_positions() -> np.ndarray:
+            embedding = np.asarray(parameter.read(), np.float32)
+            return resize_position_embedding(embedding, prefix, old, new, format.position_resize)
+
+        return parameter if old == new else Parameter(shape, read_positions)
+    if path.endswith("relative_position_bias/table"):
+        old, new = window(stored, path), window(wanted, path)
+        extra = 0 if isinstance(wanted, SwinTransformer) else 3
+        rows = (2 * new[0] - 1) * (2 * new[1] - 1) + extra
+
+        def read_table() -> np.ndarray:
+            table = np.asarray(parameter.read(), np.float32)
+            return resize_bias_table(table, old, new, format.table_resize, extra)
+
+        return parameter if old == new else Parameter((rows, parameter.shape[1]), read_table)
+    return parameter
+
+
+def grid(model: Network) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    if isinstance(model, VisionTransformer | MaskedAutoencoder | BeitPretraining):
+        return model.grid
+    raise TypeError(f"a {type(model).__name__} has no grid of patches")
+
+
+def window(model: Network, path: str) -> tuple[int, int]:
+    """The window that a bias table is for: all patches in BEiT, that of its block in Swin."""
+    if isinstance(model, SwinTransformer):
+        stage, block = (int(part.rpartition("_")[2]) for part in path.split("/")[:2])
+        return model.window_grids[stage][block].window
+    return grid(model)

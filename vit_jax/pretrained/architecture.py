@@ -1,0 +1,183 @@
+"""The network that stored parameters belong to, from their shapes (by our names) and what a publisher's config adds."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vit_jax.models.network import Network
+from vit_jax.models.registry import VIT_SIZES
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of parameters by our paths, joined by "/"."""
+
+PUBLISHED_HEADS = {
+    (size["embed_dim"], size["depth"], int(size["embed_dim"] * size.get("mlp_ratio", 4.0))): size["num_heads"]
+    for size in VIT_SIZES.values()
+} | {(1536, 40, 4096): 24}  # DINOv2's giant, with SwiGLU
+"""Attention heads of the published sizes by width, depth and width of the MLP: shapes alone do not tell."""
+
+
+def vit_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
+    """Fields of a `VisionTransformer` with parameters of these shapes.
+
+    Args:
+        shapes: of all its parameters.
+        known: fields that the publisher or its config says; they are taken as they are.
+
+    Raises:
+        ValueError: if something is neither in the shapes nor known; says which field.
+    """
+    patch_height, patch_width, in_channels, embed_dim = shapes["patch_embed/kernel"]
+    depth = depth_of(shapes)
+    if depth == 0 or "blocks_0/mlp/fc2/kernel" not in shapes:
+        raise ValueError("there are no encoder blocks with an MLP in it")
+    hidden_in, hidden = shapes["blocks_0/mlp/fc1/kernel"][1], shapes["blocks_0/mlp/fc2/kernel"][0]
+    fields: dict[str, Any] = dict(
+        in_channels=in_channels,
+        patch_size=patch_height if patch_height == patch_width else (patch_height, patch_width),
+        embed_dim=embed_dim,
+        depth=depth,
+        mlp_ratio=hidden / embed_dim,
+        swiglu=hidden_in == 2 * hidden,
+        qkv_bias="blocks_0/attn/qkv/bias" in shapes or "blocks_0/attn/q_bias" in shapes,
+        key_bias="blocks_0/attn/q_bias" not in shapes,
+        qk_norm="blocks_0/attn/q_norm/scale" in shapes,
+        layer_scale=1e-5 if "blocks_0/ls1/gamma" in shapes else None,
+        class_token="cls_token" in shapes,
+        distilled="dist_token" in shapes,
+        num_registers=shapes["reg_token"][-2] if "reg_token" in shapes else 0,
+        mask_token="mask_token" in shapes,
+        fc_norm="fc_norm/scale" in shapes,
+        num_classes=shapes["head/kernel"][-1] if "head/kernel" in shapes else 0,
+        representation_size=shapes["pre_logits/kernel"][-1] if "pre_logits/kernel" in shapes else 0,
+    )
+    fields["relative_position"] = "none"
+    if "relative_position_bias/table" in shapes:
+        fields["relative_position"] = "shared"
+    elif "blocks_0/attn/relative_position_bias/table" in shapes:
+        fields["relative_position"] = "per_block"
+    if "attn_pool/latent" in shapes:
+        fields["pool"] = "map"
+    elif fields["fc_norm"] or not fields["class_token"]:
+        fields["pool"] = "avg"
+    elif "head/kernel" in shapes and not fields["representation_size"] and shapes["head/kernel"][0] == 2 * embed_dim:
+        fields["pool"] = "token_avg"
+    fields |= known
+    fields.setdefault("num_heads", vit_heads(shapes, embed_dim, depth, hidden))
+    return fields | positions(shapes, fields)
+
+
+def vit_heads(shapes: Shapes, embed_dim: int, depth: int, hidden: int) -> int | None:
+    """Attention heads where a bias table or a published size tells them; None otherwise."""
+    for path in ("relative_position_bias/table", "blocks_0/attn/relative_position_bias/table"):
+        if path in shapes:
+            return shapes[path][-1]
+    if "blocks_0/attn/q_norm/scale" in shapes:
+        return embed_dim // shapes["blocks_0/attn/q_norm/scale"][0]
+    return PUBLISHED_HEADS.get((embed_dim, depth, hidden))
+
+
+def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that position embeddings decide: what they cover and, if it is not known, the image's size."""
+    prefix = sum(map(int, (fields["class_token"], fields["distilled"], fields["num_registers"])))
+    if "pos_embed" in shapes:
+        tokens = shapes["pos_embed"][-2]
+        if "image_size" in fields:
+            rows, columns = grid_of(fields)
+            return dict(pos_embed="learned", no_embed_class=prefix > 0 and tokens == rows * columns)
+        for covered, no_embed_class in ((tokens - prefix, False), (tokens, prefix > 0)):
+            if covered > 0 and math.isqrt(covered) ** 2 == covered:
+                size = dict(image_size=image_of(math.isqrt(covered), fields["patch_size"]))
+                return dict(pos_embed="learned", no_embed_class=no_embed_class, **size)
+        raise ValueError(f"its {tokens} position embeddings are no square grid")
+    pos_embed = dict(pos_embed=fields.get("pos_embed", "none"))
+    if "image_size" in fields:
+        return pos_embed
+    for path in ("relative_position_bias/table", "blocks_0/attn/relative_position_bias/table"):
+        if path in shapes:
+            side = (math.isqrt(shapes[path][0] - 3) + 1) // 2
+            return dict(**pos_embed, image_size=image_of(side, fields["patch_size"]))
+    return pos_embed
+
+
+def grid_of(fields: Mapping[str, Any]) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    height, width = as_pair(fields["image_size"])
+    patch_height, patch_width = as_pair(fields["patch_size"])
+    return height // patch_height, width // patch_width
+
+
+def below(shapes: Shapes, prefix: str) -> Shapes:
+    """The shapes whose paths start with a prefix, without it."""
+    return {path.removeprefix(prefix): shape for path, shape in shapes.items() if path.startswith(prefix)}
+
+
+def depth_of(shapes: Shapes) -> int:
+    """Number of encoder blocks."""
+    return 1 + max((int(number) for path in shapes for number in re.findall(r"^blocks_(\d+)/", path)), default=-1)
+
+
+def as_pair(size: Any) -> tuple[int, int]:
+    """One number or two as (height, width)."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def image_of(side: int, patch_size: Any) -> Any:
+    """The image of side x side patches."""
+    height, width = (side * patch for patch in as_pair(patch_size))
+    return height if height == width else (height, width)
+
+
+def swin_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
+    """Fields of a `SwinTransformer` with parameters of these shapes; as `vit_fields`."""
+    patch_height, patch_width, in_channels, embed_dim = shapes["patch_embed/kernel"]
+    blocks = [(int(i), int(j)) for path in shapes for i, j in re.findall(r"^layers_(\d+)/blocks_(\d+)/", path)]
+    stages = 1 + max((stage for stage, _ in blocks), default=-1)
+    depths = tuple(1 + max(block for stage, block in blocks if stage == i) for i in range(stages))
+    first = [f"layers_{i}/blocks_0/" for i in range(stages)]
+    version = 2 if f"{first[0]}attn/logit_scale" in shapes else 1
+    fields: dict[str, Any] = dict(
+        version=version,
+        in_channels=in_channels,
+        patch_size=patch_height if patch_height == patch_width else (patch_height, patch_width),
+        embed_dim=embed_dim,
+        depths=depths,
+        mlp_ratio=shapes[f"{first[0]}mlp/fc1/kernel"][1] / embed_dim,
+        qkv_bias=f"{first[0]}attn/qkv/bias" in shapes or f"{first[0]}attn/q_bias" in shapes,
+        num_classes=shapes["head/kernel"][-1] if "head/kernel" in shapes else 0,
+    )
+    if version == 2:
+        fields["num_heads"] = tuple(shapes[f"{block}attn/logit_scale"][0] for block in first)
+    else:
+        tables = [shapes[f"{block}attn/relative_position_bias/table"] for block in first]
+        fields["num_heads"] = tuple(table[-1] for table in tables)
+        windows = tuple((math.isqrt(table[0]) + 1) // 2 for table in tables)
+        fields["window_size"] = windows[0]
+        # Published: the last stage of a square image is one window.
+        fields["image_size"] = windows[-1] * patch_height * 2 ** (stages - 1)
+    return fields | known
+
+
+def stored_sizes(model: Network, shapes: Shapes) -> dict[str, Any]:
+    """The sizes of image and windows that parameters have, where they are not those of the module given for them.
+
+    Empty where they are, or where shapes do not tell.
+    """
+    if isinstance(model, SwinTransformer):
+        if model.version == 2 or "layers_0/blocks_0/attn/relative_position_bias/table" not in shapes:
+            return {}
+        stored = swin_fields(shapes)
+        return {name: stored[name] for name in ("image_size", "window_size")}
+    if isinstance(model, VisionTransformer):
+        fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+        own = math.prod(model.grid) + (0 if model.no_embed_class else model.num_prefix_tokens)
+        if shapes.get("pos_embed", (1, own, 0))[-2] == own and model.relative_position == "none":
+            return {}
+        del fields["image_size"]
+        found = positions(shapes, fields)
+        return {"image_size": found["image_size"]} if "image_size" in found else {}
+    return {}

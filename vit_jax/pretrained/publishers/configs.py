@@ -1,0 +1,177 @@
+"""What `config.json` and its neighbours say that shapes do not: heads, sizes, epsilons, class names, preprocessing.
+
+Sources: `configuration_*.py` and the image processors of transformers; `_hub.py` and `_pretrained.py` of timm.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vit_jax.models.preprocessing import Interpolation, Preprocessing
+from vit_jax.models.registry import MODELS
+
+GELU_FORMS = {
+    "gelu": "erf",
+    "gelu_python": "erf",
+    "gelu_new": "tanh",
+    "gelu_fast": "tanh",
+    "gelu_pytorch_tanh": "tanh",
+}
+"""Hugging Face's names of the two forms of GELU."""
+
+RESAMPLING: Mapping[Any, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Pillow's numbers, which Hugging Face writes."""
+
+
+def huggingface_vit(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `VisionTransformer` that Hugging Face's config gives."""
+    fields: dict[str, Any] = {}
+    if "num_attention_heads" in config:
+        fields["num_heads"] = config["num_attention_heads"]
+    if "image_size" in config:
+        fields["image_size"] = size(config["image_size"])
+    if "layer_norm_eps" in config:
+        fields["norm_eps"] = config["layer_norm_eps"]
+    if "hidden_act" in config and not config.get("use_swiglu_ffn"):
+        fields["gelu"] = gelu_form(config["hidden_act"])
+    return fields
+
+
+def huggingface_mae(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `MaskedAutoencoder` that Hugging Face's config gives.
+
+    Raises:
+        ValueError: if its activation is not the erf form of GELU, which is MAE's only one here.
+    """
+    fields = huggingface_vit(config)
+    if fields.pop("gelu", "erf") != "erf":
+        raise ValueError(f"hidden_act {config['hidden_act']!r} is not supported in MAE; only the erf form of GELU is")
+    if "decoder_num_attention_heads" in config:
+        fields["decoder_num_heads"] = config["decoder_num_attention_heads"]
+    return fields
+
+
+def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `SwinTransformer` that Hugging Face's config gives.
+
+    Raises:
+        ValueError: if its activation is not the erf form of GELU, which is Swin's only one here.
+    """
+    if gelu_form(config.get("hidden_act", "gelu")) != "erf":
+        raise ValueError(f"hidden_act {config['hidden_act']!r} is not supported in Swin; only the erf form of GELU is")
+    fields: dict[str, Any] = {}
+    if "image_size" in config:
+        fields["image_size"] = size(config["image_size"])
+    if "window_size" in config:
+        fields["window_size"] = config["window_size"]
+    if "layer_norm_eps" in config:
+        fields["norm_eps"] = config["layer_norm_eps"]
+    if any(config.get("pretrained_window_sizes", ())):
+        fields["pretrained_window_sizes"] = tuple(config["pretrained_window_sizes"])
+    return fields
+
+
+def gelu_form(activation: str) -> str:
+    """The form of GELU by Hugging Face's name.
+
+    Raises:
+        ValueError: if it is another activation.
+    """
+    if activation not in GELU_FORMS:
+        raise ValueError(f"hidden_act {activation!r} is not supported; it must be one of {', '.join(GELU_FORMS)}")
+    return GELU_FORMS[activation]
+
+
+def size(value: Any) -> Any:
+    """A number, a list of height and width, or a dict of them as `image_size` has it."""
+    if isinstance(value, Mapping):
+        value = (value["height"], value["width"])
+    if isinstance(value, list | tuple):
+        return value[0] if len(value) == 1 or value[0] == value[1] else tuple(value)
+    return value
+
+
+def huggingface_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names in the order of the outputs; () where the config has only its own "LABEL_0"."""
+    names = config.get("id2label") or {}
+    ordered = tuple(str(names[key]) for key in sorted(names, key=int))
+    return () if all(name.startswith("LABEL_") for name in ordered) else ordered
+
+
+def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Preprocessing) -> Preprocessing:
+    """What `preprocessor_config.json` says; the default for what it does not."""
+    if processor is None:
+        return default
+    resized = processor.get("size", {})
+    sides = [resized] if isinstance(resized, int) else [side for side in resized.values() if isinstance(side, int)]
+    crop = processor.get("crop_size", {})
+    cropped = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
+    fraction = 1.0
+    if processor.get("do_center_crop") and sides and cropped:
+        fraction = min(cropped[0] / sides[0], 1.0)
+    return Preprocessing(
+        mean=tuple(processor.get("image_mean", default.mean)),
+        std=tuple(processor.get("image_std", default.std)),
+        crop_fraction=fraction,
+        interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
+        squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
+    )
+
+
+def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `VisionTransformer` that timm's config gives."""
+    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
+    fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
+    if "num_heads" in arguments:
+        fields["num_heads"] = arguments["num_heads"]
+    if "siglip" in architecture:
+        fields["gelu"] = "tanh"
+    pool = arguments.get("global_pool", config.get("global_pool"))
+    if pool in ("token", "avg", "map"):
+        fields["pool"] = pool
+    return fields
+
+
+def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `SwinTransformer` that timm's config gives; windows by the architecture's name, too."""
+    arguments = config.get("model_args") or {}
+    _, registered = MODELS.get(config.get("architecture", ""), (None, {}))
+    fields = {name: registered[name] for name in ("window_size", "pretrained_window_sizes") if name in registered}
+    if timm_image_size(config):
+        fields["image_size"] = timm_image_size(config)
+    if "window_size" in arguments:
+        fields["window_size"] = size(arguments["window_size"])
+    if any(arguments.get("pretrained_window_sizes", ())):
+        fields["pretrained_window_sizes"] = tuple(arguments["pretrained_window_sizes"])
+    return fields
+
+
+def timm_image_size(config: Mapping[str, Any]) -> Any:
+    """The image's size that the weights are for; None if the config does not say."""
+    arguments = config.get("model_args") or {}
+    if "img_size" in arguments:
+        return size(arguments["img_size"])
+    shape = pretrained_cfg(config).get("input_size")
+    return size(shape[1:]) if shape else None
+
+
+def pretrained_cfg(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """timm's settings of the weights."""
+    return config.get("pretrained_cfg") or {}
+
+
+def timm_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names, where timm's config has them."""
+    settings = pretrained_cfg(config)
+    return tuple(config.get("label_names") or settings.get("label_names") or ())
+
+
+def timm_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
+    """What timm's config says; the default for what it does not."""
+    settings = pretrained_cfg(config)
+    return Preprocessing(
+        mean=tuple(settings.get("mean", default.mean)),
+        std=tuple(settings.get("std", default.std)),
+        crop_fraction=settings.get("crop_pct", default.crop_fraction),
+        interpolation=settings.get("interpolation", default.interpolation),
+        squash=settings.get("crop_mode", "center") == "squash",
+    )

@@ -1,0 +1,317 @@
+"""Every publisher's formats: how a file is recognised, which table reads it, and what its network computes."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.pretrained.locate import Located, read_config
+from vit_jax.pretrained.publishers import configs, facebook, google, huggingface, networks, timm, torchvision
+from vit_jax.pretrained.resize import BiasTableResize, PositionResize
+from vit_jax.pretrained.rules import Table, array
+from vit_jax.pretrained.spelling import respelled
+from vit_jax.pretrained.stored import StoredArray
+
+Config = Mapping[str, Any]
+
+
+class Description(NamedTuple):
+    """What `config.json` and its neighbours say.
+
+    Attributes:
+        fields: of the module, its preprocessing among them.
+        class_names: what the outputs mean; () where it is not known.
+    """
+
+    fields: dict[str, Any]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one publisher stores one kind of network.
+
+    Attributes:
+        publisher: of the weights; decides the numerics.
+        marks: regular expressions; a file of this format has names that match every one.
+        table: of names.
+        network: makes the module of our shapes and of the fields that are known besides.
+        known: fields that are in no file: the publisher's numerics and preprocessing.
+        configured: fields that the publisher's `config.json` gives.
+        respell: renames what other versions of the same code call differently.
+        left_out: regular expressions of names that are no parameters of the network, with what they are.
+        wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
+        position_resize: how the publisher resizes position embeddings.
+        table_resize: how it resizes tables of relative position biases.
+    """
+
+    publisher: str
+    marks: tuple[str, ...]
+    table: Table
+    network: Callable[[Mapping[str, tuple[int, ...]], Mapping[str, Any]], Network]
+    known: Mapping[str, Any]
+    configured: Callable[[Config], dict[str, Any]] = lambda config: {}
+    respell: Callable[[Mapping[str, StoredArray]], dict[str, StoredArray]] = dict
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    wrappers: tuple[str, ...] = ()
+    position_resize: PositionResize = "bicubic"
+    table_resize: BiasTableResize = "bicubic"
+
+    def describe(self, located: Located) -> Description:
+        """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
+        if located.config is None:
+            return Description({}, ())
+        fields = self.configured(located.config)
+        default = self.known["preprocessing"]
+        if self.publisher == "huggingface":
+            processor = read_config(located.directory / "preprocessor_config.json")
+            fields["preprocessing"] = configs.huggingface_preprocessing(processor, default)
+            return Description(fields, configs.huggingface_class_names(located.config))
+        if self.publisher == "timm":
+            fields["preprocessing"] = configs.timm_preprocessing(located.config, default)
+            return Description(fields, configs.timm_class_names(located.config))
+        return Description(fields, ())
+
+    def rescaled(self, stored: SwinTransformer, wanted: SwinTransformer) -> SwinTransformer:
+        """Of version 2, a network whose position biases keep the scale of the windows they were trained with.
+
+        That is how the paper fine-tunes with larger windows (its configs' PRETRAINED_WINDOW_SIZES). timm leaves the
+        scale to the windows at hand.
+        """
+        if stored.version == 1 or self.publisher == "timm" or wanted.pretrained_window_sizes:
+            return wanted
+        if stored.window_grids == wanted.window_grids:
+            return wanted
+        return wanted.clone(pretrained_window_sizes=tuple(grids[0].window[0] for grids in stored.window_grids))
+
+    def fits(self, names: Collection[str]) -> bool:
+        """Whether every mark is among the names, as the file has them or respelled."""
+        return all(any(re.search(mark, name) for name in names) for mark in self.marks)
+
+
+HALF = Preprocessing(crop_fraction=0.9)
+IMAGENET = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, crop_fraction=0.875)
+
+BUFFERS = {
+    r"relative_position_index$": "computed from the window",
+    r"relative_coords_table$": "computed from the window",
+    r"attn_mask$": "computed from the window",
+}
+MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
+POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
+HEAD_OF_DINO = {r"^head\.(mlp|last_layer)": "the projection head of its training"}
+TEXT_TOWER = {r"^params/(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
+
+VIT_MARKS = (r"^patch_embed\.proj\.weight$", r"^blocks\.0\.norm1\.weight$")
+SWIN_MARKS = (r"^patch_embed\.proj\.weight$", r"^layers\.0\.blocks\.0\.attn\.proj\.weight$")
+TIMM_BEIT = (*VIT_MARKS, r"^blocks\.0\.attn\.q_bias$")
+HUGGING_FACE = r"^embeddings\.patch_embeddings\.projection\.weight$"
+
+GOOGLES = dict(gelu="tanh", norm_eps=1e-6, preprocessing=HALF)
+DEITS = dict(norm_eps=1e-6, preprocessing=IMAGENET)
+BEITS = dict(norm_eps=1e-6, preprocessing=HALF)
+SWINS = dict(norm_eps=1e-5, preprocessing=IMAGENET)
+HUGGING_FACES = dict(norm_eps=1e-12, preprocessing=HALF)
+
+google_vit = partial(
+    Format,
+    "google",
+    (r"^embedding/kernel$", r"^Transformer/encoderblock_0/"),
+    google.VIT,
+    networks.vision_transformer,
+    GOOGLES,
+    respell=google.respell,
+    left_out=TEXT_TOWER,
+    position_resize="bilinear_aligned",
+)
+hugging_face = partial(Format, "huggingface", respell=huggingface.respell)
+hugging_face_vit = partial(
+    hugging_face,
+    network=networks.vision_transformer,
+    known=HUGGING_FACES,
+    configured=configs.huggingface_vit,
+    left_out=POOLER | MASK_TOKEN | BUFFERS,
+)
+hugging_face_swin = partial(
+    hugging_face,
+    network=networks.swin_transformer,
+    known=SWINS,
+    configured=configs.huggingface_swin,
+    left_out=POOLER | MASK_TOKEN | BUFFERS,
+)
+
+FORMATS: tuple[Format, ...] = (
+    google_vit(),
+    # Hugging Face.
+    hugging_face_swin((HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"), huggingface.SWINV2),
+    hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
+    hugging_face(
+        (HUGGING_FACE, r"^decoder\.decoder_embed\.weight$"),
+        huggingface.MAE,
+        networks.masked_autoencoder,
+        HUGGING_FACES | dict(preprocessing=IMAGENET),
+        configs.huggingface_mae,
+    ),
+    hugging_face(
+        (HUGGING_FACE, r"^lm_head\.weight$", r"lambda_1$"),
+        huggingface.BEIT_PRETRAINING,
+        networks.beit_pretraining,
+        HUGGING_FACES,
+        configs.huggingface_vit,
+        left_out=BUFFERS,
+    ),
+    hugging_face_vit(
+        (HUGGING_FACE, r"lambda_1$"), huggingface.BEIT, position_resize="bicubic", table_resize="bilinear"
+    ),
+    hugging_face_vit(
+        (HUGGING_FACE, r"lambda1$", r"^embeddings\.register_tokens$"),
+        huggingface.DINOV2,
+        known=DEITS,
+        position_resize="bicubic_antialias",
+    ),
+    hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=DEITS),
+    hugging_face_vit((HUGGING_FACE, r"^distillation_classifier\.weight$"), huggingface.DEIT),
+    hugging_face_vit((HUGGING_FACE, r"^embeddings\.distillation_token$"), huggingface.DEIT_WITHOUT_TEACHER),
+    hugging_face_vit((HUGGING_FACE,), huggingface.VIT),
+    # torchvision.
+    Format(
+        "torchvision",
+        (r"^conv_proj\.weight$", r"^class_token$"),
+        torchvision.VIT,
+        networks.vision_transformer,
+        DEITS,
+        position_resize="bicubic_aligned",
+    ),
+    Format(
+        "torchvision",
+        (r"^features\.0\.0\.weight$",),
+        timm.SWIN,
+        networks.swin_transformer,
+        SWINS | dict(window_rule="torchvision"),
+        respell=torchvision.respell_swin,
+        left_out=BUFFERS,
+    ),
+    # The papers' own code. Their names are timm's where the wrapper has to tell.
+    Format(
+        "mae",
+        (r"^decoder_embed\.weight$", r"^patch_embed\.proj\.weight$"),
+        timm.MAE,
+        networks.masked_autoencoder,
+        DEITS,
+    ),
+    Format(
+        "beit",
+        (*TIMM_BEIT, r"^lm_head\.weight$"),
+        timm.BEIT_PRETRAINING,
+        networks.beit_pretraining,
+        BEITS,
+        left_out=BUFFERS,
+        table_resize="geometric_cubic",
+    ),
+    Format(
+        "beit",
+        TIMM_BEIT,
+        timm.BEIT,
+        networks.vision_transformer,
+        BEITS,
+        left_out=BUFFERS | MASK_TOKEN,
+        wrappers=("model", "module"),
+        table_resize="geometric_cubic",
+    ),
+    Format(
+        "dinov2",
+        (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$", r"^reg_token$"),
+        timm.VIT,
+        networks.vision_transformer,
+        DEITS,
+        respell=facebook.respell_dinov2,
+        left_out=MASK_TOKEN | HEAD_OF_DINO,
+        position_resize="bicubic_antialias",
+    ),
+    Format(
+        "dinov2",
+        (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$"),
+        timm.VIT,
+        networks.vision_transformer,
+        DEITS,
+        respell=facebook.respell_dinov2,
+        left_out=MASK_TOKEN | HEAD_OF_DINO,
+        position_resize="bicubic_offset",
+    ),
+    Format(
+        "dino",
+        VIT_MARKS,
+        timm.VIT,
+        networks.vision_transformer,
+        DEITS,
+        respell=partial(respelled, spellings=((r"^(module\.)?(backbone\.)?", ""),)),
+        left_out=HEAD_OF_DINO,
+        wrappers=("teacher", "student"),
+        position_resize="bicubic_offset",
+    ),
+    Format(
+        "deit",
+        VIT_MARKS,
+        timm.VIT,
+        networks.vision_transformer,
+        DEITS,
+        wrappers=("model", "model_ema"),
+    ),
+    Format(
+        "swin",
+        (*SWIN_MARKS, r"^layers\.0\.downsample\."),
+        timm.SWIN_OF_THE_PAPER,
+        networks.swin_transformer,
+        SWINS,
+        left_out=BUFFERS,
+    ),
+    # timm.
+    Format(
+        "timm",
+        SWIN_MARKS,
+        timm.SWIN,
+        networks.swin_transformer,
+        SWINS | dict(window_rule="timm"),
+        configs.timm_swin,
+        left_out=BUFFERS,
+        table_resize="geometric_linear",
+    ),
+    Format(
+        "timm",
+        TIMM_BEIT,
+        timm.BEIT,
+        networks.vision_transformer,
+        BEITS,
+        configs.timm_vit,
+        left_out=BUFFERS,
+        position_resize="bicubic_antialias",
+        table_resize="geometric_linear",
+    ),
+    Format(
+        "timm",
+        VIT_MARKS,
+        timm.VIT,
+        networks.vision_transformer,
+        DEITS,
+        configs.timm_vit,
+        position_resize="bicubic_antialias",
+    ),
+)
+PUBLISHERS = tuple(dict.fromkeys(format.publisher for format in FORMATS))
+
+
+def own_format(names: Iterable[str]) -> Format:
+    """This package's own format: the names are the paths. Embeddings are resized as timm does."""
+    return Format(
+        "vit_jax",
+        (),
+        tuple(array(name, name) for name in names),
+        networks.vision_transformer,
+        {},
+        position_resize="bicubic_antialias",
+        table_resize="geometric_linear",
+    )

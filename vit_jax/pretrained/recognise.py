@@ -1,0 +1,70 @@
+"""Whose weights are these? By the names in the file, its wrappers, and the config beside it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from vit_jax.pretrained.publishers.formats import FORMATS, PUBLISHERS, Format
+from vit_jax.pretrained.stored import StoredArray, Weights
+
+WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")
+"""Dicts that training code nests parameters in; of several, the first: averages before what they are averages of."""
+
+
+class Recognised(NamedTuple):
+    """A file of weights whose publisher is known.
+
+    Attributes:
+        format: how it is stored.
+        arrays: by the names of the format's table.
+    """
+
+    format: Format
+    arrays: Mapping[str, StoredArray]
+
+
+def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str | None) -> Recognised:
+    """Finds out whose weights a file holds.
+
+    Args:
+        weights: the file.
+        config: the `config.json` beside it, if any.
+        publisher: whose they are, if the user says so. Names alone do not tell DeiT, DINO and timm apart.
+
+    Raises:
+        ValueError: if the publisher is unknown, or if no format has these names.
+    """
+    if publisher is not None and publisher not in PUBLISHERS:
+        raise ValueError(f"unknown publisher {publisher!r}; it must be one of {', '.join(PUBLISHERS)}")
+    wrapper, arrays = unwrap(weights.arrays)
+    if publisher is None and config is not None and "architecture" in config:
+        publisher = "timm"
+    for format in FORMATS:
+        if publisher not in (None, format.publisher):
+            continue
+        if publisher is None and format.wrappers and wrapper not in format.wrappers:
+            continue
+        respelled = format.respell(arrays)
+        if format.fits({*arrays, *respelled}):
+            return Recognised(format, respelled)
+    if not arrays:
+        raise ValueError(f"{weights.path} holds no arrays")
+    whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
+    raise ValueError(f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...")
+
+
+def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, StoredArray]]:
+    """The parameters inside the dicts that training code saves, with the innermost dict's name; None for no dict.
+
+    The prefix of PyTorch's DistributedDataParallel is taken off, too.
+    """
+    arrays, wrapper = dict(arrays), None
+    while True:
+        tops = {name.split("/")[0] for name in arrays if "/" in name}
+        found = next((name for name in WRAPPERS if name in tops), None)
+        if found is None:
+            break
+        wrapper = found
+        arrays = {name.removeprefix(f"{found}/"): x for name, x in arrays.items() if name.startswith(f"{found}/")}
+    if arrays and all(name.startswith("module.") for name in arrays):
+        arrays = {name.removeprefix("module."): x for name, x in arrays.items()}
+    return wrapper, arrays

@@ -1,0 +1,135 @@
+"""The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.network import Network
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained import native
+from vit_jax.pretrained.architecture import stored_sizes
+from vit_jax.pretrained.converted import Converted, convert
+from vit_jax.pretrained.locate import Located
+from vit_jax.pretrained.publishers import networks
+from vit_jax.pretrained.publishers.formats import Format, own_format
+from vit_jax.pretrained.recognise import recognise
+from vit_jax.pretrained.stored import Weights
+from vit_jax.pretrained.weight_files import open_weights
+
+NUMERICS = ("norm_eps", "gelu", "window_rule")
+"""Fields that the publisher decides even where the caller gives the module."""
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network in a file.
+
+    Attributes:
+        model: the module that the parameters are for.
+        wanted: the module to make of it: the caller's, which may differ in the sizes of image and windows.
+        converted: the parameters, not read yet, and what is wrong with the file.
+        format: how its publisher stores and resizes it.
+        known: fields of the module that the publisher and its config say.
+        class_names: what the outputs mean; () where it is not known.
+    """
+
+    model: Network
+    wanted: Network
+    converted: Converted
+    format: Format
+    known: Mapping[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+
+def read_network(located: Located, model: Network | None, publisher: str | None) -> StoredNetwork:
+    """Reads what is stored: all but the arrays themselves.
+
+    Args:
+        located: the file and its config.
+        model: the module, if the caller gives it.
+        publisher: whose weights they are, if the caller says so.
+
+    Raises:
+        ValueError: if the file is damaged or not recognised, or does not tell the module.
+    """
+    weights = open_weights(located.weights)
+    if is_own(weights, located.config):
+        return read_own(located, weights, model)
+    format, arrays = recognise(weights, located.config, publisher)
+    converted = convert(arrays, format.table, format.left_out)
+    description = format.describe(located)
+    known = {**format.known, **description.fields}
+    shapes = converted.shapes()
+    if model is None:
+        module = built(weights, format, converted, known)
+        return StoredNetwork(module, module, converted, format, known, description.class_names)
+    if isinstance(model, VisionTransformer) and format.network is not networks.vision_transformer:
+        converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
+    wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})
+    module = wanted.clone(**stored_sizes(wanted, shapes))
+    return StoredNetwork(module, wanted, converted, format, known, description.class_names)
+
+
+def built(weights: Weights, format: Format, converted: Converted, known: Mapping[str, Any]) -> Network:
+    """The module of a file's shapes and of what is known.
+
+    Raises:
+        ValueError: if these do not tell it.
+    """
+    try:
+        return format.network(converted.shapes(), known)
+    except KeyError as error:
+        problems = "".join(f"\n  {problem}" for problem in converted.problems)
+        raise ValueError(f"{weights.path} ({format.publisher}): {error.args[0]} is missing{problems}") from error
+    except ValueError as error:
+        raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
+
+
+def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:
+    """Whether a file has this package's own names."""
+    return (config or {}).get("format") == native.FORMAT or (
+        any(name in weights.arrays for name in ("patch_embed/kernel", "head/kernel"))
+        and "embedding/kernel" not in weights.arrays
+    )
+
+
+def read_own(located: Located, weights: Weights, model: Network | None) -> StoredNetwork:
+    """As `read_network`, of this package's own format."""
+    format = own_format(weights.arrays)
+    converted = convert(weights.arrays, format.table, {})
+    if located.config is not None and located.config.get("format") == native.FORMAT:
+        stored = native.module_of(located.config, located.directory / "config.json")
+        names = tuple(located.config.get("class_names", ()))
+    elif model is None:
+        raise ValueError(
+            f"{located.weights} has this package's parameters, but their config.json was not asked for: give the "
+            "folder, or model= with the module that they are for"
+        )
+    else:
+        stored, names = model.clone(**stored_sizes(model, converted.shapes())), ()
+    return StoredNetwork(stored, model or stored, converted, format, {}, names)
+
+
+def encoder_of(converted: Converted) -> Converted:
+    """The encoder of a pre-training network, MAE's or BEiT's: without decoder, head and mask token."""
+
+    def inner(path: str) -> bool:
+        return path.startswith("encoder/") and path != "encoder/mask_token"
+
+    return Converted(
+        {path.removeprefix("encoder/"): x for path, x in converted.parameters.items() if inner(path)},
+        {path.removeprefix("encoder/") for path in converted.broken if inner(path)},
+        converted.problems,
+    )
+
+
+def classifier_of(stored: StoredNetwork) -> StoredNetwork:
+    """A pre-training network's encoder as a network of its own, without a head; any other network as it is."""
+    if not isinstance(stored.model, MaskedAutoencoder | BeitPretraining):
+        return stored
+    converted = encoder_of(stored.converted)
+    known = {name: x for name, x in stored.known.items() if not name.startswith("decoder_")}
+    module = networks.vision_transformer(converted.shapes(), known)
+    return replace(stored, model=module, wanted=module, converted=converted)
