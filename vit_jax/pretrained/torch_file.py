@@ -71,7 +71,7 @@ def open_torch(path: Path) -> Weights:
         with torch.serialization.safe_globals([(LeftOut, name) for name in LEFT_OUT]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except Exception as error:  # a stranger's pickle can make torch raise anything
-        raise ValueError(refusal(path, str(error))) from error
+        raise ValueError(refusal(path, error)) from error
     file_size = path.stat().st_size
     arrays: dict[str, StoredArray] = {}
     intact: dict[tuple[int, int], Callable[[], np.ndarray]] = {}
@@ -118,11 +118,12 @@ def data_checksums(path: Path, members: Mapping[str, Member]) -> dict[int, set[i
     return found
 
 
-def refusal(path: Path, reason: str) -> str:
-    """What to say when torch would not load a file; `reason` is what torch says, which is to trust the file."""
-    forbidden = re.search(r"GLOBAL (\S+) (?:was not|whose module)", reason)
+def refusal(path: Path, error: Exception) -> str:
+    """What to say when torch would not load a file; torch itself advises to trust it."""
+    forbidden = re.search(r"GLOBAL (\S+) (?:was not|whose module)", str(error))
     if forbidden is None:
-        return f"{path} is damaged, truncated perhaps: {reason}"
+        reason = str(error).partition("WeightsUnpickler error:")[2].strip() or str(error) or repr(error)
+        return f"{path} is damaged, truncated perhaps, or holds more than tensors: {reason.splitlines()[0]}"
     return (
         f"{path} asks for {forbidden[1]}, and a file that may ask for anything may run any code; nothing was run. Only "
         "tensors in plain containers are read. If you trust the file, convert it where nothing can be harmed: "

@@ -5,6 +5,7 @@ the directory is read and compared with the size of the file and with every memb
 taken for a member, and its CRC-32 is compared when it is read.
 """
 
+import io
 import itertools
 import struct
 import zipfile
@@ -19,6 +20,10 @@ from vit_jax.pretrained.stored import most_bytes, read_bytes
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 """What stands before a member's name: signature, version, flags, method, time, date, CRC, two sizes, two lengths."""
+END_RECORD = struct.Struct("<4s4H2IH")
+"""The end of a file: signature, disks, entries, size and place of the directory, length of a comment (none here)."""
+UNKNOWN = 0xFFFF
+"""Entries of a directory whose number stands elsewhere, as in files of more than 4 GiB."""
 ENCRYPTED, UTF8 = 0x1, 0x800
 MOST_DEFLATED = 1032
 """Deflate turns at most 258 bytes into two bits."""
@@ -49,6 +54,10 @@ def zip_members(path: Path) -> dict[str, Member]:
     except (zipfile.BadZipFile, NotImplementedError, OverflowError, ValueError, OSError, struct.error) as error:
         raise ValueError(f"{path} is damaged, truncated perhaps: {error}") from error
     with path.open("rb") as file:
+        file.seek(-END_RECORD.size, io.SEEK_END)
+        signature, _, _, _, count, _, _, _ = END_RECORD.unpack(file.read())
+        if signature != b"PK\5\6" or count not in (len(entries), UNKNOWN):
+            raise ValueError(f"{path} is damaged: its directory should have {count} entries, not {len(entries)}")
         members = [member(path, file, entry) for entry in entries]
     for name, group in itertools.groupby(sorted(m.name for m in members)):
         if len(list(group)) > 1:
@@ -68,7 +77,7 @@ def zip_members(path: Path) -> dict[str, Member]:
 def member(path: Path, file: BinaryIO, entry: zipfile.ZipInfo) -> Member:
     """The member that an entry of the directory and the header at its place agree on."""
     name = entry.orig_filename
-    file.seek(entry.header_offset)
+    file.seek(max(entry.header_offset, 0))  # negative where the directory is damaged: nothing of that name is at 0
     header = file.read(LOCAL_HEADER.size)
     if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
         raise ValueError(f"{path} is damaged: {name!r} is not where its directory says")
@@ -100,7 +109,8 @@ def read_member(path: Path, member: Member) -> np.ndarray:
 
 def read_start(path: Path, member: Member, count: int) -> bytes:
     """The first `count` bytes of a member's content, or all if it has fewer. Not compared with its CRC."""
-    stored = read_bytes(path, member.offset, min(count, member.stored)).tobytes()
+    most = 2 * count + 1024 if member.deflated else count  # deflate may add a table, and a little to what cannot shrink
+    stored = read_bytes(path, member.offset, min(most, member.stored)).tobytes()
     if not member.deflated:
         return stored
     try:

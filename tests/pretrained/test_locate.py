@@ -1,0 +1,129 @@
+"""A path is a path; what is none but looks like an id is asked for on the hub."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vit_jax.pretrained.locate import Located, locate, model_directory
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What was asked of the hub, which has one repository in its cache."""
+    requests: list[tuple[str, str | None]] = []
+    folder = write(tmp_path / "cache", "model.safetensors", config={"architecture": "vit"})
+
+    def fetch(repo_id, revision):
+        requests.append((repo_id, revision))
+        if repo_id != "timm/vit":
+            raise FileNotFoundError("no repository")
+        return folder
+
+    monkeypatch.setattr("vit_jax.pretrained.locate.fetch", fetch)
+    return requests
+
+
+def write(folder: Path, *names: str, config: object = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"weights")
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_file_is_taken_by_itself(tmp_path, asked):
+    write(tmp_path, "x.npz", "model.safetensors", config={"a": 1})
+    assert locate(tmp_path / "x.npz") == locate(str(tmp_path / "x.npz")) == Located(tmp_path / "x.npz", None, tmp_path)
+    assert not asked
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "ViT-B_16.npz"])
+def test_a_folder_comes_with_its_config(tmp_path, name):
+    write(tmp_path, name, "README.md", config={"hidden_size": 16})
+    assert locate(str(tmp_path)) == Located(tmp_path / name, {"hidden_size": 16}, tmp_path)
+
+
+def test_a_folder_need_not_have_a_config(tmp_path):
+    write(tmp_path, "x.pth")
+    assert locate(tmp_path).config is None
+
+
+def test_a_workdir_is_its_model(tmp_path):
+    """As is a folder that was written by save_pretrained; a folder model/ without a model is none."""
+    model = write(tmp_path / "run" / "model", "model.safetensors", config={"format": "vit_jax"})
+    assert (
+        locate(tmp_path / "run") == locate(model) == Located(model / "model.safetensors", {"format": "vit_jax"}, model)
+    )
+    assert model_directory(tmp_path / "run") == model_directory(model) == model
+    other = write(tmp_path / "other", "model.safetensors", config={})
+    (other / "model").mkdir()
+    assert locate(other).directory == model_directory(other) == other
+
+
+def test_an_unfinished_run_is_named_as_such(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for find in (locate, model_directory):
+        with pytest.raises(FileNotFoundError, match="has not finished: it has checkpoints but no model/ yet"):
+            find(tmp_path)
+
+
+def test_where_nothing_is_it_says_what_was_looked_for(tmp_path, asked):
+    with pytest.raises(FileNotFoundError, match=r"no model at .*: expected a file of weights"):
+        locate(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"no model at .*nothing: no such file or folder, and a hub id would be"
+    ):
+        locate(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match="a hub id would be owner/name"):
+        locate("vit")
+    with pytest.raises(FileNotFoundError, match="a hub id would be owner/name"):
+        locate(Path("timm/vit"))  # a Path never is an id
+    assert not asked
+
+
+def test_several_files_are_named(tmp_path):
+    write(tmp_path, "a.npz", "b.npz")
+    with pytest.raises(ValueError, match=r"several files of weights: a\.npz, b\.npz"):
+        locate(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff", "[" * 99_999])
+def test_a_damaged_config_is_refused(tmp_path, text):
+    write(tmp_path, "model.safetensors")
+    (tmp_path / "config.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        locate(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "revision", "expected"),
+    [
+        ("timm/vit", None, None),
+        ("timm/vit", "v1", "v1"),
+        ("hf-hub:timm/vit", None, None),
+        ("hf_hub:timm/vit@v1", None, "v1"),
+        ("hf_hub:timm/vit@v1", "v2", "v2"),
+    ],
+)
+def test_an_id_is_asked_for_on_the_hub(tmp_path, asked, source, revision, expected):
+    located = locate(source, revision)
+    assert asked == [("timm/vit", expected)]
+    assert located == Located(tmp_path / "cache" / "model.safetensors", {"architecture": "vit"}, tmp_path / "cache")
+
+
+def test_a_path_is_never_asked_for_on_the_hub(tmp_path, asked, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "timm" / "vit", "x.npz")
+    assert locate("timm/vit").weights == Path("timm/vit/x.npz")
+    assert not asked
+    with pytest.raises(ValueError, match=r"timm/vit is a path; a revision \(v1\) is for"):
+        locate("timm/vit", "v1")
+
+
+def test_a_path_with_a_typo_is_said_to_be_none(asked):
+    with pytest.raises(
+        FileNotFoundError, match="no file or folder runs/typo; taken as an id on the hub: no repository"
+    ):
+        locate("runs/typo")
