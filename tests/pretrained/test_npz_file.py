@@ -3,6 +3,7 @@
 import io
 import tracemalloc
 import zipfile
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -64,8 +65,9 @@ def test_bfloat16_is_read_from_the_two_bytes_numpy_makes_of_it(tmp_path):
 
 def test_a_compressed_new_model_is_read(tmp_path):
     """Its biases, position embeddings and head are zeros and its scales ones, which shrink a thousandfold."""
-    arrays = {f"{i}/bias": np.zeros(768, np.float32) for i in range(100)} | {"head": np.zeros((768, 21843), np.float32)}
+    arrays: dict[str, Any] = {f"{i}/bias": np.zeros(768, np.float32) for i in range(100)}
     arrays |= {f"{i}/scale": np.ones(768, np.float32) for i in range(25)}
+    arrays["head/kernel"] = np.zeros((768, 21843), np.float32)
     np.savez_compressed(tmp_path / "x.npz", **arrays)
     assert (tmp_path / "x.npz").stat().st_size < sum(x.nbytes for x in arrays.values()) / 300
     assert equal(read_all(open_npz(tmp_path / "x.npz")), arrays)
