@@ -49,6 +49,7 @@ TORCH: Mapping[str, Resized] = {
     "bilinear": partial(torch_size, mode="bilinear"),
     "bilinear_antialias": partial(torch_size, mode="bilinear", antialias=True),
     "bilinear_aligned": partial(torch_size, mode="bilinear", align_corners=True),
+    "bicubic_aligned": partial(torch_size, mode="bicubic", align_corners=True),
     "bicubic_offset": dino,
 }
 

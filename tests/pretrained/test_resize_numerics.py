@@ -123,9 +123,9 @@ def jax_resized(grid: jax.Array, new: tuple[int, int], method: PositionResize) -
     if method == "bicubic_offset":
         scale = jnp.array((size + 0.1) / old)
         return jax.image.scale_and_translate(grid, shape, (0, 1), scale, jnp.zeros(2), "cubic-pytorch", antialias=False)
-    if method == "bilinear_aligned":
-        scale = jnp.array((size - 1) / (old - 1))
-        return jax.image.scale_and_translate(grid, shape, (0, 1), scale, 0.5 - 0.5 * scale, "linear", antialias=False)
+    if method.endswith("aligned"):
+        scale, kernel = jnp.array((size - 1) / (old - 1)), "linear" if method == "bilinear_aligned" else "cubic-pytorch"
+        return jax.image.scale_and_translate(grid, shape, (0, 1), scale, 0.5 - 0.5 * scale, kernel, antialias=False)
     kernel = {"bicubic": "cubic-pytorch", "bicubic_antialias": "cubic"}.get(method, "linear")
     return jax.image.resize(grid, shape, kernel, antialias=method.endswith("antialias"))
 

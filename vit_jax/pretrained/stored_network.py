@@ -60,11 +60,15 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     format, arrays = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     description = format.describe(located)
-    known = {**format.known, **description.fields}
+    told = {**format.told(arrays), **description.fields}
+    known = {**format.known, **told}
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
         return StoredNetwork(module, module, converted, format, known, description.class_names)
+    heads = getattr(model, "num_heads", None)
+    if isinstance(heads, int) and told.get("num_heads", heads) != heads:
+        raise ValueError(f"{weights.path} is for {told['num_heads']} attention heads; model= has {heads}")
     if isinstance(model, VisionTransformer) and format.network is not networks.vision_transformer:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
     wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})

@@ -42,6 +42,7 @@ class Format:
         network: makes the module of our shapes and of the fields that are known besides.
         known: fields that are in no file: the publisher's numerics and preprocessing.
         configured: fields that the publisher's `config.json` gives.
+        told: fields that the file's own arrays tell, where their shapes say more than ours.
         respell: renames what other versions of the same code call differently.
         left_out: regular expressions of names that are no parameters of the network, with what they are.
         wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
@@ -55,6 +56,7 @@ class Format:
     network: Callable[[Mapping[str, tuple[int, ...]], Mapping[str, Any]], Network]
     known: Mapping[str, Any]
     configured: Callable[[Config], dict[str, Any]] = lambda config: {}
+    told: Callable[[Mapping[str, StoredArray]], Mapping[str, Any]] = lambda arrays: {}
     respell: Callable[[Mapping[str, StoredArray]], dict[str, StoredArray]] = dict
     left_out: Mapping[str, str] = field(default_factory=dict)
     wrappers: tuple[str, ...] = ()
@@ -124,6 +126,7 @@ google_vit = partial(
     google.VIT,
     networks.vision_transformer,
     GOOGLES,
+    told=google.heads_of,
     respell=google.respell,
     left_out=TEXT_TOWER,
     position_resize="bilinear_aligned",

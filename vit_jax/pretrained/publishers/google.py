@@ -75,6 +75,12 @@ SPELLINGS = (
 )
 
 
+def heads_of(arrays: Mapping[str, StoredArray]) -> dict[str, int]:
+    """The number of heads, which these files have as an axis."""
+    query = arrays.get(f"{ATTENTION}/query/kernel".format(i=0))
+    return {"num_heads": query.shape[1]} if query is not None and len(query.shape) == 3 else {}
+
+
 def respell(arrays: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
     """Arrays by the names of the table; the blocks that big_vision stacked for its scan, [depth, ...], one by one."""
     apart = {}

@@ -1,0 +1,70 @@
+"""Weights of every publisher, loaded from files as it writes them, give its own logits at its own and other sizes."""
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import vit_jax
+from tests.pretrained.publisher_cases import (
+    CASES,
+    GOLDEN_LOGITS,
+    GOLDEN_SEED,
+    Size,
+    draw,
+    golden_shapes,
+    images_for,
+    write,
+)
+
+TOLERANCE = 1e-5
+"""Of the largest logit. A wrong epsilon, form of GELU, order of tokens or way of resizing costs 1e-4 and more."""
+
+SIZED = [
+    pytest.param(name, size, id=f"{name} {size or 'own size'}") for name, case in CASES.items() for size in case.sizes
+]
+
+
+def loaded_logits(name: str, size: Size | None, arrays: dict[str, np.ndarray], seed: int, path: Path) -> np.ndarray:
+    """What the loaded network computes."""
+    sizes = {} if size is None else {"image_size": size}
+    model, params = vit_jax.load_pretrained(write(CASES[name], arrays, path), **CASES[name].options, **sizes)
+    with jax.default_matmul_precision("highest"):
+        return np.asarray(jax.jit(partial(model.apply))({"params": params}, images_for(name, size, seed)))
+
+
+def assert_equal(logits: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=TOLERANCE * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("name", "size"), SIZED)
+def test_equals_golden_logits(name: str, size: Size | None, tmp_path: Path):
+    """Against logits that the publisher's code computed once; runs everywhere."""
+    arrays = draw(golden_shapes()[name], GOLDEN_SEED)
+    expected = np.load(GOLDEN_LOGITS)[f"{name} {size or 'own size'}"]
+    assert_equal(loaded_logits(name, size, arrays, GOLDEN_SEED, tmp_path), expected)
+
+
+def test_golden_files_cover_every_case():
+    assert set(golden_shapes()) == set(CASES)
+    assert set(np.load(GOLDEN_LOGITS)) == {param.id for param in SIZED}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_publisher(name: str, tmp_path: Path):
+    """Against the publisher's code as it is installed, with other values than the golden file's."""
+    if not all(map(find_spec, ("torch", "timm", "torchvision", "transformers"))):
+        pytest.skip("comparing with the publishers' code needs it: pip install '.[parity]'")
+    from tests.pretrained.publisher_reference import REFERENCES
+
+    seed = GOLDEN_SEED + 1
+    shapes = REFERENCES[name].shapes()
+    assert shapes == golden_shapes()[name], "the publisher writes other names now"
+    arrays = draw(shapes, seed)
+    for size in CASES[name].sizes:
+        expected = REFERENCES[name].logits(arrays, images_for(name, size, seed))
+        assert_equal(loaded_logits(name, size, arrays, seed, tmp_path / str(size)), expected)
