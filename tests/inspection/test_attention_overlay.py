@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import vit_jax
-from tests.models.cases import GOLDEN_SEED, random_images, random_params, small_model
+from tests.models.cases import GOLDEN_SEED, SMALL, random_images, random_params, small_model
+from tests.models.huggingface_cases import HUGGINGFACE_CASES, small_network
 from tests.models.swin_cases import small_swin
 from vit_jax.inspection.attention_overlay import last_attention
 from vit_jax.models.cnn import ConvNet
@@ -49,6 +50,14 @@ def test_attention_in_shifted_padded_windows_stands_where_its_tokens_do(rule):
             row, column = (y - 2) % rows, (x - 2) % columns
             window, token = row // 4 * 4 + column // 4, row % 4 * 4 + column % 4
             np.testing.assert_allclose(overlay[:, y, x], weights[:, window, token], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["mae", "beit_masked"])
+def test_a_network_for_pre_training_shows_its_encoder_s(name):
+    model, params, images = network(small_network(HUGGINGFACE_CASES[name]))
+    overlay, weights = maps(model, params, images)
+    np.testing.assert_allclose(overlay, weights.mean(1)[:, 0, 1:].reshape(2, 4, 4), atol=1e-6)
+    assert len(vit_jax.attention_maps(model, params, images)) == SMALL["depth"]
 
 
 def test_a_convolutional_network_has_none():

@@ -50,6 +50,21 @@ def test_cost_of_attention_within_windows(shifted: bool):
     assert counted(WindowAttention(num_heads=3, grid=grid), (1, 64, 64, 96)) == 163_577_856
 
 
+def test_cost_of_a_masked_autoencoder():
+    """The encoder's blocks see a quarter of the patches, the decoder's all: 12 n D^2 + 2 n^2 D for each block."""
+    model = create_model(
+        "mae_base_patch16_224", image_size=64, embed_dim=32, depth=3, num_heads=2,
+        decoder_embed_dim=16, decoder_depth=2, decoder_num_heads=2,
+    )  # fmt: skip
+
+    def blocks(depth: int, tokens: int, width: int) -> int:
+        return depth * (12 * tokens * width**2 + 2 * tokens**2 * width)
+
+    pixels = 16 * 16 * 3
+    ends = 16 * pixels * 32 + 5 * 32 * 16 + 16 * 16 * pixels  # patches; to the decoder's width; to pixels
+    assert cost(model).multiply_adds == ends + blocks(3, 5, 32) + blocks(2, 17, 16)
+
+
 def test_convolutions_and_groups_are_counted():
     """Output places x kernel size x inputs of a group x outputs."""
     assert counted_conv(groups=1) == 4 * 4 * 3 * 3 * 6 * 8

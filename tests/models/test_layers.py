@@ -1,5 +1,7 @@
 """The parts of an encoder, each against its definition."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,9 @@ from vit_jax.models.layers import (
     LayerScale,
     Mlp,
     PatchEmbed,
+    SwiGlu,
     gelu,
+    hidden_width,
     scaled_dot_product_weights,
     sincos_position_embedding,
 )
@@ -105,6 +109,33 @@ def test_mlp_starts_xavier_uniform_with_tiny_biases():
         assert 0 < np.abs(params[layer]["bias"]).max() < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("width", "ratio", "expected"),
+    [
+        *((1408, 48 / 11, 6144), (1664, 64 / 13, 8192), (1536, 8 / 3, 4096), (1536, 2.66667, 4096)),
+        *((49, 54 / 49, 54), (10, 2.56, 25)),
+    ],
+)
+def test_hidden_width_is_whole_for_a_fraction_and_cut_otherwise(width: int, ratio: float, expected: int):
+    """ViT-g, ViT-G and DINOv2's giant; 49 * (54 / 49) is 53.99... in floats."""
+    assert hidden_width(width, ratio) == expected
+
+
+def test_swiglu_is_gated_by_the_first_half():
+    x = np.random.default_rng(0).standard_normal((5, 4), dtype=np.float32)
+    module = SwiGlu(6)
+    params: Any = jax.jit(module.init, static_argnums=2)(jax.random.key(0), x, False)["params"]
+    fc1, fc2 = params["fc1"], params["fc2"]
+    assert (fc1["kernel"].shape, fc2["kernel"].shape) == ((4, 12), (6, 4))
+    for half in np.split(np.asarray(fc1["kernel"]), 2, axis=1):  # each as one layer of its own
+        assert np.abs(half).max() == pytest.approx(np.sqrt(6 / (4 + 6)), rel=0.15)
+    fc1["bias"] = np.linspace(-1, 1, 12, dtype=np.float32)
+    gate, value = np.split(x @ fc1["kernel"] + fc1["bias"], 2, axis=1)
+    expected = (gate / (1 + np.exp(-gate)) * value) @ fc2["kernel"] + fc2["bias"]
+    ours: Any = module.apply({"params": params}, x, False)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["erf", "tanh"])
 def test_gelu_keeps_only_its_input_for_the_backward_pass(form: Gelu):
     """A hidden layer is the largest array of an MLP: one of it is kept for the GELU, not two."""
@@ -122,3 +153,12 @@ def test_attention_weights_are_a_float32_softmax_of_scaled_products():
     np.testing.assert_allclose(weights, exponentials / exponentials.sum(-1, keepdims=True), rtol=1e-5)
     half = jax.ShapeDtypeStruct(q.shape, jnp.bfloat16)
     assert jax.eval_shape(scaled_dot_product_weights, half, half).dtype == jnp.float32
+
+
+def test_a_position_bias_is_added_in_float32():
+    """To products that bfloat16 has not rounded: 257 + a bias of -256 is 1, where bfloat16 has 256 or 258."""
+    q = jnp.array([[[[257.0 * 2], [0.0]]]], jnp.bfloat16)  # 514, exactly
+    k = jnp.array([[[[0.5], [0.0]]]], jnp.bfloat16)
+    bias = jnp.array([[[-256.0, 0.0], [0.0, 0.0]]])
+    weights = scaled_dot_product_weights(q, k, bias)
+    np.testing.assert_allclose(weights[0, 0, 0, 0], 1 / (1 + np.exp(-1)), rtol=1e-5)

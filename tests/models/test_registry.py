@@ -1,5 +1,7 @@
 """Every published network by its name, with the publisher's exact number of parameters."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import pytest
 
@@ -55,6 +57,24 @@ PARAMETERS = {
     "dino_small_patch8_224": 21_670_272,
     "dino_base_patch16_224": 85_798_656,
     "dino_base_patch8_224": 85_807_872,
+    "dinov2_small_patch14_518": 22_056_192,
+    "dinov2_base_patch14_518": 86_579_712,
+    "dinov2_large_patch14_518": 304_367_616,
+    "dinov2_giant_patch14_518": 1_136_479_232,
+    "dinov2_small_patch14_reg4_518": 22_057_344,
+    "dinov2_base_patch14_reg4_518": 86_582_016,
+    "dinov2_large_patch14_reg4_518": 304_370_688,
+    "dinov2_giant_patch14_reg4_518": 1_136_483_840,
+    "beit_base_patch16_224": 86_530_984,
+    "beit_base_patch16_384": 86_744_104,
+    "beit_large_patch16_224": 304_430_568,
+    "beit_large_patch16_384": 304_998_888,
+    "beit_large_patch16_512": 305_674_728,
+    "beit_pretraining_base_patch16_224": 91_965_776,  # Hugging Face, as the next
+    "beit_pretraining_large_patch16_224": 311_534_016,
+    "mae_base_patch16_224": 111_655_680,  # less than published by the positions: PARAMETERS_WITH
+    "mae_large_patch16_224": 329_239_296,
+    "mae_huge_patch14_224": 656_613_964,
     "swin_tiny_patch4_window7_224": 28_288_354,
     "swin_small_patch4_window7_224": 49_606_258,
     "swin_base_patch4_window7_224": 87_768_224,
@@ -100,9 +120,25 @@ PARAMETERS_10_AND_0 = {
     "swin_large_patch4_window7_224": (195_010_846, 194_995_476),
 }
 
+# With what the registered form has not: MAE's files have its fixed positions among the parameters, DINOv2's have the
+# token of masked patches.
+PARAMETERS_WITH = [
+    ("mae_base_patch16_224", dict(pos_embed="learned"), 111_907_840),
+    ("mae_large_patch16_224", dict(pos_embed="learned"), 329_541_888),
+    ("mae_huge_patch14_224", dict(pos_embed="learned"), 657_074_508),
+    ("dinov2_small_patch14_518", dict(mask_token=True), 22_056_576),
+    ("dinov2_base_patch14_518", dict(mask_token=True), 86_580_480),
+]
 
-def count_parameters(name: str, **fields: int) -> int:
-    return parameter_count(create_model(name, **fields))
+
+def count_parameters(name: str, **fields: Any) -> int:
+    """Of a network of equal blocks, from two with one block and with two: a fraction of the time."""
+    model = create_model(name, **fields)
+    depth = getattr(model, "depth", None)
+    if depth is None:
+        return parameter_count(model)
+    one, two = (parameter_count(model.clone(depth=blocks)) for blocks in (1, 2))
+    return one + (depth - 1) * (two - one)
 
 
 def parameters_by_hand(
@@ -125,6 +161,11 @@ def test_number_of_parameters_is_the_publishers(name: str, expected: int):
 @pytest.mark.parametrize("name", PARAMETERS_10_AND_0)
 def test_number_of_parameters_with_ten_classes_and_without_head(name: str):
     assert (count_parameters(name, num_classes=10), count_parameters(name, num_classes=0)) == PARAMETERS_10_AND_0[name]
+
+
+@pytest.mark.parametrize(("name", "fields", "expected"), PARAMETERS_WITH)
+def test_number_of_parameters_of_the_published_files(name: str, fields: dict[str, Any], expected: int):
+    assert count_parameters(name, **fields) == expected
 
 
 def test_numbers_that_no_publisher_gives_follow_from_the_architecture():
@@ -151,6 +192,8 @@ def test_every_registered_model_has_its_number_here():
         *(("vit_tiny_patch16_224", 3), ("vit_small_patch16_224", 6), ("vit_base_patch16_224", 12)),
         *(("vit_large_patch16_224", 16), ("vit_huge_patch14_224", 16), ("vit_giant_patch14_224", 16)),
         *(("vit_gigantic_patch14_224", 16), ("vit_cifar_patch4_32", 12), ("deit3_small_patch16_224", 6)),
+        *(("dinov2_small_patch14_518", 6), ("dinov2_giant_patch14_reg4_518", 24), ("beit_large_patch16_512", 16)),
+        *(("mae_huge_patch14_224", 16), ("beit_pretraining_base_patch16_224", 12)),
     ],
 )
 def test_number_of_heads_is_published(name: str, heads: int):
@@ -187,12 +230,27 @@ def test_heads_windows_and_sizes_of_swin_are_published(name: str, heads: tuple[i
         ("deit_base_distilled_patch16_384", IMAGENET_MEAN, IMAGENET_STD, 1.0),
         ("deit3_large_patch16_384", IMAGENET_MEAN, IMAGENET_STD, 1.0),
         ("dino_small_patch8_224", IMAGENET_MEAN, IMAGENET_STD, 0.875),
+        ("dinov2_base_patch14_518", IMAGENET_MEAN, IMAGENET_STD, 1.0),
+        ("beit_base_patch16_224", (0.5,), (0.5,), 0.9),
+        ("beit_large_patch16_512", (0.5,), (0.5,), 1.0),
+        ("mae_base_patch16_224", IMAGENET_MEAN, IMAGENET_STD, 0.9),
     ],
 )
 def test_preprocessing_is_published(name: str, mean: tuple[float, ...], std: tuple[float, ...], crop_fraction: float):
     preprocessing = create_model(name).preprocessing
     assert (preprocessing.mean, preprocessing.std) == (mean, std)
     assert (preprocessing.crop_fraction, preprocessing.interpolation) == (crop_fraction, "bicubic")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer_scale"),
+    [
+        *(("beit_base_patch16_384", 0.1), ("beit_large_patch16_224", 1e-5), ("dinov2_giant_patch14_518", 1e-5)),
+        *(("beit_pretraining_base_patch16_224", 0.1), ("beit_pretraining_large_patch16_224", 1e-5)),
+    ],
+)
+def test_initial_layer_scale_is_published(name: str, layer_scale: float):
+    assert create_model(name).layer_scale == layer_scale
 
 
 def test_any_field_can_be_replaced():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
 from tests.models.jaxprs import drawn_masks, equations
 from vit_jax.models.layers import sincos_position_embedding
@@ -38,6 +39,20 @@ def test_initial_values():
     assert np.std(params["patch_embed"]["kernel"]) == pytest.approx(48**-0.5, rel=0.1)  # 4 x 4 x 3 inputs
 
 
+def test_initial_values_of_beit():
+    """As published: tables and biases zero, tokens small; the class token, which has no position, is not zero."""
+    model = small_model(
+        depth=1, embed_dim=96, key_bias=False, pos_embed="none", relative_position="per_block", mask_token=True
+    )
+    params = jax.jit(model.init)(jax.random.key(0), random_images(model, seed=0))["params"]
+    attention = params["blocks_0"]["attn"]
+    for leaf in (attention["q_bias"], attention["v_bias"], attention["relative_position_bias"]["table"]):
+        assert np.all(leaf == 0)
+    assert "bias" not in attention["qkv"]
+    for name in ("cls_token", "mask_token"):
+        assert np.std(params[name]) == pytest.approx(0.02, rel=0.3), name
+
+
 def test_sincos_positions_are_added_to_patches_only():
     """The same as learned positions of the patches that hold MAE's table."""
     model, params, images = make(pos_embed="sincos", image_size=(8, 16))
@@ -55,6 +70,18 @@ def test_drop_path_rate_grows_linearly_over_depth():
     model, params, _ = make(depth=5, drop_path_rate=0.2)
     rates = [block.drop_path_rate for block in model.bind({"params": params}).blocks]
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.15, 0.2])
+
+
+def test_the_last_pooled_vector_is_the_one_that_the_head_reads():
+    """pre_logits included, and both halves of the pool."""
+    model, params, images = make(pool="token_avg", representation_size=5, depth=1)
+    features = jax.jit(partial(model.apply, {"params": params}, method="features"))(images)
+    tokens = np.asarray(features.tokens)
+    both = np.concatenate([tokens[:, 0], tokens[:, 1:].mean(1)], axis=-1)
+    expected = np.tanh(both @ params["pre_logits"]["kernel"] + params["pre_logits"]["bias"])
+    np.testing.assert_allclose(features.pooled, expected, atol=1e-5)
+    by_hand = features.pooled @ params["head"]["kernel"] + params["head"]["bias"]
+    np.testing.assert_allclose(logits(model, params, images), by_hand, atol=1e-5)
 
 
 def test_block_whose_branches_are_dropped_is_the_identity():
@@ -94,6 +121,12 @@ def test_distilled_head_has_dropout_of_its_own():
     assert drawn_masks(model, params, images, train=True) == [(2, WIDTH)] * 2
 
 
+def test_swiglu_has_dropout_where_the_mlp_has():
+    model, params, images = make(swiglu=True, mlp_ratio=2.0, depth=1, proj_drop_rate=0.1)
+    masks = [(2 * TOKENS, WIDTH), (2 * TOKENS, 2 * WIDTH), (2 * TOKENS, WIDTH)]
+    assert drawn_masks(model, params, images, train=True) == masks
+
+
 def test_dropout_follows_its_key():
     """The same key gives the same output, another key another; without a key, training is refused."""
     model, params, images = make(proj_drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.1)
@@ -124,8 +157,12 @@ value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1), static_argnums
         dict(pool="avg", no_embed_class=True),
         dict(pool="avg", fc_norm=True),
         dict(pool="map"),
+        dict(pool="token_avg", swiglu=True),
+        dict(representation_size=5),
+        dict(relative_position="per_block", key_bias=False),
+        dict(relative_position="shared", pos_embed="none"),
     ],
-    ids=["tokens", "average", "average then norm", "attention pool"],
+    ids=str,
 )
 def test_every_parameter_learns(fields: dict[str, Any]):
     model, params, images = make(depth=1, **fields)
@@ -142,9 +179,10 @@ def checkpoints(model: VisionTransformer, params: Any, images: np.ndarray) -> in
     return names.count("remat2") + names.count("checkpoint")
 
 
-def test_remat_changes_nothing_but_the_memory():
+@pytest.mark.parametrize("fields", [{}, dict(relative_position="shared", swiglu=True)], ids=str)
+def test_remat_changes_nothing_but_the_memory(fields: dict[str, Any]):
     """Values and gradients are equal, drop path's masks included, though every block is recomputed."""
-    model, params, images = make(drop_path_rate=0.5)
+    model, params, images = make(drop_path_rate=0.5, **fields)
     remat = model.clone(remat=True)
     value, gradient = value_and_gradient(model, params, images)
     remat_value, remat_gradient = value_and_gradient(remat, params, images)
@@ -169,11 +207,19 @@ def test_tokens_far_from_zero_lose_nothing():
 
 
 @pytest.mark.parametrize(
-    "name", ["class_token", "average_then_norm", "attention_pool", "layer_scale", "query_key_norm"]
+    "fields",
+    [
+        *(CASES[name].fields for name in ("class_token", "average_then_norm", "attention_pool", "layer_scale")),
+        *(CASES[name].fields for name in ("query_key_norm", "swiglu")),
+        *({**SMALL_BEIT, **BEIT_CASES[name]} for name in ("fine_tuned", "shared_table")),
+        dict(representation_size=5, pool="token_avg"),
+    ],
+    ids=str,
 )
-def test_bfloat16_reaches_every_product(name: str):
-    """Only the head multiplies in float32, and softmax and norms stay there; what goes between is bfloat16."""
-    model, params, images = make(**CASES[name].fields, dtype=jnp.bfloat16)
+def test_bfloat16_reaches_every_product(fields: dict[str, Any]):
+    """Only the head multiplies in float32; softmax, norms and position biases stay there; what goes between is
+    bfloat16."""
+    model, params, images = make(**fields, dtype=jnp.bfloat16)
     operations = equations(partial(model.apply, {"params": params}), images)
     products = [{str(v.aval.dtype) for v in e.invars} for e in operations if e.primitive.name == "dot_general"]
     assert products[-1] == {"float32"}
@@ -185,7 +231,7 @@ def test_bfloat16_reaches_every_product(name: str):
     _, state = jax.eval_shape(call, images)
     for path, leaf in jax.tree_util.tree_leaves_with_path(state["intermediates"]):
         names = [key.key for key in path if hasattr(key, "key")]
-        float32 = names[0] in ("head", "__call__") or names[-1] == "attention"
+        float32 = names[0] in ("head", "__call__") or names[-1] == "attention" or "relative_position_bias" in names
         assert leaf.dtype == ("float32" if float32 else "bfloat16"), names
 
 
@@ -194,6 +240,68 @@ def test_bfloat16_logits_are_float32_and_near():
     half = logits(model.clone(dtype=jnp.bfloat16), params, images)
     assert half.dtype == jnp.float32
     assert 1e-4 < np.abs(half - logits(model, params, images)).max() < 0.1
+
+
+# --- Masked patches ---
+
+
+def mask_of(*patches: int) -> np.ndarray:
+    """Of the small model's 16 patches in two images, these masked in the first image."""
+    mask = np.zeros((2, 16), bool)
+    mask[0, list(patches)] = True
+    return mask
+
+
+def test_the_mask_token_hides_what_it_replaces_and_nothing_else():
+    """What is left of a masked patch is its position; other patches and other images stay as they are."""
+    model, params, images = make(mask_token=True)
+    embed = jax.jit(partial(model.apply, {"params": params}, train=False, method="embed"))
+    tokens = np.asarray(embed(images, mask=mask_of(5)))
+    position = params["pos_embed"][0, 1 + 5]
+    np.testing.assert_allclose(tokens[0, 1 + 5], params["mask_token"][0, 0] + position, atol=1e-6)
+    rest = np.delete(np.arange(17), 1 + 5)
+    unmasked = np.asarray(embed(images))
+    np.testing.assert_array_equal(tokens[0, rest], unmasked[0, rest])
+    np.testing.assert_array_equal(tokens[1], unmasked[1])
+
+
+def test_a_mask_reaches_logits_and_features():
+    model, params, images = make(mask_token=True)
+
+    @partial(jax.jit, static_argnames="method")
+    def call(mask: Any, method: str) -> Any:
+        return model.apply({"params": params}, images, mask=mask, method=method)
+
+    masked, nothing = mask_of(0, 7), mask_of()
+    for method, vector in (("__call__", np.asarray), ("features", lambda features: np.asarray(features.pooled))):
+        difference = np.abs(vector(call(masked, method)) - vector(call(nothing, method))).max(axis=1)
+        assert difference[0] > 1e-3
+        assert difference[1] < 1e-5
+    np.testing.assert_allclose(call(nothing, "__call__"), logits(model, params, images), atol=1e-5)
+
+
+def test_the_mask_token_learns():
+    model, params, images = make(mask_token=True, depth=1)
+
+    def masked_loss(params: Any) -> jax.Array:
+        return jnp.sin(jnp.asarray(model.apply({"params": params}, images, mask=mask_of(3)))).sum()
+
+    assert np.abs(jax.jit(jax.grad(masked_loss))(params)["mask_token"]).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("fields", "mask", "message"),
+    [
+        ({}, mask_of(0), "no token for masked patches; make it with mask_token=True"),
+        (dict(mask_token=True), mask_of(0)[:, 1:], r"mask must be bool \[2, 16\].*got bool \[2, 15\]"),
+        (dict(mask_token=True), mask_of(0).reshape(2, 4, 4), r"got bool \[2, 4, 4\]"),
+        (dict(mask_token=True), mask_of(0).astype(np.float32), r"got float32 \[2, 16\]"),
+    ],
+)
+def test_masks_that_cannot_be_applied_are_refused(fields: dict[str, Any], mask: np.ndarray, message: str):
+    model, params, images = make(**fields)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(partial(model.apply, {"params": params}, mask=mask), images)
 
 
 # --- What it refuses ---
@@ -229,6 +337,15 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
         (dict(class_token=False, distilled=True, pool="avg"), "class_token=False"),
         (dict(distilled=True, pool="avg"), "distilled=True"),
         (dict(distilled=True, num_classes=0), "distilled=True"),
+        (dict(class_token=False, pool="token_avg"), "class_token=False"),
+        (dict(distilled=True, representation_size=8), "representation_size"),
+        (dict(representation_size=-1), "representation_size -1"),
+        (dict(pool="token_avg", fc_norm=True), "fc_norm=False"),
+        (dict(relative_position="per_layer"), "relative_position must be one of none, per_block, shared"),
+        (dict(relative_position="shared", class_token=False, pool="avg"), "relative_position='shared' .*class_token"),
+        (dict(relative_position="per_block", num_registers=1), "num_registers=0"),
+        (dict(relative_position="per_block", num_registers=1, class_token=False, pool="avg"), "class_token=True"),
+        (dict(relative_position="per_block", distilled=True), "distilled=False"),
         (dict(drop_rate=1.0), r"drop_rate must be in \[0, 1\), not 1.0"),
         (dict(pos_drop_rate=-0.1), "pos_drop_rate"),
         (dict(proj_drop_rate=2), "proj_drop_rate"),

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 
 FIELDS = dict(embed_dim=16, depth=1, num_heads=2, image_size=(8, 16), pool="map", num_registers=2, layer_scale=0.1)
@@ -40,6 +41,22 @@ def test_a_round_trip_is_bit_exact(saved, model, params):
     images = np.random.default_rng(1).normal(size=(3, 8, 16, 1)).astype(np.float32)
     logits = jax.jit(model.apply)({"params": params}, images)
     np.testing.assert_array_equal(jax.jit(loaded.apply)({"params": loaded_params}, images), logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("mae_base_patch16_224", dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2, pos_embed="learned")),
+        ("beit_pretraining_base_patch16_224", dict(vocab_size=5)),
+    ],
+)
+def test_networks_for_pre_training_make_the_round_trip(name, fields, tmp_path):
+    model = vit_jax.create_model(name, image_size=(16, 32), embed_dim=16, depth=1, num_heads=2, **fields)
+    params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), parameter_shapes(model))
+    vit_jax.save_pretrained(tmp_path, model, params)
+    loaded, loaded_params = vit_jax.load_pretrained(tmp_path)
+    assert loaded == model
+    jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
 
 
 def test_a_workdir_is_loaded_by_its_own_name(saved, model):

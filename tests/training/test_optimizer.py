@@ -133,6 +133,43 @@ def test_layers_of_a_network_with_stages():
     }
 
 
+def layers_by_path(name, **fields):
+    params = parameter_shapes(create_model(name, **fields))
+    paths = jax.tree.leaves(parameter_paths(params))
+    return params, dict(zip(paths, jax.tree.leaves(layers_of(params)), strict=True))
+
+
+def test_layers_of_beit():
+    """optim_factory.py of BEiT: tokens below; a block's table with its block; a table that all blocks share on top."""
+    small = dict(embed_dim=8, depth=2, num_heads=2)
+    _, layer = layers_by_path("beit_base_patch16_224", **small, mask_token=True)
+    assert [layer[path] for path in ("cls_token", "mask_token", "patch_embed/kernel")] == [0, 0, 0]
+    assert layer["blocks_1/attn/relative_position_bias/table"] == layer["blocks_1/attn/q_bias"] == 2
+    assert layer["fc_norm/scale"] == layer["head/kernel"] == 3
+    _, layer = layers_by_path("beit_pretraining_base_patch16_224", **small)
+    assert layer["encoder/mask_token"] == layer["encoder/patch_embed/bias"] == 0
+    assert layer["encoder/blocks_0/attn/v_bias"] == 1
+    assert layer["encoder/relative_position_bias/table"] == layer["encoder/norm/bias"] == layer["head/kernel"] == 3
+
+
+def test_a_decoder_is_on_top_of_its_encoder_and_its_matrices_are_muon_s_too():
+    small = dict(embed_dim=8, depth=2, num_heads=2, decoder_embed_dim=8, decoder_depth=3, decoder_num_heads=2)
+    params, layer = layers_by_path("mae_base_patch16_224", **small, pos_embed="learned")
+    assert layer["encoder/cls_token"] == layer["encoder/pos_embed"] == layer["encoder/patch_embed/kernel"] == 0
+    assert [layer[f"encoder/blocks_{i}/mlp/fc1/kernel"] for i in (0, 1)] == [1, 2]
+    assert {layer[path] for path in layer if path.startswith("decoder/")} == {3}
+    labels = dict(zip(layer, jax.tree.leaves(muon_labels(params)), strict=True))
+    assert labels["encoder/blocks_0/attn/qkv/kernel"] == labels["decoder/blocks_2/mlp/fc2/kernel"] == "muon"
+    assert labels["decoder/embed/kernel"] == labels["decoder/pred/kernel"] == labels["decoder/pos_embed"] == "adamw"
+
+
+def test_tokens_and_tables_of_position_biases_do_not_decay():
+    for name, fields in (("beit_base_patch16_224", dict(mask_token=True)), ("beit_pretraining_base_patch16_224", {})):
+        params = parameter_shapes(create_model(name, embed_dim=8, depth=1, num_heads=2, **fields))
+        for path, leaf in zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(params), strict=True):
+            assert decays(path, leaf) == path.endswith("kernel"), path
+
+
 def test_position_biases_neither_decay_nor_go_to_muon():
     """As published for Swin; an MLP of two inputs is no matrix to orthogonalise."""
     model = create_model("swin_cifar_patch2_window4_32", embed_dim=12, depths=(2, 1), num_heads=(3, 3), version=2)

@@ -33,6 +33,8 @@ def config():
         (dict(model=ModelConfig("vit_digits_patch2_8", {"patch_size": 3})), "8x8 is not a whole number of patches"),
         (dict(model=ModelConfig("vit_digits_patch2_8", {"num_classes": 4})), "must not set num_classes"),
         (dict(model=ModelConfig("deit_tiny_distilled_patch16_224")), "distillation token"),
+        (dict(model=ModelConfig("mae_base_patch16_224")), "mae_base_patch16_224 is a network for pre-training"),
+        (dict(model=ModelConfig("beit_pretraining_base_patch16_224")), "is a network for pre-training"),
         (dict(data=DataConfig("digit")), "no data set 'digit'.*digits"),
         (dict(batch_size=30), "batch_size 30 must be a multiple of 8 devices"),
         (dict(accumulate_steps=3), "accumulate_steps 3"),

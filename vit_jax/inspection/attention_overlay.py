@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 from vit_jax.inspection.features import attention_maps
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -16,7 +18,7 @@ def last_attention(model: Network, params: Mapping[str, Any], images: jax.Array 
     """How much each place of the last block's map is attended to, averaged over the heads: float32 [B, rows, columns].
 
     In a Vision Transformer by the class token, or by all patches where there is none; in a Swin Transformer by the
-    tokens of its own window.
+    tokens of its own window. A network for pre-training shows its encoder's.
 
     Args:
         model: any network.
@@ -26,6 +28,8 @@ def last_attention(model: Network, params: Mapping[str, Any], images: jax.Array 
     Returns:
         None for a network without attention.
     """
+    if isinstance(model, BeitPretraining | MaskedAutoencoder):
+        model, params = model.make_encoder(), params["encoder"]
     if isinstance(model, VisionTransformer):
         weights = attention_maps(model, params, images)[-1].mean(axis=1)  # [B, N, N]
         prefix = model.num_prefix_tokens

@@ -40,12 +40,13 @@ def cost(model: Network) -> Cost:
     """Counts the cost of any network of this package, from shapes alone: no memory is taken, no device used.
 
     Args:
-        model: at the image size and dtype that it has.
+        model: at the image size and dtype that it has. A masked autoencoder is counted with its decoder, masking as
+            many patches as it does in training.
     """
     params, image = parameter_shapes(model), jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
 
     def forward(params: Any, image: jax.Array) -> Any:
-        return model.apply({"params": params}, image)
+        return model.apply({"params": params}, image, rngs={"masking": jax.random.key(0)})
 
     return Cost(parameter_count(model), multiply_adds(forward, params, image), activation_bytes(model, params, image))
 
@@ -102,7 +103,7 @@ def activation_bytes(model: Network, params: Any, image: Any) -> int:
 
     def kept(params: Any, image: jax.Array, key: jax.Array) -> list[jax.Array]:
         def forward(params: Any) -> Any:
-            return model.apply({"params": params}, image, train=True, rngs={"dropout": key})
+            return model.apply({"params": params}, image, train=True, rngs={"dropout": key, "masking": key})
 
         return jax.tree.leaves(jax.vjp(forward, params)[1])
 

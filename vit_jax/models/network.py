@@ -15,7 +15,7 @@ class Features(NamedTuple):
     Attributes:
         tokens: [B, N, D], the last layer's, normalised unless the norm comes after pooling; class and other extra
             tokens first, then patches row by row.
-        pooled: [B, D], the vector that the classification head reads.
+        pooled: [B, D], the vector that the classification head reads; its width may be another than the tokens'.
         stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
     """
 

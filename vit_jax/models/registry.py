@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit_jax.models.swin import SwinTransformer
@@ -102,6 +104,63 @@ def dino_variants() -> dict[str, dict[str, Any]]:
     }
 
 
+def dinov2_variants() -> dict[str, dict[str, Any]]:
+    """Fields of the backbones of DINOv2 (Oquab et al., 2024), by name: no head.
+
+    Those with registers have positions for the patches only (timm's form: the class token holds the sum with its own).
+    """
+    sizes = {
+        **{size: VIT_SIZES[size] for size in ("small", "base", "large")},
+        "giant": dict(embed_dim=1536, depth=40, num_heads=24, mlp_ratio=8 / 3, swiglu=True),
+    }
+    variants = {}
+    for size, fields in sizes.items():
+        common = dict(
+            **fields, patch_size=14, image_size=518, layer_scale=1e-5, num_classes=0, preprocessing=full_size(IMAGENET)
+        )
+        variants[f"dinov2_{size}_patch14_518"] = common
+        variants[f"dinov2_{size}_patch14_reg4_518"] = dict(**common, num_registers=4, no_embed_class=True)
+    return variants
+
+
+def beit_variants() -> dict[str, dict[str, Any]]:
+    """Fields of the classifiers fine-tuned from BEiT (Bao et al., 2022), by name."""
+    variants = {}
+    for size, layer_scale, image_sizes in (("base", 0.1, (224, 384)), ("large", 1e-5, (224, 384, 512))):
+        for image_size in image_sizes:
+            variants[f"beit_{size}_patch16_{image_size}"] = dict(
+                **VIT_SIZES[size],
+                image_size=image_size,
+                layer_scale=layer_scale,
+                key_bias=False,
+                pos_embed="none",
+                relative_position="per_block",
+                pool="avg",
+                fc_norm=True,
+                preprocessing=GOOGLE if image_size == 224 else full_size(GOOGLE),
+            )
+    return variants
+
+
+def beit_pretraining_variants() -> dict[str, dict[str, Any]]:
+    """Fields of the networks that BEiT was pre-trained as, by name."""
+    return {
+        f"beit_pretraining_{size}_patch16_224": dict(
+            **VIT_SIZES[size], layer_scale=layer_scale, preprocessing=full_size(GOOGLE)
+        )
+        for size, layer_scale in (("base", 0.1), ("large", 1e-5))
+    }
+
+
+def mae_variants() -> dict[str, dict[str, Any]]:
+    """Fields of the masked autoencoders (He et al., 2022), encoder and decoder, by name."""
+    sizes = (("base", 16), ("large", 16), ("huge", 14))
+    return {
+        f"mae_{size}_patch{patch}_224": dict(**VIT_SIZES[size], patch_size=patch, preprocessing=IMAGENET)
+        for size, patch in sizes
+    }
+
+
 def swin_variants() -> dict[str, dict[str, Any]]:
     """Fields of every Swin Transformer (Liu et al., 2021), by name."""
     variants = {}
@@ -158,7 +217,11 @@ def cnn_variants() -> dict[str, tuple[type[Network], dict[str, Any]]]:
 
 
 MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType(
-    {name: (VisionTransformer, fields) for name, fields in (vit_variants() | deit_variants() | dino_variants()).items()}
+    {name: (VisionTransformer, fields) for name, fields in (vit_variants() | deit_variants()).items()}
+    | {name: (VisionTransformer, fields) for name, fields in (dino_variants() | dinov2_variants()).items()}
+    | {name: (VisionTransformer, fields) for name, fields in beit_variants().items()}
+    | {name: (BeitPretraining, fields) for name, fields in beit_pretraining_variants().items()}
+    | {name: (MaskedAutoencoder, fields) for name, fields in mae_variants().items()}
     | {name: (SwinTransformer, fields) for name, fields in (swin_variants() | swinv2_variants()).items()}
     | cnn_variants()
 )

@@ -18,8 +18,10 @@ Params = Any
 """A nested dict of arrays."""
 
 
-EMBEDDINGS = ("patch_embed", "patch_norm", "pos_embed", "cls_token", "dist_token", "reg_token")
+EMBEDDINGS = ("patch_embed", "patch_norm", "pos_embed", "cls_token", "dist_token", "reg_token", "mask_token")
 """Parameters below the first block."""
+INSIDE = re.compile(r"(?:^|/)(?:blocks_\d+|downsample)/")
+"""Parameters of blocks, an encoder's and a decoder's, and of patch merging."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def parameter_paths(params: Params) -> Params:
 
 
 def decays(path: str, parameter: jax.Array) -> bool:
-    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens or positions.
+    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens, positions or tables of
+    position biases.
 
     As published, it does not apply to Swin V2's MLP that computes position biases either.
     """
@@ -120,8 +123,11 @@ def decays(path: str, parameter: jax.Array) -> bool:
 
 
 def block_of(path: str) -> tuple[int, int] | None:
-    """Stage and number of the block that a parameter belongs to; patch merging counts with the block before it."""
-    found = re.match(r"(?:layers_(\d+)/)?(?:blocks_(\d+)|downsample)/", path)
+    """Stage and number of the block that a parameter belongs to; patch merging counts with the block before it.
+
+    Of a network for pre-training, these are the encoder's blocks.
+    """
+    found = re.match(r"(?:encoder/)?(?:layers_(\d+)/)?(?:blocks_(\d+)|downsample)/", path)
     if not found:
         return None
     stage, block = found.groups()
@@ -131,7 +137,8 @@ def block_of(path: str) -> tuple[int, int] | None:
 def layers_of(params: Params) -> Params:
     """The tree of the layer that every parameter belongs to: embeddings 0, the first block 1, ..., the rest on top.
 
-    Sources: `util/lr_decay.py` of MAE; for the patch merging of Swin, `optimizer.py` of SimMIM.
+    A decoder is on top of its encoder, and so is BEiT's table of position biases that all blocks share. Sources:
+    `optim_factory.py` of BEiT; `util/lr_decay.py` of MAE; for the patch merging of Swin, `optimizer.py` of SimMIM.
     """
     paths = parameter_paths(params)
     blocks = sorted({block for path in jax.tree.leaves(paths) if (block := block_of(path)) and block[1] >= 0})
@@ -140,7 +147,7 @@ def layers_of(params: Params) -> Params:
         block = block_of(path)
         if block:
             return bisect.bisect_right(blocks, block)
-        return 0 if path.split("/")[0] in EMBEDDINGS else len(blocks) + 1
+        return 0 if path.removeprefix("encoder/").split("/")[0] in EMBEDDINGS else len(blocks) + 1
 
     return jax.tree.map(layer, paths)
 
@@ -163,7 +170,7 @@ def muon_labels(params: Params) -> Params:
         ValueError: if there is no such matrix.
     """
     labels = jax.tree.map(
-        lambda path, p: "muon" if block_of(path) and p.ndim == 2 and decays(path, p) else "adamw",
+        lambda path, p: "muon" if INSIDE.search(path) and p.ndim == 2 and decays(path, p) else "adamw",
         parameter_paths(params),
         params,
     )

@@ -14,6 +14,8 @@ import optax
 from vit_jax.data.dataset import Dataset
 from vit_jax.data.feed import Share
 from vit_jax.data.sources import load_dataset
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count, parameter_shapes
 from vit_jax.models.registry import create_model
@@ -112,6 +114,8 @@ def build_model(config: Config, **decided: int) -> Network:
         if name in config.model.fields:
             raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
     model = create_model(config.model.name, **config.model.fields, **decided, dtype=np.dtype(config.dtype))
+    if isinstance(model, BeitPretraining | MaskedAutoencoder):
+        raise ValueError(f"{config.model.name} is a network for pre-training, without classes: it cannot classify")
     if getattr(model, "distilled", False):
         raise ValueError(f"{config.model.name} has a distillation token: classification alone does not train it")
     return model
