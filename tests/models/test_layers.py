@@ -157,8 +157,8 @@ def test_attention_weights_are_a_float32_softmax_of_scaled_products():
 
 def test_a_position_bias_is_added_in_float32():
     """To products that bfloat16 has not rounded: 257 + a bias of -256 is 1, where bfloat16 has 256 or 258."""
-    q = jnp.array([[[[257.0 * 2], [0.0]]]], jnp.bfloat16)  # 514, exactly
-    k = jnp.array([[[[0.5], [0.0]]]], jnp.bfloat16)
+    q = jnp.array([[[[512, 2, 0, 0], [0, 0, 0, 0]]]], jnp.bfloat16)  # to be halved: 1 / sqrt(4)
+    k = jnp.array([[[[1, 1, 0, 0], [0, 0, 0, 0]]]], jnp.bfloat16)
     bias = jnp.array([[[-256.0, 0.0], [0.0, 0.0]]])
     weights = scaled_dot_product_weights(q, k, bias)
     np.testing.assert_allclose(weights[0, 0, 0, 0], 1 / (1 + np.exp(-1)), rtol=1e-5)

@@ -46,7 +46,7 @@ def test_a_round_trip_is_bit_exact(saved, model, params):
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("mae_base_patch16_224", dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2, pos_embed="learned")),
+        ("mae_base_patch16_224", dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2, mask_ratio=0.5)),
         ("beit_pretraining_base_patch16_224", dict(vocab_size=5)),
     ],
 )
