@@ -119,18 +119,6 @@ BEITS = dict(norm_eps=1e-6, preprocessing=HALF)
 SWINS = dict(norm_eps=1e-5, preprocessing=IMAGENET)
 HUGGING_FACES = dict(norm_eps=1e-12, preprocessing=HALF)
 
-google_vit = partial(
-    Format,
-    "google",
-    (r"^embedding/kernel$", r"^Transformer/encoderblock_0/"),
-    google.VIT,
-    networks.vision_transformer,
-    GOOGLES,
-    told=google.heads_of,
-    respell=google.respell,
-    left_out=TEXT_TOWER,
-    position_resize="bilinear_aligned",
-)
 hugging_face = partial(Format, "huggingface", respell=huggingface.respell)
 hugging_face_vit = partial(
     hugging_face,
@@ -148,7 +136,17 @@ hugging_face_swin = partial(
 )
 
 FORMATS: tuple[Format, ...] = (
-    google_vit(),
+    Format(
+        "google",
+        (r"^embedding/kernel$", r"^Transformer/encoderblock_0/"),
+        google.VIT,
+        networks.vision_transformer,
+        GOOGLES,
+        told=google.heads_of,
+        respell=google.respell,
+        left_out=TEXT_TOWER,
+        position_resize="bilinear_aligned",
+    ),
     # Hugging Face.
     hugging_face_swin((HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"), huggingface.SWINV2),
     hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
