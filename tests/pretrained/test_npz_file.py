@@ -124,9 +124,9 @@ def test_other_zip_files_are_refused(tmp_path):
 def test_a_damaged_file_is_refused_or_read_right(path):
     content = path.read_bytes()
     expected = read_all(open_npz(path))
-    results = [outcome(open_npz, path, copy) for _, copy in flipped(content, 800)]
+    results = [outcome(open_npz, path, copy) for _, copy in flipped(content, 500)]
     assert all(result is None or equal(result, expected) for result in results)
-    assert results.count(None) > 400  # what is left are time stamps, padding and the like
+    assert results.count(None) > 250  # what is left are time stamps, padding and the like
     assert all(outcome(open_npz, path, copy) is None for copy in cut(content, 100))
 
 

@@ -91,6 +91,7 @@ def test_views_are_read_as_they_were_seen(tmp_path, zipped):
         "transposed": base.transpose(0, 2),
         "scalar": base[1, 1, 1],
         "none": base[:0],
+        "none, beyond": torch.empty(0).set_(base.untyped_storage(), 100, (0, 3)),
         "empty": torch.zeros(0, 3),
         "expanded": torch.ones(1).expand(5),
     }
@@ -242,9 +243,9 @@ def test_files_without_checksums_are_read(tmp_path):
 def test_a_damaged_zip_file_is_refused_or_read_right(tmp_path):
     path = save(tmp_path / "x.pth", {"model": {"w": torch.randn(20, 20), "b": torch.randn(20)}, "epoch": 3})
     content, expected = path.read_bytes(), read_all(open_torch(path))
-    results = [outcome(open_torch, path, copy) for _, copy in flipped(content, 1500)]
+    results = [outcome(open_torch, path, copy) for _, copy in flipped(content, 600)]
     assert all(result is None or equal(result, expected) for result in results)
-    assert results.count(None) > 750
+    assert results.count(None) > 300
     assert all(outcome(open_torch, path, copy) is None for copy in cut(content, 100))
 
 
@@ -252,7 +253,7 @@ def test_a_damaged_legacy_file_ends_in_arrays_or_a_refusal(tmp_path):
     """It has no checksums; what is left is that nothing but a ValueError comes of it."""
     path = save(tmp_path / "x.pth", {"model": {"w": torch.randn(6, 6), "b": torch.randn(6)}, "epoch": 3}, False)
     content = path.read_bytes()
-    for _, copy in flipped(content, 700):
+    for _, copy in flipped(content, 400):
         outcome(open_torch, path, copy)
     assert all(outcome(open_torch, path, copy) is None for copy in cut(content, 100))
 

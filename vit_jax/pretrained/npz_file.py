@@ -43,7 +43,7 @@ def stored_array(path: Path, member: Member) -> StoredArray:
         shape, fortran_order, dtype = read_header(header)
     except Exception as error:  # the header is a Python literal of a stranger: anything can be wrong with it
         raise ValueError(f"{path} is damaged: {member.name!r} has no header of a plain array: {error!r}") from error
-    if dtype.hasobject or (dtype.kind not in "fiubcSU" and dtype != BFLOAT16):
+    if dtype.kind not in "fiubcSU" and dtype != BFLOAT16:
         raise ValueError(f"{path}: {member.name!r} has dtype {dtype}; only numbers and text are read, no objects")
     check_shape(path, member.name, shape, dtype)
     start = header.tell()
