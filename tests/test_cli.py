@@ -85,8 +85,11 @@ def test_wrong_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture
 
 def test_help_names_the_subcommands_and_their_flags(capsys: pytest.CaptureFixture[str]):
     for args, expected in (
-        (["--help"], ["prepare", "compare"]),
+        (["--help"], ["prepare", "compare", "predict", "evaluate", "export"]),
         (["compare", "--help"], ["CONFIG", "--budget", "--seeds", "--data-name"]),
+        (["predict", "--help"], ["SOURCE", "IMAGE", "--top", "--format", "--batch-size", "--dtype", "--revision"]),
+        (["evaluate", "--help"], ["SOURCE", "--data", "--split", "--data-dir", "--skip-unreadable", "--format"]),
+        (["export", "--help"], ["SOURCE", "OUT", "--batch-size"]),
         (["prepare", "--help"], ["--archive", "--unverified", "tfds:NAME"]),
     ):
         with pytest.raises(SystemExit) as exit_:

@@ -29,10 +29,6 @@ LARGEST = 2**31 - 2**24
 """Bytes of parameters that fit: a FlatBuffer holds 2 GiB, and the program itself needs some."""
 
 
-class CheckFailed(ValueError):
-    """A file does not compute what its model does."""
-
-
 def export(source: str, out: Path, batch_size: int | None, revision: str | None) -> None:
     """Writes a model to out/model.stablehlo and out/preprocessing.json, after both were read again and checked.
 
@@ -101,7 +97,8 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "import jax",
             "from jax import export  # pip install jax flatbuffers",
             f'program = export.deserialize(bytearray(Path("{PROGRAM}").read_bytes()))',
-            f"{meaning.replace(' ', '_')} = jax.jit(program.call)(images)  # as `input` below",
+            f'images = ...  # float32 {[batch, *shape]}, as "preprocessing" says',
+            f"{meaning.split()[-1]} = jax.jit(program.call)(images)",
         ],
         "input": {"shape": [batch, *shape], "dtype": "float32", "layout": "NHWC"},
         "output": {"shape": [batch, *output.shape[1:]], "dtype": "float32", "meaning": meaning},
@@ -132,7 +129,7 @@ def check(directory: Path, pretrained: Pretrained, batch_sizes: tuple[int, ...])
         What was found, a line for each batch size.
 
     Raises:
-        CheckFailed: a difference is larger than `TOLERANCE`.
+        ValueError: a difference is larger than `TOLERANCE`.
     """
     model, params, _ = pretrained
     random, found = np.random.default_rng(0), []
@@ -145,7 +142,7 @@ def check(directory: Path, pretrained: Pretrained, batch_sizes: tuple[int, ...])
             difference, scale = np.abs(np.asarray(loaded(images)) - expected).max(), np.abs(expected).max()
             line = f"batch {batch_size}: outputs up to {scale:.3g}, largest difference {difference:.2g}"
             if not difference <= TOLERANCE * scale:  # NaN is no agreement
-                raise CheckFailed(f"the exported file does not compute what the model does ({line}); nothing was kept")
+                raise ValueError(f"the exported file does not compute what the model does ({line}); nothing was kept")
             found.append(f"checked {line}")
     return found
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_threads(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Iterator[B]:
+def in_threads(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Generator[B, None, None]:
     """function(item) for each item, in the order of the items.
 
     Unlike `ThreadPoolExecutor.map` it takes an item only when it is about to be worked on, so that memory does not grow

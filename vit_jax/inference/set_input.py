@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vit_jax.models.network import Network
 
@@ -11,7 +12,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), Pillow's."""
 
 
-def set_input(model: Network, pixels: jax.Array) -> jax.Array:
+def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
     """What `vit_jax.preprocessing` does, to whole batches and on the device.
 
     Images that have the model's size are only normalised, as they are in training: a set of small images is made to
@@ -26,15 +27,16 @@ def set_input(model: Network, pixels: jax.Array) -> jax.Array:
     """
     height, width, channels = model.input_shape
     settings = model.preprocessing
-    pixels = with_channels(pixels.astype(jnp.float32), channels)
+    pixels = with_channels(jnp.asarray(pixels, jnp.float32), channels)
     batch, *size, _ = pixels.shape
     if tuple(size) != (height, width):
         covering = [math.floor(side / settings.crop_fraction) for side in (height, width)]
         scale = max(covering[0] / size[0], covering[1] / size[1])
         rows, columns = round(size[0] * scale), round(size[1] * scale)
         method = {"bilinear": "linear", "bicubic": "cubic"}[settings.interpolation]
-        pixels = jax.image.resize(pixels, (batch, rows, columns, channels), method, antialias=True)
-        pixels = jnp.clip(jnp.round(pixels), 0, 255)  # bicubic overshoots at edges
+        for shape in ((size[0], columns), (rows, columns)):  # Pillow's passes, each to whole pixel values
+            pixels = jax.image.resize(pixels, (batch, *shape, channels), method, antialias=True)
+            pixels = jnp.clip(jnp.floor(pixels + 0.5), 0, 255)
         top, left = (rows - height) // 2, (columns - width) // 2
         pixels = pixels[:, top : top + height, left : left + width]
     return settings.normalise(pixels)

@@ -1,0 +1,127 @@
+"""The score is the model's: training's own figure on its own set, and counted by hand on another."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import vit_jax
+from tests.inference.conftest import random_params
+from vit_jax import cli
+from vit_jax.data.dataset import DataConfig
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.loop import train
+from vit_jax.training.optimizer import ScheduleConfig
+from vit_jax.training.progress import Lines
+from vit_jax.training.run import prepare
+
+
+def as_json(capsys, *args):
+    assert cli.main(["evaluate", *map(str, args), "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of a few steps on digits, divided in its own way, at another size than theirs; and what it reported."""
+    fields = dict(
+        embed_dim=16, depth=1, num_heads=2, image_size=10, preprocessing=vit_jax.Preprocessing((0.3,), (0.2,), 0.9)
+    )
+    data = DataConfig("digits", validation_fraction=0.2, test_fraction=0.3, split_seed=5)
+    schedule = ScheduleConfig(warmup="2 steps")
+    config = Config(
+        ModelConfig("vit_digits_patch2_8", fields), data, schedule=schedule, duration="12 steps", batch_size=64
+    )
+    run = prepare(config, tmp_path_factory.mktemp("run"))
+    with open("/dev/null", "w") as nowhere:
+        result = train(run, Lines(Console(file=nowhere), run.total_steps))
+    return run, result
+
+
+def test_a_run_is_scored_as_it_reported(trained, capsys):
+    run, result = trained
+    score = as_json(capsys, run.workdir, "--data", "digits", "--batch-size", 64)
+    reported = result.rows[-1]
+    assert (reported["kind"], reported["final"]) == ("test", True)
+    assert score["top1"] == reported["accuracy"]
+    assert score["examples"] == reported["examples"] == 540
+    assert score["loss"] == pytest.approx(reported["loss"], rel=1e-6)
+    assert score["top1"] < score["top5"] < 1
+    validation = as_json(capsys, run.workdir, "--data", "digits", "--split", "validation", "--batch-size", 200)
+    reported = [row for row in result.rows if row["kind"] == "validation"][-1]
+    assert (validation["top1"], validation["examples"]) == (reported["accuracy"], reported["examples"])
+
+
+@pytest.fixture
+def folder(tmp_path, classifier):
+    """Five images of each of the classifier's classes, in the order of their names."""
+    random = np.random.default_rng(0)
+    for name in classifier.class_names:
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(5):
+            pixels = random.integers(0, 256, (10, 10, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{i}.png")
+    return tmp_path / "set"
+
+
+def by_hand(classifier, folder, names):
+    """Top-1, top-5 and loss over the folder for outputs that mean `names`, image by image."""
+    preprocess = vit_jax.preprocessing(classifier.model)
+    files = sorted(folder.glob("*/*.png"))
+    images = np.stack([preprocess(Image.open(file)) for file in files])
+    logits = np.asarray(classifier.model.apply({"params": classifier.params}, images), np.float64)
+    labels = np.array([names.index(file.parent.name) for file in files])
+    of_label = logits[np.arange(len(labels)), labels]
+    better = (logits > of_label[:, None]).sum(-1)
+    loss = np.log(np.exp(logits).sum(-1)) - of_label
+    return (better == 0).mean(), (better < 5).mean(), loss.mean()
+
+
+@pytest.mark.parametrize("batch_size", [8, 16, 128])  # 35 images: some batches are filled up
+def test_a_score_is_what_counting_gives(classifier, save, folder, capsys, batch_size):
+    score = as_json(
+        capsys, save(classifier), "--data", f"folder:{folder}", "--split", "all", "--batch-size", batch_size
+    )
+    top1, top5, loss = by_hand(classifier, folder, list(classifier.class_names))
+    assert (score["examples"], score["top1"], score["top5"]) == (35, pytest.approx(top1), pytest.approx(top5))
+    assert score["loss"] == pytest.approx(loss, rel=1e-5)
+    assert "the same" in score["classes"]
+
+
+def test_classes_in_another_order_are_matched_by_name(classifier, save, folder, capsys):
+    names = ("gnu", "ant", "fox", "bee", "elk", "cat", "dog")
+    score = as_json(capsys, save(classifier, names), "--data", f"folder:{folder}", "--split", "all")
+    top1, _, loss = by_hand(classifier, folder, names)
+    assert (score["top1"], score["loss"]) == (pytest.approx(top1), pytest.approx(loss, rel=1e-5))
+    assert loss != pytest.approx(by_hand(classifier, folder, classifier.class_names)[2], rel=1e-3)
+    assert "matched by name" in score["classes"]
+
+
+def test_other_classes_are_refused(classifier, save, folder, capsys):
+    names = ("ant", "bee", "cat", "dog", "elk", "fox", "yak")
+    assert cli.main(["evaluate", save(classifier, names), "--data", f"folder:{folder}"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "only the model's: 'yak'" in err
+
+
+def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys):
+    assert cli.main(["evaluate", save(classifier, ()), "--data", f"folder:{folder}", "--split", "all"]) == 0
+    out = capsys.readouterr().out
+    assert all(part in out for part in ("images", "35", "top-1 accuracy", "top-5 accuracy", "mean loss", "images/s"))
+    assert "by number only" in out
+
+
+def test_five_classes_have_no_top_5(capsys, tmp_path):
+    """And a model of grey images takes coloured ones."""
+    model = vit_jax.create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1, num_classes=2)
+    vit_jax.save_pretrained(tmp_path / "model", model, random_params(model), ("a", "b"))
+    for name in "aabb":
+        path = tmp_path / "set" / name
+        path.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(path / f"{len(list(path.iterdir()))}.png")
+    score = as_json(capsys, tmp_path / "model", "--data", f"folder:{tmp_path / 'set'}", "--split", "all")
+    assert score["top5"] is None
+    assert score["top1"] == 0.5

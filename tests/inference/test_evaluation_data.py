@@ -1,0 +1,105 @@
+"""A model is scored on the split that was asked for, divided and loaded as in its training where that is known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import vit_jax
+from vit_jax.data.dataset import DataConfig
+from vit_jax.data.folder import FolderSource
+from vit_jax.inference.evaluation_data import load_evaluation_data, same_set, trained_division
+from vit_jax.training.config import Config, ModelConfig, to_json
+
+MODEL = vit_jax.create_model(
+    "vit_tiny_patch4_32", image_size=(12, 16), preprocessing=vit_jax.Preprocessing(crop_fraction=0.8)
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of ten images."""
+    random = np.random.default_rng(0)
+    for i in range(20):
+        path = tmp_path / "images" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (40, 30, 3), np.uint8)).save(path)
+    return tmp_path / "images"
+
+
+def run_on(workdir, name, **fields):
+    """A workdir whose run trained on a set."""
+    workdir.mkdir()
+    config = Config(ModelConfig("vit_tiny_patch4_32"), DataConfig(name, **fields))
+    (workdir / "config.json").write_text(json.dumps(to_json(config)))
+    return str(workdir)
+
+
+def load(source, folder, split="test", **changes):
+    return load_evaluation_data(source, MODEL, f"folder:{folder}", split, None, False, **changes)
+
+
+def files(data):
+    """The files of the first source."""
+    assert isinstance(data.sources[0], FolderSource)
+    return data.sources[0].files
+
+
+def test_another_set_is_loaded_at_the_size_whose_centre_is_kept(folder, tmp_path):
+    data = load(str(tmp_path / "nothing"), folder)
+    assert data.image_shape == (20, 20, 3)  # floor(16 / 0.8)
+    assert not data.as_trained
+    assert len(data) == 4
+
+
+def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
+    fields = dict(test_fraction=0.4, validation_fraction=0.3, split_seed=7, load_size=18)
+    workdir = run_on(tmp_path / "run", f"folder:{folder}/../images", **fields)
+    data = load(workdir, folder)
+    assert data.as_trained
+    assert data.image_shape == (18, 18, 3)
+    assert any("divided and loaded as the run" in note for note in data.notes)
+    sizes = {split: len(load(workdir, folder, split)) for split in ("train", "validation", "test", "all")}
+    assert sizes == {"train": 6, "validation": 6, "test": 8, "all": 20}
+    other = run_on(tmp_path / "other", f"folder:{folder}", **{**fields, "split_seed": 8})
+    assert files(load(other, folder)) != files(data) == files(load(workdir, folder))
+
+
+def test_what_the_run_skipped_is_skipped(folder, tmp_path):
+    (folder / "a" / "no.png").touch()
+    assert len(load(run_on(tmp_path / "run", f"folder:{folder}", skip_unreadable=True), folder, "all")) == 20
+    with pytest.raises(ValueError, match=r"no\.png"):
+        load("nothing", folder, "all")
+
+
+def test_every_image_comes_once(folder):
+    data = load("nothing", folder, "all")
+    batches = list(data.batches(6))
+    assert sum(len(batch["label"]) for batch in batches) == 20
+    assert max(len(batch["label"]) for batch in batches) == 6
+    images = np.concatenate([batch["image"] for batch in batches])
+    assert len(np.unique(images, axis=0)) == 20
+
+
+def test_a_run_on_another_set_says_nothing_about_this_one(folder, tmp_path):
+    assert trained_division(tmp_path / "nowhere", "digits") is None
+    workdir = tmp_path / "run"
+    run_on(workdir, "digits", test_fraction=0.5)
+    assert trained_division(workdir, "cifar10") is None
+    assert trained_division(workdir, f"folder:{folder}") is None
+    division = trained_division(workdir, "digits")
+    assert division is not None
+    assert division["test_fraction"] == 0.5
+
+
+def test_a_folder_may_be_written_in_several_ways(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    assert same_set("folder:images/", f"folder:{folder}")
+    assert not same_set("folder:images", "folder:other")
+    assert not same_set("tfds:images", "folder:images")
+
+
+def test_a_split_that_is_not_there_is_refused(folder):
+    with pytest.raises(ValueError, match="no validation split"):
+        load("nothing", folder, "validation")
