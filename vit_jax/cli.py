@@ -143,12 +143,39 @@ def export(
     export(source, out, batch_size, revision)
 
 
+def attention(
+    source: tyro.conf.Positional[str],
+    image: tyro.conf.Positional[Path],
+    out: tyro.conf.Positional[Path],
+    layer: Literal["last", "rollout"] | int = "last",
+    head: Literal["mean", "all"] | int = "mean",
+) -> None:
+    """Draw what a network attends to in an image: the part that it sees, beside it the same under a heat map.
+
+    Args:
+        source: The network: a run's workdir, or whatever else vit_jax.load_pretrained reads.
+        image: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
+        out: The picture to write, e.g. attention.png.
+        layer: A layer's number from 0; last; or rollout, through all layers (Abnar & Zuidema, 2020).
+        head: An attention head's number from 0; mean; or all, a panel for each.
+    """
+    from vit_jax import load_pretrained
+    from vit_jax.data.decoding import read_upright
+    from vit_jax.inspection.attention_picture import attention_picture
+
+    picture = read_upright(image)  # before the network, which may take long to load
+    model, params = load_pretrained(source)
+    attention_picture(model, params, picture, layer, head).save(out)
+    print(f"wrote {out}")
+
+
 COMMANDS = {
     "prepare": prepare,
     "compare": compare,
     "predict": predict,
     "evaluate": evaluate,
     "export": export,
+    "attention": attention,
 }
 
 

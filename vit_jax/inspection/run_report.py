@@ -3,7 +3,9 @@
 import datetime
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +13,14 @@ import numpy as np
 
 from vit_jax.data.dataset import Source
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.attention_overlay import last_attention
+from vit_jax.inspection.attention_image import attention_to_image
+from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.report import Example, Report, write_report
+from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
 from vit_jax.training.loop import Result
 from vit_jax.training.run import Run
 from vit_jax.training.step import network_input
@@ -92,10 +98,20 @@ def examples(run: Run, result: Result) -> list[Example]:
             label=int(result.test.label[index]),
             predicted=int(result.test.predicted[index]),
             confidence=float(result.test.confidence[index]),
-            attention=None if attention is None else attention[place],
+            attention=attended,
         )
-        for place, (index, image) in enumerate(zip(chosen, images, strict=True))
+        for index, image, attended in zip(chosen, images, attention, strict=True)
     ]
+
+
+def last_attention(model: Network, params: Mapping[str, Any], images: jax.Array) -> Sequence[np.ndarray | None]:
+    """What the last block attends to in each image [B, H, W, C], averaged over the heads: float32 [rows, columns].
+
+    None for a network without attention.
+    """
+    if not isinstance(model, VisionTransformer | SwinTransformer):
+        return [None] * len(images)
+    return list(np.asarray(attention_to_image(model, attention_maps(model, params, images))[-1].mean(axis=1)))
 
 
 def summarise(run: Run, result: Result, report: Path) -> list[str]:

@@ -25,17 +25,29 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
     def preprocess(image: Any) -> np.ndarray:
         picture = image if isinstance(image, Image.Image) else from_array(image)
         picture = picture.convert("L" if channels == 1 else "RGB")
-        covering = [math.floor(side / settings.crop_fraction) for side in (width, height)]
-        scales = covering[0] / picture.width, covering[1] / picture.height
-        across, down = scales if settings.squash else (max(scales), max(scales))
-        size = round(picture.width * across), round(picture.height * down)
+        size, box = covering(model, picture.size)
         if size != picture.size:
             picture = picture.resize(size, resample)
-        left, top = (picture.width - width) // 2, (picture.height - height) // 2
-        pixels = np.asarray(picture.crop((left, top, left + width, top + height)), np.uint8)
+        pixels = np.asarray(picture.crop(box), np.uint8)
         return np.asarray(settings.normalise(pixels.reshape(height, width, channels)))
 
     return preprocess
+
+
+def covering(model: Network, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """How an image of `size` (width, height) is brought to a model's size.
+
+    Returns:
+        The size (width, height) that it is resized to, which covers the model's with the margin that `crop_fraction`
+        says, and the box (left, top, right, bottom) in it that is cropped.
+    """
+    height, width, _ = model.input_shape
+    least = [math.floor(side / model.preprocessing.crop_fraction) for side in (width, height)]
+    scales = least[0] / size[0], least[1] / size[1]
+    across, down = scales if model.preprocessing.squash else (max(scales), max(scales))
+    resized = round(size[0] * across), round(size[1] * down)
+    left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+    return resized, (left, top, left + width, top + height)
 
 
 def from_array(image: Any) -> Image.Image:

@@ -1,0 +1,103 @@
+"""k nearest neighbours on frozen features: how well a network's features tell classes apart, with nothing to train.
+
+As DINO's eval_knn.py (Caron et al., 2021; after Wu et al., 2018): cosine similarity s, and a vote exp(s / 0.07) of each
+of the k nearest for its class.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SIMILARITIES = 2**26
+"""Similarities that are held at once: 256 MiB."""
+
+
+def nearest_neighbour_votes(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    features: np.ndarray,
+    num_classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+) -> np.ndarray:
+    """Lets the nearest training examples vote for the class of each example.
+
+    Args:
+        train_features: float [N, D]; need not be normalised.
+        train_labels: int [N], in [0, num_classes).
+        features: float [M, D], of the examples to classify.
+        num_classes: number of classes.
+        k: neighbours that vote. Of equally near ones, those that come first in `train_features` do.
+        temperature: how much more the nearer ones count.
+
+    Returns:
+        The votes, float32 [M, num_classes]; to be judged by `top_accuracy`.
+
+    Raises:
+        ValueError: if k is not in 1 to N, labels are none of the classes, or shapes do not fit together.
+    """
+    check(train_features, train_labels, features, num_classes)
+    if not 1 <= k <= len(train_features):
+        raise ValueError(f"k must be 1 to the number of training examples, {len(train_features)}; not {k}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}")
+    at_once = max(SIMILARITIES // len(train_features), 1)
+    return np.asarray(
+        votes(train_features, train_labels, features, num_classes, k, temperature, min(at_once, len(features)))
+    )
+
+
+@partial(jax.jit, static_argnums=(3, 4, 6))
+def votes(
+    train_features: jax.Array,
+    train_labels: jax.Array,
+    features: jax.Array,
+    num_classes: int,
+    k: int,
+    temperature: float,
+    at_once: int,
+) -> jax.Array:
+    """The votes, `at_once` examples at a time: float32 [M, num_classes]."""
+    known = unit_vectors(train_features)
+
+    def vote(feature: jax.Array) -> jax.Array:
+        similarity, nearest = jax.lax.top_k(jnp.matmul(known, unit_vectors(feature), precision="highest"), k)
+        return jnp.zeros(num_classes).at[train_labels[nearest]].add(jnp.exp(similarity / temperature))
+
+    return jax.lax.map(vote, jnp.asarray(features), batch_size=at_once)
+
+
+def unit_vectors(features: jax.typing.ArrayLike) -> jax.Array:
+    """Features [..., D] divided by their length, float32; zeros stay."""
+    features = jnp.asarray(features, jnp.float32)
+    return features / jnp.maximum(jnp.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+
+
+def top_accuracy(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> float:
+    """Share of the examples whose class is among the `top` with the highest scores.
+
+    Args:
+        scores: float [M, num_classes]; of equal ones, the lower class comes first.
+        labels: int [M].
+        top: 1 for accuracy, 5 for top-5 accuracy.
+
+    Raises:
+        ValueError: if there are not so many classes.
+    """
+    if not 1 <= top <= scores.shape[1]:
+        raise ValueError(f"top must be 1 to the number of classes, {scores.shape[1]}; not {top}")
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return float((best == np.asarray(labels)[:, None]).any(axis=1).mean())
+
+
+def check(train_features: np.ndarray, train_labels: np.ndarray, features: np.ndarray, num_classes: int) -> None:
+    """Raises ValueError if features and labels do not fit together."""
+    shapes = np.shape(train_features), np.shape(features)
+    if [len(shape) for shape in shapes] != [2, 2] or shapes[0][1] != shapes[1][1] or 0 in (*shapes[0], *shapes[1]):
+        raise ValueError(f"features must be [N, D] and [M, D], with the same D; got {shapes[0]} and {shapes[1]}")
+    if np.shape(train_labels) != shapes[0][:1]:
+        raise ValueError(f"{shapes[0][0]} training examples need as many labels, not {np.shape(train_labels)}")
+    if np.min(train_labels) < 0 or np.max(train_labels) >= num_classes:
+        raise ValueError(f"labels must be 0 to {num_classes - 1}; got {np.min(train_labels)} to {np.max(train_labels)}")

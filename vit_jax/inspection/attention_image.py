@@ -1,0 +1,123 @@
+"""Attention weights as maps over the image: how much each place is attended to, in every layer or through all."""
+
+from collections.abc import Sequence
+from typing import overload
+
+import jax
+import jax.numpy as jnp
+
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.network import Network
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.models.windows import WindowGrid
+
+
+@overload
+def attention_to_image(model: Network, attention: Sequence[jax.Array]) -> list[jax.Array]: ...
+
+
+@overload
+def attention_to_image(model: Network, attention: jax.Array) -> jax.Array: ...
+
+
+def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Array) -> list[jax.Array] | jax.Array:
+    """How much each place of the image is attended to.
+
+    By the class token of a Vision Transformer; where there is none, and in a Swin Transformer, by all patches on
+    average (which in windows is: by the patches of its window). A map's sum is 1, less what goes to tokens that
+    stand for no place of the image: class and register tokens, padding.
+
+    Args:
+        model: a Vision or Swin Transformer, or a network for pre-training: its encoder's.
+        attention: what `attention_maps` gave for it, a list over layers; or what `attention_rollout` gave.
+
+    Returns:
+        Of a list, a list over layers of float32 [B, heads, rows, columns], with the rows and columns of the layer's
+        own map. Of a rollout, float32 [B, rows, columns], with those of the first layer's.
+
+    Raises:
+        ValueError: if the network has no attention, or another number of layers or tokens.
+    """
+    if isinstance(model, BeitPretraining | MaskedAutoencoder):
+        model = model.make_encoder()
+    if isinstance(model, VisionTransformer):
+        check_tokens(model, attention)
+        if isinstance(attention, Sequence):
+            return [tokens_to_image(model, layer) for layer in attention]
+        return tokens_to_image(model, attention)
+    if isinstance(model, SwinTransformer):
+        grids = [grid for stage in model.window_grids for grid in stage]
+        check_windows(grids, attention)
+        if isinstance(attention, Sequence):
+            return [windows_to_image(grid, layer) for grid, layer in zip(grids, attention, strict=True)]
+        return attention.mean(axis=1).reshape(-1, grids[0].height, grids[0].width)
+    raise ValueError(f"a {type(model).__name__} has no attention to show")
+
+
+def tokens_to_image(model: VisionTransformer, attention: jax.Array) -> jax.Array:
+    """Attention among all tokens, float32 [..., N, N], as maps [..., rows, columns]."""
+    prefix = model.num_prefix_tokens
+    to_patches = attention[..., prefix:]
+    attended = to_patches[..., 0, :] if model.class_token else to_patches[..., prefix:, :].mean(axis=-2)
+    return attended.reshape(*attended.shape[:-1], *model.grid)
+
+
+def windows_to_image(grid: WindowGrid, attention: jax.Array) -> jax.Array:
+    """Attention within windows, float32 [B, windows, heads, M, M], as maps [B, heads, rows, columns]."""
+    heads, tokens = attention.shape[2:4]
+    received = jnp.einsum("bwhqk,wq->bwkh", attention, inside(grid)) / (grid.height * grid.width)
+    return grid.reverse(received.reshape(-1, tokens, heads)).transpose(0, 3, 1, 2)
+
+
+def inside(grid: WindowGrid) -> jax.Array:
+    """1 for the tokens of each window that are of the map, 0 for padding: float32 [windows, M]."""
+    return grid.partition(jnp.ones((1, grid.height, grid.width, 1)))[..., 0]
+
+
+def covered(model: Network, layer: int) -> tuple[float, float]:
+    """Height and width of the part of the plane that a layer's map covers, in units of the image's.
+
+    More than 1 where a Swin Transformer padded an odd map to merge its patches two by two.
+    """
+    if not isinstance(model, SwinTransformer):
+        return 1.0, 1.0
+    stage, grid = [(stage, grid) for stage, grids in enumerate(model.window_grids) for grid in grids][layer]
+    first = model.window_grids[0][0]
+    return grid.height * 2**stage / first.height, grid.width * 2**stage / first.width
+
+
+def check_tokens(model: VisionTransformer, attention: Sequence[jax.Array] | jax.Array) -> None:
+    """Raises ValueError if attention is not that of a Vision Transformer's layers, or the rollout of them."""
+    tokens = model.num_prefix_tokens + model.grid[0] * model.grid[1]
+    if isinstance(attention, Sequence):
+        expected = f"{model.depth} layers of [batch, {model.num_heads}, {tokens}, {tokens}]"
+        fits = [layer.shape[1:] for layer in attention] == [(model.num_heads, tokens, tokens)] * model.depth
+    else:
+        expected = f"a rollout [batch, {tokens}, {tokens}]"
+        fits = attention.shape[1:] == (tokens, tokens)
+    refuse(attention, expected, fits)
+
+
+def check_windows(grids: Sequence[WindowGrid], attention: Sequence[jax.Array] | jax.Array) -> None:
+    """Raises ValueError if attention is not that of a Swin Transformer's blocks, or the rollout of them."""
+    if isinstance(attention, Sequence):
+        shapes = [(grid.num_windows, grid.window[0] * grid.window[1]) for grid in grids]
+        expected = f"{len(grids)} layers of [batch, windows, heads, M, M] with (windows, M) = {shapes}"
+        fits = [(layer.shape[1], *layer.shape[3:]) for layer in attention] == [(w, m, m) for w, m in shapes]
+    else:
+        last, first = (grid.height * grid.width for grid in (grids[-1], grids[0]))
+        expected = f"a rollout [batch, {last}, {first}]"
+        fits = attention.shape[1:] == (last, first)
+    refuse(attention, expected, fits)
+
+
+def refuse(attention: Sequence[jax.Array] | jax.Array, expected: str, fits: bool) -> None:
+    """Raises ValueError unless attention fits."""
+    if not fits:
+        got = [layer.shape for layer in attention] if isinstance(attention, Sequence) else attention.shape
+        raise ValueError(
+            f"this is not the model's attention: expected {expected}, got {got}. Give all layers, as attention_maps "
+            "does, or what attention_rollout gives"
+        )

@@ -1,0 +1,85 @@
+"""One picture of what a network attends to in an image: what `vit-jax attention` writes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from vit_jax.inspection.attention_image import attention_to_image, covered
+from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.pictures import overlay
+from vit_jax.inspection.rollout import attention_rollout
+from vit_jax.models.network import Network
+from vit_jax.pretrained.preprocess import covering, preprocessing
+
+SIDE = 320  # pixels of the longer side of each panel
+GAP = 8  # between panels
+
+Layer = Literal["last", "rollout"] | int
+Head = Literal["mean", "all"] | int
+
+
+def attention_picture(
+    model: Network, params: Mapping[str, Any], image: Image.Image, layer: Layer = "last", head: Head = "mean"
+) -> Image.Image:
+    """Draws the part of an image that the network sees, beside it what the network attends to.
+
+    Args:
+        model: a Vision or Swin Transformer.
+        params: its parameters.
+        image: of any size.
+        layer: a layer's number from 0, "last", or "rollout" through all.
+        head: a head's number from 0, their "mean", or "all" for a panel each.
+
+    Raises:
+        ValueError: if the network has no attention, or no such layer or head.
+    """
+    maps, extent = chosen_maps(model, params, preprocessing(model)(image)[None], layer, head)
+    seen = seen_part(model, image)
+    return tiled([seen, *(overlay(seen, one, extent) for one in maps)])
+
+
+def chosen_maps(
+    model: Network, params: Mapping[str, Any], images: np.ndarray, layer: Layer, head: Head
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """The maps to draw, float32 [panels, rows, columns], of images [1, H, W, C], and how much of it they cover."""
+    if layer == "rollout":
+        if head != "mean":
+            raise ValueError(f'rollout averages the heads; head must be "mean", not {head!r}')
+        rollout = attention_to_image(model, attention_rollout(model, params, images))
+        return np.asarray(rollout), covered(model, 0)
+    layers = attention_to_image(model, attention_maps(model, params, images))
+    number = len(layers) - 1 if layer == "last" else layer
+    if not 0 <= number < len(layers):
+        raise ValueError(f'there is no layer {layer}: layers are 0 to {len(layers) - 1}, "last" and "rollout"')
+    heads = np.asarray(layers[number][0])  # [heads, rows, columns]
+    if isinstance(head, int) and not 0 <= head < len(heads):
+        raise ValueError(
+            f'there is no head {head}: those of layer {number} are 0 to {len(heads) - 1}, "mean" and "all"'
+        )
+    chosen = heads if head == "all" else heads.mean(axis=0)[None] if head == "mean" else heads[head][None]
+    return chosen, covered(model, number)
+
+
+def seen_part(model: Network, image: Image.Image) -> Image.Image:
+    """The part of an image that the network sees, from the image's own pixels, with a longer side of SIDE."""
+    height, width, _ = model.input_shape
+    resized, box = covering(model, image.size)
+    across, down = image.width / resized[0], image.height / resized[1]
+    own = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+    scale = SIDE / max(height, width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return image.convert("RGB").resize(size, Image.Resampling.BICUBIC, box=own)
+
+
+def tiled(panels: Sequence[Image.Image]) -> Image.Image:
+    """Panels of one size, row by row on white: two beside each other, more in about as many rows as columns."""
+    columns = 2 if len(panels) == 2 else math.ceil(math.sqrt(len(panels)))
+    rows = math.ceil(len(panels) / columns)
+    width, height = panels[0].width + GAP, panels[0].height + GAP
+    picture = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
+    for place, panel in enumerate(panels):
+        picture.paste(panel, (place % columns * width, place // columns * height))
+    return picture
