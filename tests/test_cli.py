@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import vit_jax
+from tests.models.cases import random_params, small_model
 from vit_jax import cli
 from vit_jax.comparison import compare as comparing
 from vit_jax.comparison.request import Request
 from vit_jax.data import prepare as preparing
+from vit_jax.inspection.attention_picture import SIDE
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str, result: Any = None) -> tuple[int, list[tuple[Any, ...]]]:
@@ -70,6 +75,28 @@ def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.Monke
     assert calls[1] == (Request((Path("a.py"),), None, 3, ()), Path("runs/compare"))
 
 
+def test_attention_writes_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Of a photograph that lies on its side, as its EXIF orientation says."""
+    model = small_model()
+    vit_jax.save_pretrained(tmp_path / "model", model, random_params(model, 0))
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    pixels[:, 20:] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise: the bright half is then below
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    args = [str(tmp_path / name) for name in ("model", "photo.png", "out.png")]
+    assert cli.main(["attention", *args, "--layer", "0", "--head", "1"]) == 0
+    assert "out.png" in capsys.readouterr().out
+    seen = np.asarray(Image.open(tmp_path / "out.png"))[:, :SIDE]
+    assert seen[: SIDE // 2 - 20].max() < 20
+    assert seen[SIDE // 2 + 20 :].min() > 235
+
+    assert cli.main(["attention", *args, "--layer", "2"]) == 2
+    assert "there is no layer 2: layers are 0 to 1" in capsys.readouterr().err
+    assert cli.main(["attention", args[0], str(tmp_path / "nowhere.png"), args[2]]) == 2
+    assert "nowhere.png" in capsys.readouterr().err
+
+
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     args = ["prepare", "cifar10", "--archive", str(tmp_path / "nowhere.tar.gz"), "--data-dir", str(tmp_path)]
     assert cli.main(args) == 2
@@ -85,7 +112,8 @@ def test_wrong_usage_exits_with_2(args: list[str], capsys: pytest.CaptureFixture
 
 def test_help_names_the_subcommands_and_their_flags(capsys: pytest.CaptureFixture[str]):
     for args, expected in (
-        (["--help"], ["prepare", "compare", "predict", "evaluate", "export"]),
+        (["--help"], ["prepare", "compare", "predict", "evaluate", "export", "attention"]),
+        (["attention", "--help"], ["SOURCE", "IMAGE", "OUT", "--layer", "rollout", "--head"]),
         (["compare", "--help"], ["CONFIG", "--budget", "--seeds", "--data-name"]),
         (["predict", "--help"], ["SOURCE", "IMAGE", "--top", "--format", "--batch-size", "--dtype", "--revision"]),
         (["evaluate", "--help"], ["SOURCE", "--data", "--split", "--data-dir", "--skip-unreadable", "--format"]),

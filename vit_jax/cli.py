@@ -144,9 +144,9 @@ def export(
 
 
 def attention(
-    source: tyro.conf.Positional[str],
-    image: tyro.conf.Positional[Path],
-    out: tyro.conf.Positional[Path],
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    image: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     layer: Literal["last", "rollout"] | int = "last",
     head: Literal["mean", "all"] | int = "mean",
 ) -> None:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import vit_jax
 from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, random_images, random_params, small_model
+from tests.models.swin_cases import small_swin
+from vit_jax.models.network import Network
 from vit_jax.models.vit import VisionTransformer
 
 
@@ -96,3 +99,30 @@ def test_features_and_maps_have_no_dropout():
     np.testing.assert_array_equal(
         vit_jax.attention_maps(model, params, images)[1], vit_jax.attention_maps(plain, params, images)[1]
     )
+
+
+@pytest.mark.parametrize(
+    "model", [small_model(depth=1), small_swin(image_size=20, depths=(1,), num_heads=(2,))], ids=["vit", "swin"]
+)
+def test_logits_are_the_same_bit_for_bit_when_the_maps_are_asked_for(model: Network):
+    params, images = random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
+    plain = jax.jit(lambda params, images: model.apply({"params": params}, images))
+    asked = jax.jit(lambda params, images: model.apply({"params": params}, images, mutable=["intermediates"]))
+    logits, state = asked(params, images)
+    assert len(jax.tree.leaves(state)) == 1
+    np.testing.assert_array_equal(logits, plain(params, images))
+
+
+def test_a_plain_forward_pass_keeps_no_layer_s_weights():
+    """Its memory does not grow with the depth: two more layers would add 3 MB each of weights [4, 3, 257, 257]."""
+
+    def memory(depth: int) -> int:
+        model = small_model(image_size=64, depth=depth)
+        params, images = random_params(model, 0), jnp.zeros((4, *model.input_shape))
+        program = jax.jit(lambda params, images: model.apply({"params": params}, images)).lower(params, images)
+        analysis = program.compile().memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
+
+    weights = 4 * 4 * 3 * 257 * 257
+    assert memory(3) - memory(1) < weights / 2

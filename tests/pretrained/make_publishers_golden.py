@@ -8,8 +8,6 @@ not move by more than 1e-5.
 """
 
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 

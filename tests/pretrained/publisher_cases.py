@@ -43,7 +43,7 @@ class Case(NamedTuple):
     config: Mapping[str, Any] | None = None
     wrapper: str = ""
     npz: bool = False
-    options: Mapping[str, Any] = {}  # noqa: B006  # never changed
+    options: Mapping[str, Any] = {}  # never changed
 
 
 SMALL = dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=2.5, image_size=16, patch_size=4, num_classes=5)

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import zoom
 
-from tests.models import timm_swin  # noqa: F401  # prepares for torchvision's import
+from tests.models import timm_swin  # prepares for torchvision's import
 from tests.pretrained.fitpack_reference import beit_bias_table
 from tests.pretrained.publisher_cases import CASES
 from tests.pretrained.resize_cases import BiasCase, PositionCase

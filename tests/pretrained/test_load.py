@@ -19,5 +19,5 @@ def test_a_directory_gives_model_parameters_and_names(tmp_path, names):
     assert loaded.model == model
     assert loaded.class_names == names
     jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
-    with pytest.raises(ValueError, match="revision 'main'"):
-        load(tmp_path, "main")
+    with pytest.raises(ValueError, match=r"a revision \(main\) is for repositories"):
+        load(tmp_path, revision="main")

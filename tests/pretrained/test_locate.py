@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vit_jax.pretrained.locate import Located, locate, model_directory
+from vit_jax.pretrained.locate import Located, locate
 
 
 @pytest.fixture
@@ -56,17 +56,15 @@ def test_a_workdir_is_its_model(tmp_path):
     assert (
         locate(tmp_path / "run") == locate(model) == Located(model / "model.safetensors", {"format": "vit_jax"}, model)
     )
-    assert model_directory(tmp_path / "run") == model_directory(model) == model
     other = write(tmp_path / "other", "model.safetensors", config={})
     (other / "model").mkdir()
-    assert locate(other).directory == model_directory(other) == other
+    assert locate(other).directory == other
 
 
 def test_an_unfinished_run_is_named_as_such(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    for find in (locate, model_directory):
-        with pytest.raises(FileNotFoundError, match="has not finished: it has checkpoints but no model/ yet"):
-            find(tmp_path)
+    with pytest.raises(FileNotFoundError, match="has not finished: it has checkpoints but no model/ yet"):
+        locate(tmp_path)
 
 
 def test_where_nothing_is_it_says_what_was_looked_for(tmp_path, asked):

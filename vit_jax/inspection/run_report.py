@@ -104,7 +104,9 @@ def examples(run: Run, result: Result) -> list[Example]:
     ]
 
 
-def last_attention(model: Network, params: Mapping[str, Any], images: jax.Array) -> Sequence[np.ndarray | None]:
+def last_attention(
+    model: Network, params: Mapping[str, Any], images: jax.Array | np.ndarray
+) -> Sequence[np.ndarray | None]:
     """What the last block attends to in each image [B, H, W, C], averaged over the heads: float32 [rows, columns].
 
     None for a network without attention.
