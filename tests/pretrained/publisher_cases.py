@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,10 +44,12 @@ class Case(NamedTuple):
     config: Mapping[str, Any] | None = None
     wrapper: str = ""
     npz: bool = False
-    options: Mapping[str, Any] = {}  # never changed
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
-SMALL = dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=2.5, image_size=16, patch_size=4, num_classes=5)
+SMALL: dict[str, Any] = dict(
+    embed_dim=24, depth=2, num_heads=3, mlp_ratio=2.5, image_size=16, patch_size=4, num_classes=5
+)
 VIT = VisionTransformer(**SMALL)
 BEIT = VIT.clone(
     key_bias=False, relative_position="per_block", pos_embed="none", pool="avg", fc_norm=True, layer_scale=0.1

@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import zoom
 
-from tests.models import timm_swin  # prepares for torchvision's import
 from tests.pretrained.fitpack_reference import beit_bias_table
 from tests.pretrained.publisher_cases import CASES
 from tests.pretrained.resize_cases import BiasCase, PositionCase
@@ -272,7 +271,7 @@ def google_logits(arrays: Arrays, images: np.ndarray, **fields: Any) -> np.ndarr
     name = next(name for name in arrays if name.endswith("pos_embedding"))
     prefix = arrays[name].shape[1] - 16
     square = arrays[name][0, prefix:].reshape(4, 4, 24)
-    zoomed = zoom(square, (grid[0] / 4, grid[1] / 4, 1), order=1).reshape(1, -1, 24)
+    zoomed = np.asarray(zoom(square, (grid[0] / 4, grid[1] / 4, 1), order=1)).reshape(1, -1, 24)
     arrays[name] = np.concatenate([arrays[name][:, :prefix], zoomed], axis=1)
     network = vit(act_layer="gelu_tanh", img_size=images.shape[1:3], **fields)
     with tempfile.TemporaryDirectory() as directory:
@@ -308,7 +307,8 @@ def hugging_face(name: str, network: str, **flags: Any) -> Reference:
             save_file(tensors(arrays), Path(directory, "model.safetensors"), metadata={"format": "pt"})
             rebuilt = {"image_size": images.shape[1:3]} if other and not flags else {}
             model, report = kind.from_pretrained(directory, output_loading_info=True, **rebuilt)
-        assert not report["missing_keys"] and not report["unexpected_keys"], report
+        assert not report["missing_keys"], report
+        assert not report["unexpected_keys"], report
         with torch.no_grad():
             output = model.eval()(torch.tensor(images).permute(0, 3, 1, 2), **(flags if other else {}))
         return (output.logits if "logits" in output else output.last_hidden_state[:, 0]).numpy()
