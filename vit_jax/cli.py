@@ -62,7 +62,7 @@ def compare(
 
 
 def predict(
-    source: tyro.conf.Positional[str],
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
     top: int = 5,
     format: Literal["table", "json"] = "table",
@@ -89,7 +89,7 @@ def predict(
 
 
 def evaluate(
-    source: tyro.conf.Positional[str],
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     data: str,
     split: Literal["test", "validation", "train", "all"] = "test",
     batch_size: int = 128,
@@ -123,8 +123,8 @@ def evaluate(
 
 
 def export(
-    source: tyro.conf.Positional[str],
-    out: tyro.conf.Positional[Path],
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     batch_size: int | None = None,
     revision: str | None = None,
 ) -> None:

@@ -46,7 +46,7 @@ def test_a_run_is_scored_as_it_reported(trained, capsys):
     reported = result.rows[-1]
     assert (reported["kind"], reported["final"]) == ("test", True)
     assert score["top1"] == reported["accuracy"]
-    assert score["examples"] == reported["examples"] == 540
+    assert score["examples"] == reported["examples"] == len(run.dataset.test)
     assert score["loss"] == pytest.approx(reported["loss"], rel=1e-6)
     assert score["top1"] < score["top5"] < 1
     validation = as_json(capsys, run.workdir, "--data", "digits", "--split", "validation", "--batch-size", 200)
@@ -79,7 +79,7 @@ def by_hand(classifier, folder, names):
     return (better == 0).mean(), (better < 5).mean(), loss.mean()
 
 
-@pytest.mark.parametrize("batch_size", [8, 16, 128])  # 35 images: some batches are filled up
+@pytest.mark.parametrize("batch_size", [8, 128])  # 35 images: some batches are filled up
 def test_a_score_is_what_counting_gives(classifier, save, folder, capsys, batch_size):
     score = as_json(
         capsys, save(classifier), "--data", f"folder:{folder}", "--split", "all", "--batch-size", batch_size

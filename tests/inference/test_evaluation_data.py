@@ -9,7 +9,7 @@ from PIL import Image
 import vit_jax
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.folder import FolderSource
-from vit_jax.inference.evaluation_data import load_evaluation_data, same_set, trained_division
+from vit_jax.inference.evaluation_data import Split, load_evaluation_data, same_set, trained_division
 from vit_jax.training.config import Config, ModelConfig, to_json
 
 MODEL = vit_jax.create_model(
@@ -36,8 +36,8 @@ def run_on(workdir, name, **fields):
     return str(workdir)
 
 
-def load(source, folder, split="test", **changes):
-    return load_evaluation_data(source, MODEL, f"folder:{folder}", split, None, False, **changes)
+def load(source, folder, split: Split = "test"):
+    return load_evaluation_data(source, MODEL, f"folder:{folder}", split, None, False)
 
 
 def files(data):
@@ -60,8 +60,8 @@ def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
     assert data.as_trained
     assert data.image_shape == (18, 18, 3)
     assert any("divided and loaded as the run" in note for note in data.notes)
-    sizes = {split: len(load(workdir, folder, split)) for split in ("train", "validation", "test", "all")}
-    assert sizes == {"train": 6, "validation": 6, "test": 8, "all": 20}
+    splits: tuple[Split, ...] = ("train", "validation", "test", "all")
+    assert [len(load(workdir, folder, split)) for split in splits] == [6, 6, 8, 20]
     other = run_on(tmp_path / "other", f"folder:{folder}", **{**fields, "split_seed": 8})
     assert files(load(other, folder)) != files(data) == files(load(workdir, folder))
 

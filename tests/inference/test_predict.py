@@ -69,7 +69,7 @@ def test_one_program_is_compiled_whatever_the_last_batch(classifier, monkeypatch
     monkeypatch.setattr(predicting, "make_top", counted)
     files = [str(file) for file in sorted(pictures.iterdir())]
     assert len(list(predicting.classify(classifier, files, 1, 8))) == 11
-    assert traced == [(8, 8, 8, 3)]
+    assert traced == [(1, 8, 8, 3)]  # rows of each of eight devices
 
 
 def test_few_images_are_no_large_batch(classifier):

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.pretrained.load import Pretrained, load
-from vit_jax.training.parallel import Parallel, ParallelConfig, make_parallel
 
 Tree = Any
 
@@ -49,20 +49,20 @@ class Compiled:
     Attributes:
         run: the program.
         params: on the devices.
-        parallel: the devices.
+        sharding: of a batch, its rows over the devices.
         batch_size: the rows that the program takes; a smaller batch is filled up with zeros.
     """
 
     run: Callable[[Tree, Tree], Tree]
     params: Tree
-    parallel: Parallel
+    sharding: NamedSharding
     batch_size: int
 
     def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the function gives for a batch of at most `batch_size` rows, on the host."""
         rows = len(next(iter(batch.values())))
         full = {name: filled(x, self.batch_size) for name, x in batch.items()}
-        answers = self.run(self.params, self.parallel.place_batch(full))
+        answers = jax.device_get(self.run(self.params, jax.device_put(full, self.sharding)))
         return {name: np.asarray(x)[:rows] for name, x in answers.items()}
 
 
@@ -74,7 +74,7 @@ def filled(rows: np.ndarray, count: int) -> np.ndarray:
 def compile_classifier(
     function: Callable[[Tree, Tree], dict[str, jax.Array]], params: Tree, batch_size: int, examples: int
 ) -> Compiled:
-    """Spreads batches over all devices.
+    """Spreads batches over all devices, each of which answers for its rows: nothing is exchanged between them.
 
     Args:
         function: of the parameters and a batch, a dict of arrays [B, ...]; gives such a dict.
@@ -89,5 +89,9 @@ def compile_classifier(
         raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
     devices = jax.device_count()
     rows = -(-min(batch_size, examples) // devices) * devices
-    parallel = make_parallel(ParallelConfig(), rows, accumulate_steps=1)
-    return Compiled(parallel.compile_predict(function), parallel.place_arrays(params), parallel, rows)
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    everywhere, by_rows = PartitionSpec(), PartitionSpec("data")
+    # Not left to the compiler: it gathers whole batches for top_k.
+    run = jax.shard_map(function, mesh=mesh, in_specs=(everywhere, by_rows), out_specs=by_rows, check_vma=False)
+    params = jax.device_put(params, NamedSharding(mesh, everywhere))
+    return Compiled(jax.jit(run), params, NamedSharding(mesh, by_rows), rows)

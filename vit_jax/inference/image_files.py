@@ -19,8 +19,11 @@ def image_files(named: Sequence[str]) -> list[str]:
             are taken, sorted by name.
 
     Raises:
+        ValueError: nothing is named.
         FileNotFoundError: something named is not there, or a pattern or a folder gives no image.
     """
+    if not named:
+        raise ValueError("no image was named: give files, folders or patterns")
     suffixes = image_suffixes()
     files: dict[str, str] = {}
     for name in named:
