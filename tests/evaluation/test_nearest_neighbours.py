@@ -52,7 +52,15 @@ def test_equal_votes_are_for_the_lower_class_as_in_scikit_learn():
     np.testing.assert_allclose(expected, 1 / 3, atol=1e-3)
     np.testing.assert_allclose(votes[:, [2, 4, 5]] / votes.sum(1, keepdims=True), expected, atol=1e-5)
     np.testing.assert_array_equal(votes[:, [0, 1, 3]], 0)
-    assert top_accuracy(np.array([[0.0, 1, 0, 1], [1, 0, 1, 1]]), np.array([1, 0])) == 1
+
+
+def test_of_equal_scores_the_lower_class_comes_first():
+    """Of 200 classes with scores 0, 1 and 2: among so many, NumPy's default sort does not keep the order."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 3, (50, 200))
+    order = np.array([sorted(range(200), key=lambda c, row=row: (-row[c], c)) for row in scores])
+    assert top_accuracy(scores, order[:, 49], top=50) == 1
+    assert top_accuracy(scores, order[:, 50], top=50) == 0
 
 
 def test_of_equally_near_neighbours_the_first_vote():
