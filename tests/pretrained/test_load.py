@@ -1,18 +1,43 @@
-"""A model comes with the names of its classes."""
+"""What loading promises besides numbers: all of a file or an error that lists everything, and nothing in silence."""
+
+import json
+import logging
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import load_file, save_file
 
 import vit_jax
+from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
 from vit_jax.models.parameters import parameter_shapes
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import MODELS, create_model
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.architecture import swin_fields, vit_fields
+from vit_jax.pretrained.converted import expected_shapes
 from vit_jax.pretrained.load import load
 
 
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    """A small network by timm's names."""
+    return draw(golden_shapes()["timm"], seed=0)
+
+
+def saved(arrays: dict[str, np.ndarray], path: Path) -> Path:
+    """A file without a config."""
+    return write(CASES["timm_without_config"], arrays, path)
+
+
 @pytest.mark.parametrize("names", [("a", "b"), ()])
-def test_a_directory_gives_model_parameters_and_names(tmp_path, names):
-    model = vit_jax.create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1, num_classes=2)
+def test_a_directory_gives_model_parameters_and_names(tmp_path: Path, names: tuple[str, ...]):
+    model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1, num_classes=2)
     params = jax.tree.map(lambda p: jnp.ones(p.shape), parameter_shapes(model))
     vit_jax.save_pretrained(tmp_path, model, params, names)
     loaded = load(tmp_path)
@@ -21,3 +46,194 @@ def test_a_directory_gives_model_parameters_and_names(tmp_path, names):
     jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
     with pytest.raises(ValueError, match=r"a revision \(main\) is for repositories"):
         load(tmp_path, revision="main")
+
+
+def test_everything_that_does_not_fit_is_listed_at_once(arrays: dict[str, np.ndarray], tmp_path: Path):
+    arrays = dict(arrays)
+    arrays["surplus.weight"] = np.zeros((2, 3), np.float32)
+    del arrays["blocks.1.norm1.weight"]
+    arrays["head.bias"] = np.zeros(3, np.float32)
+    arrays["norm.bias"] = np.zeros(24, np.int32)
+    arrays["blocks.0.mlp.fc2.weight"] = np.zeros(5, np.float32)
+    with pytest.raises(ValueError, match="does not fit a VisionTransformer") as error:
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT)
+    for line in (
+        "unexpected: surplus.weight [2, 3]",
+        "missing: blocks_1/norm1/scale (blocks.1.norm1.weight)",
+        "misshapen: head/bias (head.bias) is [3], not [5]",
+        "not floating point: norm.bias is int32",
+        "misshapen: blocks.0.mlp.fc2.weight is [5]",
+    ):
+        assert f"\n  {line}" in str(error.value)
+    assert str(error.value).count("\n") == 5, "nothing is said twice"
+
+
+def test_parts_of_a_parameter_that_are_missing_are_named_as_the_file_names_them(tmp_path: Path):
+    arrays = draw(golden_shapes()["huggingface_vit"], seed=0)
+    del arrays["vit.encoder.layer.1.attention.attention.key.weight"]
+    with pytest.raises(ValueError, match=r"\n  missing: encoder.layer.1.attention.attention.key.weight$"):
+        vit_jax.load_pretrained(write(CASES["huggingface_vit"], arrays, tmp_path))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_other_precisions_become_float32_with_the_values_they_have(
+    dtype: type, arrays: dict[str, np.ndarray], tmp_path: Path
+):
+    stored = {name: x.astype(dtype) for name, x in arrays.items()}
+    _, params = vit_jax.load_pretrained(saved(stored, tmp_path), model=VIT)
+    assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    np.testing.assert_array_equal(params["norm"]["bias"], stored["norm.bias"].astype(np.float32))
+
+
+def test_a_new_head_is_zeros_and_said_to_be(
+    arrays: dict[str, np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING):
+        model, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, num_classes=7)
+    assert model.num_classes == 7
+    assert not params["head"]["kernel"].any()
+    assert params["head"]["kernel"].shape == (24, 7)
+    assert "head/bias, head/kernel: new, of zeros, for 7 classes" in caplog.text.replace(
+        "head/kernel, head/bias", "head/bias, head/kernel"
+    )
+    assert "the stored head of 5 classes is left out" in caplog.text
+
+
+def test_a_head_of_as_many_classes_is_new_too(arrays: dict[str, np.ndarray], tmp_path: Path):
+    """Five classes of one's own are not the five of the file."""
+    _, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, num_classes=5)
+    assert not params["head"]["kernel"].any()
+
+
+def test_no_head_is_no_head(arrays: dict[str, np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    model, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, num_classes=0)
+    assert "head" not in params
+    assert model.num_classes == 0
+    assert not caplog.text
+
+
+def test_without_being_asked_no_head_is_new(arrays: dict[str, np.ndarray], tmp_path: Path):
+    stored = {name: x for name, x in arrays.items() if not name.startswith("head")}
+    with pytest.raises(ValueError, match=r"missing: head/kernel \(head.weight\)"):
+        vit_jax.load_pretrained(saved(stored, tmp_path), model=VIT)
+
+
+def test_weights_of_another_model_are_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
+    for model in (SWIN, VIT.clone(depth=3), VIT.clone(embed_dim=48), VIT.clone(patch_size=8)):
+        with pytest.raises(ValueError, match="does not fit"):
+            vit_jax.load_pretrained(saved(arrays, tmp_path), model=model)
+
+
+def test_heads_that_the_file_contradicts_are_refused(tmp_path: Path):
+    """Their number changes no shape: it would be wrong in silence."""
+    path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
+    with pytest.raises(ValueError, match="is for 3 attention heads; model= has 4"):
+        vit_jax.load_pretrained(path, model=VIT.clone(num_heads=4))
+
+
+def test_heads_that_nothing_tells_are_asked_for(arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(
+        ValueError, match=r"neither its shapes nor a config.json beside it tell its num_heads; give model="
+    ):
+        vit_jax.load_pretrained(saved(arrays, tmp_path))
+
+
+def test_the_publisher_decides_epsilon_and_gelu_of_the_caller_s_module(tmp_path: Path):
+    path = write(CASES["google"], draw(golden_shapes()["google"], 0), tmp_path)
+    model, _ = vit_jax.load_pretrained(path, model=VIT.clone(norm_eps=0.5))
+    assert isinstance(model, VisionTransformer)
+    assert (model.gelu, model.norm_eps) == ("tanh", 1e-6)
+
+
+def test_an_unknown_publisher_or_file_is_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="unknown publisher 'tim'; it must be one of google"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="tim")
+    with pytest.raises(ValueError, match="holds no weights of torchvision: its names are blocks"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="torchvision")
+    save_file({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other.safetensors holds no weights of a known publisher"):
+        vit_jax.load_pretrained(tmp_path / "other.safetensors")
+
+
+def test_windows_are_for_swin(arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="window_size is for Swin"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, window_size=3)
+
+
+def test_an_image_that_patches_do_not_divide_is_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="not a whole number of patches"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, image_size=18)
+
+
+@pytest.mark.parametrize("name", [name for name, (module, _) in MODELS.items() if module is VisionTransformer])
+def test_the_shapes_of_a_published_vision_transformer_tell_its_fields(name: str):
+    """But for what no shape shows: the final norm's place, preprocessing, initial values."""
+    model = create_model(name, depth=2)
+    if MODELS[name][1].get("pos_embed") == "sincos":
+        pytest.skip("its positions are constants, which nobody stores")
+    found = vit_fields(expected_shapes(model), num_heads=model.num_heads)
+    shown = set(found) - {"layer_scale", "mlp_ratio"}
+    assert {field: getattr(model, field) for field in shown} == {field: found[field] for field in shown}
+    assert expected_shapes(VisionTransformer(**found)) == expected_shapes(model)
+
+
+@pytest.mark.parametrize("size", ["tiny", "small", "base", "large", "huge"])
+def test_published_sizes_tell_their_heads(size: str):
+    name = next(name for name in MODELS if name.startswith(f"vit_{size}_patch"))
+    model = create_model(name)
+    assert vit_fields(expected_shapes(model))["num_heads"] == model.num_heads
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swin_base_patch4_window12_384"])
+def test_the_shapes_of_a_published_swin_tell_its_fields(name: str):
+    model = create_model(name)
+    found = swin_fields(expected_shapes(model))
+    assert {field: getattr(model, field) for field in found} == found
+    assert expected_shapes(SwinTransformer(**found)) == expected_shapes(model)
+
+
+def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_path: Path):
+    case = CASES["huggingface_vit"]
+    path = write(case, draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
+    config = dict(case.config or {}) | {"id2label": {str(i): f"class {i}" for i in (3, 0, 4, 1, 2)}}
+    (path / "config.json").write_text(json.dumps(config))
+    processor = {"size": {"height": 16, "width": 16}, "resample": 2, "image_mean": [0.1] * 3, "image_std": [0.2] * 3}
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+    loaded = load(path)
+    assert loaded.class_names == tuple(f"class {i}" for i in range(5))
+    assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", squash=True)
+
+
+def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
+    path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
+    processor = {"size": {"shortest_edge": 20}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True}
+    (path / "preprocessor_config.json").write_text(json.dumps({**processor, "resample": 3}))
+    preprocessing = load(path).model.preprocessing
+    assert (preprocessing.crop_fraction, preprocessing.squash, preprocessing.interpolation) == (0.8, False, "bicubic")
+
+
+def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[str, np.ndarray], tmp_path: Path):
+    case = CASES["timm"]
+    path = write(case, arrays, tmp_path)
+    settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3, "crop_pct": 0.95, "crop_mode": "squash"}
+    config = {
+        **(case.config or {}),
+        "pretrained_cfg": {**settings, "interpolation": "bilinear"},
+        "label_names": list("abcde"),
+    }
+    (path / "config.json").write_text(json.dumps(config))
+    loaded = load(path)
+    assert loaded.class_names == tuple("abcde")
+    assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
+
+
+def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.ndarray], tmp_path: Path):
+    _, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT)
+    vit_jax.save_pretrained(tmp_path / "own", VIT, params)
+    file = tmp_path / "own" / "model.safetensors"
+    assert set(load_file(file)) == set(flatten_dict(params, sep="/"))
+    with pytest.raises(ValueError, match="give the folder, or model="):
+        vit_jax.load_pretrained(file)
+    model, again = vit_jax.load_pretrained(file, model=VIT)
+    assert model == VIT
+    jax.tree.map(np.testing.assert_array_equal, again, params)
