@@ -30,9 +30,9 @@ def trained(tmp_path_factory):
         embed_dim=16, depth=1, num_heads=2, image_size=10, preprocessing=vit_jax.Preprocessing((0.3,), (0.2,), 0.9)
     )
     data = DataConfig("digits", validation_fraction=0.2, test_fraction=0.3, split_seed=5)
-    schedule = ScheduleConfig(warmup="2 steps")
+    schedule = ScheduleConfig(warmup="1 steps")
     config = Config(
-        ModelConfig("vit_digits_patch2_8", fields), data, schedule=schedule, duration="12 steps", batch_size=64
+        ModelConfig("vit_digits_patch2_8", fields), data, schedule=schedule, duration="4 steps", batch_size=64
     )
     run = prepare(config, tmp_path_factory.mktemp("run"))
     with open("/dev/null", "w") as nowhere:
