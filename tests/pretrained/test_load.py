@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import vit_jax
 from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
+from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import MODELS, create_model
@@ -190,6 +192,23 @@ def test_the_shapes_of_a_published_swin_tell_its_fields(name: str):
     found = swin_fields(expected_shapes(model))
     assert {field: getattr(model, field) for field in found} == found
     assert expected_shapes(SwinTransformer(**found)) == expected_shapes(model)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        VIT.clone(depth=3, relative_position="per_block", layer_scale=0.1),
+        SWIN.clone(depths=(3, 2)),
+        SWIN.clone(depths=(2, 3), version=2),
+        create_model("beit_pretraining_base_patch16_224", embed_dim=24, num_heads=3, depth=3),
+        create_model("mae_base_patch16_224", embed_dim=24, num_heads=3, depth=3, decoder_depth=2),
+        create_model("resnet9_narrow_32"),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_the_expected_shapes_are_those_of_all_blocks(model: Network):
+    traced: dict[str, Any] = flatten_dict(parameter_shapes(model), sep="/")
+    assert expected_shapes(model) == {path: leaf.shape for path, leaf in traced.items()}
 
 
 def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_path: Path):

@@ -1,0 +1,95 @@
+"""Loading ViT-B/16 beside reading its file with `safetensors.numpy` and putting it on the device: time and memory.
+
+    python -m benchmarks.loading --rounds 5
+
+Each load runs in a process of its own, in turn with the other; imports are not counted. Writes
+benchmarks/results/loading.json.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import save, spread
+
+WAYS = ("safetensors", "vit_jax")
+
+
+def write_weights(path: Path) -> None:
+    """Random weights of ViT-B/16 by timm's names."""
+    import jax
+    from flax.traverse_util import flatten_dict
+    from safetensors.numpy import save_file
+
+    from vit_jax.models.parameters import parameter_shapes
+    from vit_jax.models.registry import create_model
+    from vit_jax.pretrained.publishers.timm import VIT
+    from vit_jax.pretrained.rules import find_ours
+
+    random, arrays = np.random.default_rng(0), {}
+    for name, leaf in flatten_dict(parameter_shapes(create_model("vit_base_patch16_224")), sep="/").items():
+        match = find_ours(name, VIT)
+        assert match is not None
+        assert isinstance(leaf, jax.ShapeDtypeStruct)
+        array = random.standard_normal(leaf.shape, np.float32)
+        arrays |= dict(zip(match.theirs, match.layout.theirs(array, len(match.theirs)), strict=True))
+    save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, path)
+
+
+def load(way: str, path: Path) -> dict[str, float]:
+    """Loads in this process: seconds, and by how many MiB the process's memory grew at most."""
+    import jax
+    from safetensors.numpy import load_file
+
+    import vit_jax
+
+    jax.block_until_ready(jax.device_put(0.0))
+    before = peak_memory()
+    start = time.perf_counter()
+    params = vit_jax.load_pretrained(path)[1] if way == "vit_jax" else jax.device_put(load_file(path))
+    jax.block_until_ready(params)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "MiB": peak_memory() - before}
+
+
+def peak_memory() -> float:
+    """The most memory this process has had, in MiB. (`ru_maxrss` would count the process that started it.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def main() -> None:
+    """Runs all rounds, prints the ratios and keeps what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--load", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.load:
+        print(json.dumps(load(args.load[0], Path(args.load[1]))))
+        return
+    measured: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "model.safetensors")
+        write_weights(path)
+        for _ in range(args.rounds):
+            for way in WAYS:
+                command = [sys.executable, "-m", "benchmarks.loading", "--load", way, str(path)]
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                measured[way].append(json.loads(output.splitlines()[-1]))
+    pairs = list(zip(measured["vit_jax"], measured["safetensors"], strict=True))
+    ratios = {
+        unit: spread(np.array([ours[unit] / theirs[unit] for ours, theirs in pairs])) for unit in ("seconds", "MiB")
+    }
+    for unit, ratio in ratios.items():
+        print(f"{unit}: {ratio['median']} times ({ratio['min']} to {ratio['max']})")
+    save("loading", [{"measured": measured, "ratios": ratios}])
+
+
+if __name__ == "__main__":
+    main()
