@@ -22,6 +22,7 @@ class BeitPretraining(Network):
         in_channels: channels of the images.
         dtype: of the computation; parameters, position bias, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         vocab_size: number of visual tokens; of DALL-E's tokenizer as published, and of BEiT v2's.
         patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the tokens.

@@ -129,6 +129,7 @@ class MaskedAutoencoder(Network):
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and predictions are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         mask_ratio: share of the patches that are masked; of N patches, int(N * (1 - mask_ratio)) are left.
         patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the encoder's tokens.

@@ -1,5 +1,6 @@
 """What all networks of this package have in common."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.resizing import Resizing
 
 
 class Features(NamedTuple):
@@ -33,6 +35,8 @@ class Network(nn.Module):
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how the weights are resized for another image; carried along for `vit_jax.load_pretrained`. Networks
+            that differ in it alone are equal: they compute the same.
     """
 
     num_classes: int = 1000
@@ -40,6 +44,7 @@ class Network(nn.Module):
     in_channels: int = 3
     dtype: Any = jnp.float32
     preprocessing: Preprocessing = Preprocessing()
+    resizing: Resizing = dataclasses.field(default=Resizing(), compare=False)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

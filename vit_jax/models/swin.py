@@ -131,6 +131,7 @@ class SwinTransformer(Network):
         in_channels: channels of the images.
         dtype: of the computation; parameters, similarity of version 2, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         version: 1, or 2: Swin V2, with norms after attention and MLP, cosine attention and a position bias that
             an MLP computes.
         patch_size: height and width of a patch; must divide `image_size`.

@@ -89,6 +89,7 @@ class VisionTransformer(Network):
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the tokens.
         depth: number of encoder blocks.

@@ -48,7 +48,7 @@ def load(
         source: a file (.npz, .safetensors, .pth, .pt, .bin), a folder (Hugging Face's, timm's, a run's workdir or its
             model), or an id of the Hugging Face Hub, such as "google/vit-base-patch16-224".
         model: the module that the weights are for. By default it is made of the config in the folder and of the
-            shapes. Its epsilon, form of GELU and padding order are set to the publisher's.
+            shapes. Its epsilon, form of GELU, padding order and `resizing` are set to the publisher's.
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
         image_size: height and width; position embeddings and bias tables are resized as the publisher does.
         window_size: of a Swin, likewise.
@@ -72,4 +72,5 @@ def load(
     if problems:
         lines = "\n  ".join(problems)
         raise ValueError(f"{located.weights} does not fit a {type(stored.model).__name__}:\n  {lines}")
-    return Pretrained(stored.model, read_parameters(converted.parameters), stored.class_names)
+    module = stored.model.clone(resizing=stored.format.resizing)
+    return Pretrained(module, read_parameters(converted.parameters), stored.class_names)

@@ -17,6 +17,7 @@ from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
@@ -43,7 +44,8 @@ def save_pretrained(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
-    fields["preprocessing"] = dataclasses.asdict(fields["preprocessing"])
+    for name in ("preprocessing", "resizing"):
+        fields[name] = dataclasses.asdict(fields[name])
     config = {
         "format": FORMAT,
         "module": type(model).__name__,
@@ -85,6 +87,7 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
     fields = tuples(config["fields"])
     fields["preprocessing"] = Preprocessing(**tuples(fields["preprocessing"]))
+    fields["resizing"] = Resizing(**fields.get("resizing", {}))
     return module(**fields)
 
 

@@ -7,10 +7,10 @@ biases are computed from offsets.)
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
+from vit_jax.models.resizing import BiasTableResize, PositionResize
 from vit_jax.pretrained.resampling import (
     aligned,
     antialiased,
@@ -22,43 +22,6 @@ from vit_jax.pretrained.resampling import (
     resample,
     triangle,
 )
-
-PositionResize = Literal[
-    "bicubic",
-    "bicubic_antialias",
-    "bilinear",
-    "bilinear_antialias",
-    "bilinear_aligned",
-    "bicubic_aligned",
-    "bicubic_offset",
-]
-"""How a position embedding is resized, and by whom.
-
-| method               | computes                                       | used by                                     |
-|----------------------|------------------------------------------------|---------------------------------------------|
-| "bicubic"            | torch's bicubic, without antialiasing          | DeiT, MAE, BEiT; Hugging Face (ViT, DeiT,   |
-|                      |                                                | BEiT, DINOv2), which resizes DINO so, too   |
-| "bicubic_antialias"  | torch's bicubic with antialiasing              | timm; DINOv2 with registers (its authors',  |
-|                      |                                                | and Hugging Face's)                         |
-| "bilinear"           | torch's bilinear, without antialiasing         | timm's loader of Google's .npz files        |
-| "bilinear_antialias" | torch's bilinear with antialiasing             | FlexiViT (at each call; it loads as Google) |
-| "bilinear_aligned"   | bilinear, corners onto corners:                | Google's own code (vit_jax, big_vision)     |
-|                      | `scipy.ndimage.zoom(order=1)`                  |                                             |
-| "bicubic_aligned"    | torch's bicubic, corners onto corners          | torchvision                                 |
-| "bicubic_offset"     | torch's bicubic by the scale (new + 0.1) / old | DINO; DINOv2 without registers (its         |
-|                      |                                                | authors')                                   |
-"""
-
-BiasTableResize = Literal["bicubic", "geometric_linear", "geometric_cubic", "bilinear"]
-"""How a table of relative position biases is resized, and by whom.
-
-| method             | computes                                                        | used by                       |
-|--------------------|-----------------------------------------------------------------|-------------------------------|
-| "bicubic"          | torch's bicubic, without antialiasing                           | Swin's authors                |
-| "geometric_linear" | old offsets moved apart in geometric progression, lines between | timm (Swin, BEiT)             |
-| "geometric_cubic"  | old offsets moved apart likewise, a cubic spline through them   | BEiT's authors                |
-| "bilinear"         | torch's bilinear, without antialiasing                          | Hugging Face (BEiT, data2vec) |
-"""
 
 Axis = Callable[[int, int], np.ndarray]
 """From old and new size to the matrix [new, old] that resamples an axis."""

@@ -101,18 +101,19 @@ def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:
 
 def read_own(located: Located, weights: Weights, model: Network | None) -> StoredNetwork:
     """As `read_network`, of this package's own format."""
-    format = own_format(weights.arrays)
-    converted = convert(weights.arrays, format.table, {})
+    config, names = None, ()
     if located.config is not None and located.config.get("format") == native.FORMAT:
-        stored = native.module_of(located.config, located.directory / "config.json")
+        config = native.module_of(located.config, located.directory / "config.json")
         names = tuple(located.config.get("class_names", ()))
-    elif model is None:
+    known = config or model
+    if known is None:
         raise ValueError(
             f"{located.weights} has this package's parameters, but their config.json was not asked for: give the "
             "folder, or model= with the module that they are for"
         )
-    else:
-        stored, names = model.clone(**stored_sizes(model, converted.shapes())), ()
+    format = own_format(weights.arrays, known.resizing)
+    converted = convert(weights.arrays, format.table, {})
+    stored = config or known.clone(**stored_sizes(known, converted.shapes()))
     return StoredNetwork(stored, model or stored, converted, format, {}, names)
 
 

@@ -17,8 +17,8 @@ import tyro
 from vit_jax.models.registry import MODELS, create_model, model_fields
 from vit_jax.training.config import Config, ModelConfig
 
-SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels")
-"""Fields of a network that are not flags: Flax's own, and those that the data set and the config decide."""
+SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels", "resizing")
+"""Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""
 
 
 def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vit_jax.models.resizing import BiasTableResize, PositionResize, Resizing, WindowScale
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.pretrained.locate import Located, read_config
 from vit_jax.pretrained.publishers import configs, facebook, google, huggingface, networks, timm, torchvision
-from vit_jax.pretrained.resize import BiasTableResize, PositionResize
 from vit_jax.pretrained.rules import Table, array
 from vit_jax.pretrained.spelling import respelled
 from vit_jax.pretrained.stored import StoredArray
@@ -48,6 +48,7 @@ class Format:
         wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
         position_resize: how the publisher resizes position embeddings.
         table_resize: how it resizes tables of relative position biases.
+        window_scale: what Swin V2's position biases are scaled by.
     """
 
     publisher: str
@@ -62,6 +63,12 @@ class Format:
     wrappers: tuple[str, ...] = ()
     position_resize: PositionResize = "bicubic"
     table_resize: BiasTableResize = "bicubic"
+    window_scale: WindowScale = "pretrained"
+
+    @property
+    def resizing(self) -> Resizing:
+        """How the publisher resizes: what the module carries along."""
+        return Resizing(self.position_resize, self.table_resize, self.window_scale)
 
     def describe(self, located: Located) -> Description:
         """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
@@ -79,12 +86,8 @@ class Format:
         return Description(fields, ())
 
     def rescaled(self, stored: SwinTransformer, wanted: SwinTransformer) -> SwinTransformer:
-        """Of version 2, a network whose position biases keep the scale of the windows they were trained with.
-
-        That is how the paper fine-tunes with larger windows (its configs' PRETRAINED_WINDOW_SIZES). timm leaves the
-        scale to the windows at hand.
-        """
-        if stored.version == 1 or self.publisher == "timm" or wanted.pretrained_window_sizes:
+        """Of version 2, a network whose position biases have the scale that `window_scale` says."""
+        if stored.version == 1 or self.window_scale == "own" or wanted.pretrained_window_sizes:
             return wanted
         if stored.window_grids == wanted.window_grids:
             return wanted
@@ -280,6 +283,7 @@ FORMATS: tuple[Format, ...] = (
         configs.timm_swin,
         left_out=BUFFERS,
         table_resize="geometric_linear",
+        window_scale="own",
     ),
     Format(
         "timm",
@@ -305,14 +309,15 @@ FORMATS: tuple[Format, ...] = (
 PUBLISHERS = tuple(dict.fromkeys(format.publisher for format in FORMATS))
 
 
-def own_format(names: Iterable[str]) -> Format:
-    """This package's own format: the names are the paths. Embeddings are resized as timm does."""
+def own_format(names: Iterable[str], resizing: Resizing) -> Format:
+    """This package's own format: the names are the paths. Embeddings are resized as their module says."""
     return Format(
         "vit_jax",
         (),
         tuple(array(name, name) for name in names),
         networks.vision_transformer,
         {},
-        position_resize="bicubic_antialias",
-        table_resize="geometric_linear",
+        position_resize=resizing.positions,
+        table_resize=resizing.bias_tables,
+        window_scale=resizing.window_scale,
     )
