@@ -8,8 +8,8 @@ from vit_jax.inspection.rollout import attention_rollout
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model, list_models
 from vit_jax.pretrained.load import load_pretrained
-from vit_jax.pretrained.native import save_pretrained
 from vit_jax.pretrained.preprocess import preprocessing
+from vit_jax.pretrained.save import save_pretrained
 
 __all__ = [
     "Cost",

@@ -108,6 +108,14 @@ class WindowGrid:
     def num_windows(self) -> int:
         return math.prod(self.padded) // math.prod(self.window)
 
+    def same_windows(self, other: "WindowGrid") -> bool:
+        """Whether another grid cuts the same maps into the same windows: the order counts if they shift and pad."""
+        order = any(self.shift) and self.padded != (self.height, self.width)
+        ours, theirs = (
+            (grid.height, grid.width, grid.window, grid.shift, grid.shift_first and order) for grid in (self, other)
+        )
+        return ours == theirs
+
     def mask(self) -> np.ndarray | None:
         """`shift_mask` of these windows; None where nothing is shifted. Padding is not masked, as published."""
         return shift_mask(*self.padded, self.window, self.shift) if any(self.shift) else None

@@ -135,6 +135,7 @@ def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     if not isinstance(stored.model, MaskedAutoencoder | BeitPretraining):
         return stored
     converted = encoder_of(stored.converted)
-    known = {name: x for name, x in stored.known.items() if not name.startswith("decoder_")}
+    of_mae = ("decoder_num_heads", "mask_ratio")
+    known = {name: x for name, x in stored.known.items() if name not in of_mae}
     module = networks.vision_transformer(converted.shapes(), known)
     return replace(stored, model=module, wanted=module, converted=converted)

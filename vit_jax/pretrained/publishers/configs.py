@@ -33,6 +33,11 @@ def huggingface_vit(config: Mapping[str, Any]) -> dict[str, Any]:
         fields["norm_eps"] = config["layer_norm_eps"]
     if "hidden_act" in config and not config.get("use_swiglu_ffn"):
         fields["gelu"] = gelu_form(config["hidden_act"])
+    layer_scale = config.get("layerscale_value", config.get("layer_scale_init_value"))  # DINOv2, BEiT
+    if layer_scale:
+        fields["layer_scale"] = layer_scale
+    if "Dinov2" in str(config.get("architectures")) and "ForImageClassification" in str(config["architectures"]):
+        fields["pool"] = "token_avg"
     return fields
 
 
@@ -47,6 +52,8 @@ def huggingface_mae(config: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"hidden_act {config['hidden_act']!r} is not supported in MAE; only the erf form of GELU is")
     if "decoder_num_attention_heads" in config:
         fields["decoder_num_heads"] = config["decoder_num_attention_heads"]
+    if "mask_ratio" in config:
+        fields["mask_ratio"] = config["mask_ratio"]
     return fields
 
 
@@ -65,6 +72,8 @@ def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
         fields["window_size"] = config["window_size"]
     if "layer_norm_eps" in config:
         fields["norm_eps"] = config["layer_norm_eps"]
+    if "mlp_ratio" in config:
+        fields["mlp_ratio"] = config["mlp_ratio"]
     if any(config.get("pretrained_window_sizes", ())):
         fields["pretrained_window_sizes"] = tuple(config["pretrained_window_sizes"])
     return fields
@@ -107,14 +116,19 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
     cropped = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
     fraction = 1.0
     if processor.get("do_center_crop") and sides and cropped:
-        fraction = min(cropped[0] / sides[0], 1.0)
+        fraction = processor.get("crop_pct", min(cropped[0] / sides[0], 1.0))
     return Preprocessing(
-        mean=tuple(processor.get("image_mean", default.mean)),
-        std=tuple(processor.get("image_std", default.std)),
+        mean=channel_values(processor.get("image_mean", default.mean)),
+        std=channel_values(processor.get("image_std", default.std)),
         crop_fraction=fraction,
         interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
         squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
     )
+
+
+def channel_values(value: Any) -> tuple[float, ...]:
+    """One number for all channels, or one for each."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,8 +137,10 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
     if "num_heads" in arguments:
         fields["num_heads"] = arguments["num_heads"]
-    if "siglip" in architecture:
+    if "siglip" in architecture or arguments.get("act_layer") == "gelu_tanh":
         fields["gelu"] = "tanh"
+    if arguments.get("init_values"):
+        fields["layer_scale"] = arguments["init_values"]
     pool = arguments.get("global_pool", config.get("global_pool"))
     if pool in ("token", "avg", "map"):
         fields["pool"] = pool
@@ -139,10 +155,28 @@ def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
     if timm_image_size(config):
         fields["image_size"] = timm_image_size(config)
     if "window_size" in arguments:
-        fields["window_size"] = size(arguments["window_size"])
+        fields["window_size"] = windows(arguments["window_size"])
+    if "mlp_ratio" in arguments:
+        fields["mlp_ratio"] = arguments["mlp_ratio"]
     if any(arguments.get("pretrained_window_sizes", ())):
         fields["pretrained_window_sizes"] = tuple(arguments["pretrained_window_sizes"])
     return fields
+
+
+def windows(value: Any) -> Any:
+    """timm's windows: a number or a pair (height, width) for all stages, or a list of either with one for each.
+
+    Raises:
+        ValueError: if they are not square.
+    """
+    if isinstance(value, int):
+        return value
+    if len(value) == 2 and isinstance(value[0], int):
+        value = [value]
+    sides = [tuple(stage) if isinstance(stage, list | tuple) else (stage, stage) for stage in value]
+    if any(height != width for height, width in sides):
+        raise ValueError(f"window_size {value} is not supported; windows must be square")
+    return sides[0][0] if len(sides) == 1 else tuple(height for height, _ in sides)
 
 
 def timm_image_size(config: Mapping[str, Any]) -> Any:

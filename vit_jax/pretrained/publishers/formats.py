@@ -169,7 +169,10 @@ FORMATS: tuple[Format, ...] = (
         left_out=BUFFERS,
     ),
     hugging_face_vit(
-        (HUGGING_FACE, r"lambda_1$"), huggingface.BEIT, position_resize="bicubic", table_resize="bilinear"
+        (HUGGING_FACE, r"(lambda_1|relative_position_bias_table)$"),
+        huggingface.BEIT,
+        position_resize="bicubic",
+        table_resize="bilinear",
     ),
     hugging_face_vit(
         (HUGGING_FACE, r"lambda1$", r"^embeddings\.register_tokens$"),

@@ -77,15 +77,24 @@ BEIT_PRETRAINING = table(
     linear("lm_head", "head"),
 )
 
-DINOV2 = table(
-    EMBEDDINGS,
-    array("embeddings.register_tokens", "reg_token"),
-    array("encoder.layer.{i}.layer_scale1.lambda1", "blocks_{i}/ls1/gamma"),
-    array("encoder.layer.{i}.layer_scale2.lambda1", "blocks_{i}/ls2/gamma"),
-    block("encoder.layer.{i}.", ("norm1", "norm2"), ("mlp.fc1", "mlp.fc2")),
-    norm("layernorm", "norm"),
-    linear("classifier", "head"),
-)
+
+def dinov2(mlp: tuple[str, str]) -> Table:
+    """DINOv2; the layers of its SwiGLU are named differently."""
+    return table(
+        EMBEDDINGS,
+        array("embeddings.register_tokens", "reg_token"),
+        array("encoder.layer.{i}.layer_scale1.lambda1", "blocks_{i}/ls1/gamma"),
+        array("encoder.layer.{i}.layer_scale2.lambda1", "blocks_{i}/ls2/gamma"),
+        block("encoder.layer.{i}.", ("norm1", "norm2"), mlp),
+        norm("layernorm", "norm"),
+        linear("classifier", "head"),
+    )
+
+
+DINOV2 = dinov2(("mlp.fc1", "mlp.fc2"))
+"""Either's, in the names that `respell` gives."""
+DINOV2_SWIGLU = dinov2(("mlp.weights_in", "mlp.weights_out"))
+"""For saving."""
 
 MAE = table(
     within("encoder/", table(EMBEDDINGS, BLOCK, norm("layernorm", "norm"))),

@@ -52,6 +52,7 @@ def masked_autoencoder(shapes: Shapes, known: Fields) -> MaskedAutoencoder:
         decoder_depth=depth_of(decoder),
         decoder_num_heads=decoder_heads,
         preprocessing=known["preprocessing"],
+        mask_ratio=known.get("mask_ratio", MaskedAutoencoder.mask_ratio),
     )
     return MaskedAutoencoder(**complete(fields, ("num_heads", "decoder_num_heads", "image_size")))
 
@@ -59,6 +60,16 @@ def masked_autoencoder(shapes: Shapes, known: Fields) -> MaskedAutoencoder:
 def beit_pretraining(shapes: Shapes, known: Fields) -> BeitPretraining:
     """BEiT's network of masked image modelling."""
     fields = vit_fields(below(shapes, "encoder/"), **known)
-    shared = ("image_size", "in_channels", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "norm_eps")
+    shared = (
+        "image_size",
+        "in_channels",
+        "patch_size",
+        "embed_dim",
+        "depth",
+        "num_heads",
+        "mlp_ratio",
+        "norm_eps",
+        "layer_scale",
+    )
     fields = {name: fields.get(name) for name in shared} | {"preprocessing": known["preprocessing"]}
     return BeitPretraining(**complete(fields, ("num_heads", "image_size")), vocab_size=shapes["head/kernel"][-1])

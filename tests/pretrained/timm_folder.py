@@ -1,0 +1,35 @@
+"""What timm makes of a folder. Importing this module needs torch and timm (the extra "parity")."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # pyright: ignore[reportMissingImports]
+
+from tests.models.timm_reference import torch_layout  # noqa: F401  prepares for timm's import
+
+# isort: split
+import timm  # pyright: ignore[reportMissingImports]
+from timm.data import create_transform, resolve_model_data_config  # pyright: ignore[reportMissingImports]
+
+
+def timm_model(folder: Path) -> Any:
+    """The network in a folder, with nothing else said."""
+    return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+
+
+def timm_outputs(folder: Path, images: np.ndarray) -> np.ndarray:
+    """What the network in a folder gives for images [B, H, W, C]."""
+    with torch.no_grad():
+        return timm_model(folder)(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
+
+
+def timm_pixels(folder: Path, image: Any) -> np.ndarray:
+    """What timm's transform for the network makes of an image: [H, W, C]."""
+    transform = create_transform(**resolve_model_data_config(timm_model(folder)), is_training=False)
+    return transform(image).numpy().transpose(1, 2, 0)
+
+
+def timm_names() -> list[str]:
+    """Every architecture that timm has."""
+    return timm.list_models()

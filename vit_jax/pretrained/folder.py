@@ -1,0 +1,121 @@
+"""A network as another program's folder: what its files will say, and what that program cannot hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from vit_jax.models.layers import sincos_position_embedding
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.network import Network
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.converted import expected_shapes
+from vit_jax.pretrained.rules import Table, find_ours
+
+Arrays = dict[str, np.ndarray]
+
+RATES = ("drop_rate", "pos_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate")
+"""Fields that belong to training, not to the weights."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What is to be written.
+
+    Attributes:
+        config: `config.json`.
+        arrays: `model.safetensors`, by the publisher's names.
+        beside: other JSON files, by their names.
+        notes: what is left out or has another form than here, a line each.
+    """
+
+    config: Mapping[str, Any]
+    arrays: Arrays
+    beside: Mapping[str, Mapping[str, Any]]
+    notes: tuple[str, ...]
+
+
+def flat_arrays(model: Network, params: Mapping[str, Any]) -> Arrays:
+    """Parameters by their paths, float32.
+
+    Raises:
+        ValueError: if they are not those of the module; all that is wrong is listed.
+    """
+    flat: dict[str, Any] = flatten_dict(jax.device_get(dict(params)), sep="/")
+    arrays = {path: np.asarray(array, np.float32) for path, array in flat.items()}
+    expected = expected_shapes(model)
+    problems = [f"missing: {path}" for path in expected if path not in arrays]
+    problems += [f"unexpected: {path}" for path in arrays if path not in expected]
+    problems += [
+        f"misshapen: {path} is {list(arrays[path].shape)}, not {list(shape)}"
+        for path, shape in expected.items()
+        if path in arrays and arrays[path].shape != shape
+    ]
+    if problems:
+        raise ValueError(f"these are no parameters of this {type(model).__name__}:\n  " + "\n  ".join(problems))
+    return arrays
+
+
+def theirs(arrays: Mapping[str, np.ndarray], table: Table) -> Arrays:
+    """Arrays by our paths as the publisher's, by its names."""
+    named: Arrays = {}
+    for path, array in arrays.items():
+        match = find_ours(path, table)
+        assert match is not None, f"{path} has no name there: its network should have been refused"
+        parts = match.layout.theirs(array, len(match.theirs))
+        named |= {name: np.ascontiguousarray(part) for name, part in zip(match.theirs, parts, strict=True)}
+    return named
+
+
+def with_all_positions(model: VisionTransformer, arrays: Arrays) -> Arrays:
+    """Parameters with a position for every token: fixed ones as a parameter, zeros for tokens that have none here."""
+    if model.pos_embed == "none":
+        return arrays
+    positions = arrays.get("pos_embed")
+    if positions is None:
+        positions = sincos_position_embedding(model.grid, model.embed_dim)[None]
+    rows, columns = model.grid
+    absent = model.num_prefix_tokens + rows * columns - positions.shape[1]
+    return arrays | {"pos_embed": np.pad(positions, ((0, 0), (absent, 0), (0, 0)))}
+
+
+def unfit(model: Network, conditions: Mapping[str, tuple[bool, str]]) -> list[str]:
+    """Of conditions by the names of fields, (whether it holds, what it is), those that do not hold, a line each."""
+    return [f"{name}={getattr(model, name)!r}: {what}" for name, (holds, what) in conditions.items() if not holds]
+
+
+def refuse(whose: str, model: Network, reasons: list[str]) -> None:
+    """Raises a ValueError with the reasons why a publisher's format cannot hold a network, if there are any."""
+    if reasons:
+        listed = "\n  ".join(reasons)
+        raise ValueError(f"{whose} cannot hold this {type(model).__name__}; nothing was written:\n  {listed}")
+
+
+def check_class_names(class_names: tuple[str, ...], num_classes: int) -> None:
+    """Raises a ValueError if there are names, but not one for each class."""
+    if class_names and len(class_names) != num_classes:
+        raise ValueError(f"there are {len(class_names)} class names for {num_classes} classes")
+
+
+def notes_on(model: Network) -> tuple[str, ...]:
+    """What every other format leaves out or has in another form."""
+    notes = [
+        f"left out: {name}={getattr(model, name)}, of training" for name in RATES if getattr(model, name, 0.0) != 0
+    ]
+    if isinstance(model, VisionTransformer | MaskedAutoencoder) and model.pos_embed == "sincos":
+        notes.append("the fixed sin-cos positions are written as parameters")
+    return tuple(notes)
+
+
+def ratio_of(hidden: int, width: int) -> float:
+    """The ratio of which `int(width * ratio)`, as publishers compute it, is `hidden`."""
+    ratio = hidden / width
+    return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width
+
+
+def as_json(value: Any) -> Any:
+    """A size as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,74 @@
+"""A network with its parameters, written for this package, timm or Hugging Face."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from safetensors.numpy import save_file
+
+from vit_jax.models.network import Network
+from vit_jax.pretrained import native
+from vit_jax.pretrained.folder import Folder
+from vit_jax.pretrained.native import replace_file
+from vit_jax.pretrained.to_huggingface import to_huggingface
+from vit_jax.pretrained.to_timm import to_timm
+
+logger = logging.getLogger(__name__)
+
+SaveFormat = Literal["vit_jax", "timm", "huggingface"]
+WRITERS = {"timm": to_timm, "huggingface": to_huggingface}
+"""What makes a folder of each foreign format."""
+
+
+def save_pretrained(
+    directory: str | Path,
+    model: Network,
+    params: Mapping[str, Any],
+    class_names: tuple[str, ...] = (),
+    format: SaveFormat = "vit_jax",
+) -> None:
+    """Writes a model that `load_pretrained(directory)` gives back: `config.json` and `model.safetensors`.
+
+    This package's own format holds every network, and all of it but `dtype` and `remat`. The others hold what their
+    networks can be, and compute the same there:
+
+    - "timm": `timm.create_model("local-dir:directory", pretrained=True)`.
+    - "huggingface": `AutoModelForImageClassification.from_pretrained(directory)` of transformers 4 and 5, and
+      `preprocessor_config.json` for `AutoImageProcessor`.
+
+    They leave out rates of dropout; fixed sin-cos positions become parameters, tokens without a position get zeros
+    where the other network has one for each, `mlp_ratio` comes back as the fraction that the hidden layer is, and
+    `window_rule` and `resizing` as theirs. What of this applies is logged.
+
+    Args:
+        directory: made if need be; files of an earlier model in it are replaced.
+        model: the module.
+        params: its parameters, a nested dict.
+        class_names: what the outputs mean.
+        format: whose.
+
+    Raises:
+        ValueError: if the format cannot hold the network (with the fields and why), or the parameters or the names are
+            not the module's. Nothing is written then.
+    """
+    if format == "vit_jax":
+        native.save_pretrained(directory, model, params, class_names)
+        return
+    if format not in WRITERS:
+        raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
+    folder = WRITERS[format](model, params, tuple(class_names))
+    for note in folder.notes:
+        logger.warning("%s: %s", directory, note)
+    write(Path(directory), folder)
+
+
+def write(directory: Path, folder: Folder) -> None:
+    """Writes a folder, each file at once, its `config.json` last."""
+    directory.mkdir(parents=True, exist_ok=True)
+    arrays = dict(folder.arrays)
+    replace_file(directory / "model.safetensors", lambda path: save_file(arrays, path, metadata={"format": "pt"}))
+    for name, document in {**folder.beside, "config.json": folder.config}.items():
+        text = json.dumps(document, indent=2) + "\n"
+        replace_file(directory / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
