@@ -169,6 +169,30 @@ def attention(
     print(f"wrote {out}")
 
 
+def convert(
+    source: tyro.conf.Positional[str],
+    directory: tyro.conf.Positional[Path],
+    to: Literal["timm", "huggingface", "vit_jax"],
+    publisher: str | None = None,
+    revision: str | None = None,
+) -> None:
+    """Write weights of any publisher as a folder for timm, Hugging Face or this package.
+
+    What is left out, or has another form there, is printed. What the format cannot hold is refused.
+
+    Args:
+        source: A file of weights, a folder (Hugging Face's, timm's, a run's workdir), or an id on the Hugging Face Hub.
+        directory: A new or empty folder, or an earlier conversion, which is replaced.
+        to: For timm.create_model("local-dir:DIRECTORY", pretrained=True); for
+            AutoModelForImageClassification.from_pretrained("DIRECTORY"); for vit_jax.load_pretrained("DIRECTORY").
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
+        revision: Of a model on a hub.
+    """
+    from vit_jax.pretrained.convert import convert
+
+    convert(source, directory, to, publisher, revision)
+
+
 COMMANDS = {
     "prepare": prepare,
     "compare": compare,
@@ -176,6 +200,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "export": export,
     "attention": attention,
+    "convert": convert,
 }
 
 

@@ -10,16 +10,19 @@ from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
-SQUARE = dict(image_size=16, patch_size=4, preprocessing=Preprocessing(IMAGENET_MEAN, IMAGENET_STD, 0.9, "bilinear"))
-SMALL = dict(**SQUARE, embed_dim=16, depth=1, num_heads=2)
-VIT = dict(**SMALL, num_classes=5)
-MARGIN = Preprocessing((0.4,), (0.3,), 0.9, "lanczos", squash=True)
-BEIT = dict(**VIT, key_bias=False, pool="avg", fc_norm=True, pos_embed="none", relative_position="per_block")
-DINOV2 = dict(**VIT, layer_scale=0.2, pool="token_avg", gelu="tanh")
-SWIN = dict(
-    SQUARE, image_size=32, num_classes=5, patch_size=2, embed_dim=16, depths=(2, 2), num_heads=(2, 4), window_size=4
+SQUARE: dict[str, Any] = dict(
+    image_size=16, patch_size=4, preprocessing=Preprocessing(IMAGENET_MEAN, IMAGENET_STD, 0.9, "bilinear")
 )
-TIMM, HUGGING_FACE = dict(norm_eps=1e-6), dict(norm_eps=1e-12)
+SMALL: dict[str, Any] = dict(**SQUARE, embed_dim=16, depth=1, num_heads=2)
+VIT: dict[str, Any] = dict(**SMALL, num_classes=5)
+MARGIN = Preprocessing((0.4,), (0.3,), 0.9, "lanczos", squash=True)
+BEIT: dict[str, Any] = dict(
+    **VIT, key_bias=False, pool="avg", fc_norm=True, pos_embed="none", relative_position="per_block"
+)
+DINOV2: dict[str, Any] = dict(**VIT, layer_scale=0.2, pool="token_avg", gelu="tanh")
+SWIN: dict[str, Any] = dict(
+    SQUARE, image_size=32, num_classes=5, patch_size=2, embed_dim=16, depths=(2, 1), num_heads=(2, 4), window_size=4
+)
 
 
 class SaveCase(NamedTuple):
@@ -39,7 +42,7 @@ def of_huggingface(module: type[Network], **fields: Any) -> SaveCase:
     return SaveCase(module, fields, ("huggingface",))
 
 
-WIDE = dict(image_size=(12, 20), preprocessing=MARGIN)
+WIDE: dict[str, Any] = dict(image_size=(12, 20), preprocessing=MARGIN)
 
 SAVE_CASES = {
     "vit": SaveCase(VisionTransformer, {**VIT, "depth": 2}),
@@ -75,8 +78,9 @@ SAVE_CASES = {
         mask_ratio=0.6,
     ),
     "beit_pretraining": of_huggingface(BeitPretraining, **SMALL, vocab_size=11, layer_scale=0.2),
-    "swin": SaveCase(SwinTransformer, {**SWIN, "preprocessing": MARGIN}, other_form=dict(window_rule="timm")),
-    "swin_no_head": SaveCase(SwinTransformer, {**SWIN, "num_classes": 0}, other_form=dict(window_rule="timm")),
+    "swin": SaveCase(
+        SwinTransformer, {**SWIN, "depths": (2, 2), "preprocessing": MARGIN}, other_form=dict(window_rule="timm")
+    ),
     "swin_padded": of_huggingface(SwinTransformer, **{**SWIN, "image_size": 36, "qkv_bias": False}),
     "swin_padded_as_timm": of_timm(SwinTransformer, **{**SWIN, "image_size": (20, 36)}, window_rule="timm"),
     "swin_a_window_for_each_stage": of_timm(SwinTransformer, **{**SWIN, "window_size": (4, 8)}, window_rule="timm"),

@@ -10,7 +10,8 @@ from tests.models.timm_reference import torch_layout  # noqa: F401  prepares for
 
 # isort: split
 import timm  # pyright: ignore[reportMissingImports]
-from timm.data import create_transform, resolve_model_data_config  # pyright: ignore[reportMissingImports]
+from timm.data.config import resolve_model_data_config  # pyright: ignore[reportMissingImports]
+from timm.data.transforms_factory import create_transform  # pyright: ignore[reportMissingImports]
 
 
 def timm_model(folder: Path) -> Any:
@@ -26,7 +27,7 @@ def timm_outputs(folder: Path, images: np.ndarray) -> np.ndarray:
 
 def timm_pixels(folder: Path, image: Any) -> np.ndarray:
     """What timm's transform for the network makes of an image: [H, W, C]."""
-    transform = create_transform(**resolve_model_data_config(timm_model(folder)), is_training=False)
+    transform: Any = create_transform(**resolve_model_data_config(timm_model(folder)), is_training=False)
     return transform(image).numpy().transpose(1, 2, 0)
 
 

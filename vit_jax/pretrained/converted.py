@@ -40,11 +40,13 @@ class Converted:
         parameters: by our paths.
         broken: paths of which something is stored, but not what makes a parameter.
         problems: what is wrong with these and with the rest of the file, a line each.
+        left_out: names in the file that are no parameters of the network, with what they are.
     """
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the parameters."""
@@ -57,14 +59,17 @@ def convert(arrays: Mapping[str, StoredArray], table: Table, left_out: Mapping[s
     Args:
         arrays: by the names of the table.
         table: of names.
-        left_out: regular expressions of names that are no parameters of the network.
+        left_out: regular expressions of names that are no parameters of the network, with what they are.
     """
     converted = Converted()
     for name in arrays:
         match = find_theirs(name, table)
         if match is None:
-            if not any(re.search(pattern, name) for pattern in left_out):
+            reason = next((reason for pattern, reason in left_out.items() if re.search(pattern, name)), None)
+            if reason is None:
                 converted.problems.append(f"unexpected: {name} {list(arrays[name].shape)}")
+            else:
+                converted.left_out[name] = reason
         elif match.ours not in converted.parameters and match.ours not in converted.broken:
             problems = problems_of(match, arrays)
             if problems:

@@ -53,15 +53,22 @@ def save_pretrained(
         ValueError: if the format cannot hold the network (with the fields and why), or the parameters or the names are
             not the module's. Nothing is written then.
     """
+    for note in save(Path(directory), model, params, tuple(class_names), format):
+        logger.warning("%s: %s", directory, note)
+
+
+def save(
+    directory: Path, model: Network, params: Mapping[str, Any], class_names: tuple[str, ...], format: SaveFormat
+) -> tuple[str, ...]:
+    """As `save_pretrained`; gives what is left out or has another form there, a line each, instead of logging it."""
     if format == "vit_jax":
         native.save_pretrained(directory, model, params, class_names)
-        return
+        return ()
     if format not in WRITERS:
         raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
-    folder = WRITERS[format](model, params, tuple(class_names))
-    for note in folder.notes:
-        logger.warning("%s: %s", directory, note)
-    write(Path(directory), folder)
+    folder = WRITERS[format](model, params, class_names)
+    write(directory, folder)
+    return folder.notes
 
 
 def write(directory: Path, folder: Folder) -> None:

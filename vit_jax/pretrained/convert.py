@@ -1,0 +1,61 @@
+"""`vit-jax convert`: weights of any publisher as a folder for another program."""
+
+import json
+from pathlib import Path
+
+from vit_jax.models.parameters import parameter_count
+from vit_jax.pretrained.load import load
+from vit_jax.pretrained.locate import locate
+from vit_jax.pretrained.native import replace_file
+from vit_jax.pretrained.save import SaveFormat, save
+from vit_jax.pretrained.stored_network import read_network
+
+MARK = "conversion.json"
+"""What tells a conversion from other folders: where it is from, and in which format."""
+
+MODEL = ("config.json", "model.safetensors")
+FILES = {"vit_jax": MODEL, "timm": MODEL, "huggingface": (*MODEL, "preprocessor_config.json")}
+"""What is written in each format."""
+
+
+def convert(
+    source: str, directory: Path, format: SaveFormat, publisher: str | None = None, revision: str | None = None
+) -> None:
+    """Loads weights, saves them, and prints what was written and what was left out.
+
+    Args:
+        source: as `vit_jax.load_pretrained` takes it.
+        directory: new, empty, or an earlier conversion, which is replaced.
+        format: as `vit_jax.save_pretrained` takes it.
+        publisher: whose weights they are, where names do not tell.
+        revision: of a model on a hub.
+
+    Raises:
+        FileExistsError: if the directory holds something else.
+        ValueError: if the weights do not load, or the format cannot hold their network.
+    """
+    check_replaceable(directory)
+    model, params, class_names = load(source, publisher=publisher, revision=revision)
+    notes = save(directory, model, params, class_names, format)
+    left_out = read_network(locate(source, revision), None, publisher).converted.left_out
+    for name in set().union(*FILES.values()) - set(FILES[format]):
+        (directory / name).unlink(missing_ok=True)  # of an earlier conversion
+    mark = json.dumps({"source": source, "format": format}) + "\n"
+    replace_file(directory / MARK, lambda path: path.write_text(mark, encoding="utf-8"))
+    print(f"{type(model).__name__} of {parameter_count(model):,} parameters from {source}")
+    print(f"in {directory}: {', '.join((*FILES[format], MARK))}")
+    for name, reason in left_out.items():
+        print(f"left out: {name}, {reason}")
+    for note in notes:
+        print(note)
+
+
+def check_replaceable(directory: Path) -> None:
+    """Raises a FileExistsError if a directory holds anything but an earlier conversion."""
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(f"{directory} is a file; a conversion is a folder")
+    found = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    known = {MARK}.union(*FILES.values()) if MARK in found else set()
+    other = [name for name in found if name not in known]
+    if other:
+        raise FileExistsError(f"{directory} holds something else ({', '.join(other[:5])}): name a new or empty folder")
