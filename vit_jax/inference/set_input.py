@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import RESIZE_METHODS
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), Pillow's."""
@@ -31,9 +32,10 @@ def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
     batch, *size, _ = pixels.shape
     if tuple(size) != (height, width):
         covering = [math.floor(side / settings.crop_fraction) for side in (height, width)]
-        scale = max(covering[0] / size[0], covering[1] / size[1])
-        rows, columns = round(size[0] * scale), round(size[1] * scale)
-        method = {"bilinear": "linear", "bicubic": "cubic"}[settings.interpolation]
+        scales = covering[0] / size[0], covering[1] / size[1]
+        down, across = scales if settings.squash else (max(scales), max(scales))
+        rows, columns = round(size[0] * down), round(size[1] * across)
+        method = RESIZE_METHODS[settings.interpolation]
         for shape in ((size[0], columns), (rows, columns)):  # Pillow's passes, each to whole pixel values
             pixels = jax.image.resize(pixels, (batch, *shape, channels), method, antialias=True)
             pixels = jnp.clip(jnp.floor(pixels + 0.5), 0, 255)

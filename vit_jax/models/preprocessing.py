@@ -1,6 +1,8 @@
 """What a network expects of its input pixels; travels with the model and its weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import jax
@@ -11,6 +13,11 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+RESIZE_METHODS: Mapping[Interpolation, str] = MappingProxyType(
+    {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos": "lanczos3"}
+)
+"""Pillow's resizes by their names in `jax.image.resize`; with antialias they are the same, but for its 8 bits."""
 
 
 @dataclass(frozen=True)
