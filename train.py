@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     try:
         config, workdir = parse(arguments, DEFAULT_CONFIG)
         run = prepare(config, workdir)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     display = make_display(run.total_steps)

@@ -7,7 +7,7 @@ import pytest
 
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.training.command_line import load_config, parse
-from vit_jax.training.config import Config
+from vit_jax.training.config import Config, ModelConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = CONFIGS / "vit_digits.py"
@@ -67,6 +67,35 @@ def test_another_network_starts_from_its_own_fields():
     assert config.model.fields == {"depth": 3}
 
 
+def test_pretrained_weights_are_a_flag_of_any_config():
+    """Its network has no fields yet: its file is opened when the run is prepared."""
+    config = config_of("--model.pretrained", "deit.pth", "--model.publisher", "deit", "--model.image_size", "96")
+    assert config.model == ModelConfig(fields={"image_size": 96}, pretrained="deit.pth", publisher="deit")
+
+
+def test_other_weights_are_trained_by_the_recipe_of_a_config():
+    recipe = CONFIGS / "finetune_cifar10_224.py"
+    flags = ("--model.pretrained", "other.npz", "--model.revision", "v2", "--model.drop_path_rate", "0.2")
+    config, _ = parse(("--config", str(recipe), *flags), DIGITS)
+    fields = {**load_config(recipe).model.fields, "drop_path_rate": 0.2}
+    assert config.model == ModelConfig(fields=fields, pretrained="other.npz", revision="v2")
+    config, _ = parse(("--config", str(recipe), *flags, "--model.name", "vit_tiny_patch16_224"), DIGITS)
+    assert config.model == ModelConfig("vit_tiny_patch16_224", fields, "other.npz", revision="v2")
+
+
+def test_a_config_keeps_the_preprocessing_that_it_gives_pretrained_weights(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(
+        "from vit_jax.models.preprocessing import Preprocessing\n"
+        "from vit_jax.training.config import Config, ModelConfig\n"
+        "fields = dict(preprocessing=Preprocessing((0.1,), (0.2,)))\n"
+        "def get_config():\n    return Config(ModelConfig(pretrained='x.npz', fields=fields))\n"
+    )
+    assert config_of("--config", str(path)) == load_config(path)
+    changed = config_of("--config", str(path), "--model.preprocessing.mean", "0.3")
+    assert changed.model.fields == {"preprocessing": Preprocessing((0.3,), (0.2,))}
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -74,6 +103,8 @@ def test_another_network_starts_from_its_own_fields():
         (["--model.embed_dims", "1"], ["Unrecognized", "--model.embed_dim"]),
         (["--batch_size", "many"], ["--batch_size", "many"]),
         (["--schedule.kind", "cosin"], ["cosin", "cosine"]),
+        (["--model.pretrained", "x.npz", "--model.embed_dim", "8"], ["Unrecognized", "--model.embed_dim"]),
+        (["--model.revision", "main"], ["set model.pretrained, too"]),
         (["--batch_size", "0"], ["batch_size must be at least 1"]),
     ],
 )

@@ -7,14 +7,17 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+import jax
 import pytest
 
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.parameters import parameter_count
+from vit_jax.models.registry import create_model
+from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import describe, init_params, prepare
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ModelConfig("vit_digits_patch2_8")
@@ -91,10 +94,24 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
         prepare(config, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def narrow_deit(tmp_path_factory):
+    """Weights with the names of DeiT's, for grey images."""
+    model = create_model("deit_tiny_patch16_224", embed_dim=4, num_heads=1, in_channels=1)
+    directory = tmp_path_factory.mktemp("weights")
+    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    return directory
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
-def test_every_shipped_config_can_be_prepared(path, tmp_path):
-    """Its network can be built, its batch divided, its optimizer told which parameters are whose."""
+def test_every_shipped_config_can_be_prepared(path, narrow_deit, tmp_path):
+    """Its network can be built, its batch divided, its optimizer told which parameters are whose.
+
+    Weights are those of a narrow network in the place of the pretrained ones.
+    """
     config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="100 epochs")
+    if config.model.pretrained is not None:
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=str(narrow_deit)))
     assert prepare(config, tmp_path).total_steps >= 100
 
 

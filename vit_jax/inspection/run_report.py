@@ -42,7 +42,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
     """
     path = run.workdir / "report.html"
     report = Report(
-        title=f"{run.config.model.name} on {run.dataset.name}",
+        title=f"{run.config.model.title} on {run.dataset.name}",
         summary=summary(run, result) | {"Command": command},
         history=result.rows,
         confusion=result.test.confusion(len(run.dataset.class_names)),

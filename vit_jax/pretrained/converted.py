@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -155,7 +154,14 @@ def stacks_of(model: Network) -> tuple[dict[str, Any], dict[str, int]]:
     return {}, {}
 
 
-def read_parameters(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Reads parameters onto the default device: a nested dict of float32 arrays."""
-    arrays = {path: jax.device_put(np.asarray(parameter.read(), np.float32)) for path, parameter in parameters.items()}
+def read_parameters(
+    parameters: Mapping[str, Parameter], place: Callable[[np.ndarray], Any] = np.asarray
+) -> dict[str, Any]:
+    """Reads parameters one by one: a nested dict of float32 arrays.
+
+    Args:
+        parameters: by their paths.
+        place: what is done with each before the next is read: `jax.device_put`, or nothing.
+    """
+    arrays = {path: place(np.asarray(parameter.read(), np.float32)) for path, parameter in parameters.items()}
     return unflatten_dict(arrays, sep="/")

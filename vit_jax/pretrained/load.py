@@ -1,13 +1,16 @@
 """Pretrained weights of any publisher as a module of this package with its parameters."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import jax
 
 from vit_jax.models.network import Network
 from vit_jax.pretrained.adapt import with_new_head, with_sizes
 from vit_jax.pretrained.converted import check, read_parameters
-from vit_jax.pretrained.locate import locate
-from vit_jax.pretrained.stored_network import read_network
+from vit_jax.pretrained.locate import Located, locate
+from vit_jax.pretrained.stored_network import StoredNetwork, read_network
 
 
 class Pretrained(NamedTuple):
@@ -64,6 +67,15 @@ def load(
     """
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
+    stored = fitted(stored, located, num_classes, image_size, window_size)
+    params = read_parameters(stored.converted.parameters, jax.device_put)
+    return Pretrained(stored.model, params, stored.class_names)
+
+
+def fitted(
+    stored: StoredNetwork, located: Located, num_classes: int | None, image_size: Any, window_size: Any
+) -> StoredNetwork:
+    """A network made fit for another task or image, as `load` does, and checked; its parameters are not read yet."""
     if num_classes is not None:
         stored = with_new_head(stored, num_classes)
     stored = with_sizes(stored, image_size, window_size)
@@ -72,5 +84,4 @@ def load(
     if problems:
         lines = "\n  ".join(problems)
         raise ValueError(f"{located.weights} does not fit a {type(stored.model).__name__}:\n  {lines}")
-    module = stored.model.clone(resizing=stored.format.resizing)
-    return Pretrained(module, read_parameters(converted.parameters), stored.class_names)
+    return replace(stored, model=stored.model.clone(resizing=stored.format.resizing))

@@ -43,18 +43,18 @@ def save_pretrained(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
-    for name in ("preprocessing", "resizing"):
-        fields[name] = dataclasses.asdict(fields[name])
-    config = {
-        "format": FORMAT,
-        "module": type(model).__name__,
-        "fields": fields,
-        "class_names": list(class_names),
-    }
+    config = {**module_config(model), "class_names": list(class_names)}
     arrays = {name: np.ascontiguousarray(x) for name, x in flatten_dict(jax.device_get(params), sep="/").items()}
     replace_file(directory / "model.safetensors", lambda path: save_file(arrays, path, metadata={"format": FORMAT}))
     replace_file(directory / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+
+
+def module_config(model: Network) -> dict[str, Any]:
+    """What `module_of` makes a module of again, but for the fields that belong to its use."""
+    fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
+    for name in ("preprocessing", "resizing"):
+        fields[name] = dataclasses.asdict(fields[name])
+    return {"format": FORMAT, "module": type(model).__name__, "fields": fields}
 
 
 def replace_file(path: Path, write: Any) -> None:

@@ -9,6 +9,11 @@ import orbax.checkpoint as ocp
 from vit_jax.training.step import TrainState
 
 
+def has_checkpoint(directory: Path) -> bool:
+    """Whether a directory has a checkpoint that is complete: Orbax names those by their step alone."""
+    return directory.is_dir() and any(path.name.isdecimal() for path in directory.iterdir())
+
+
 class Checkpoints:
     """The checkpoints in `directory`, named by their step.
 

@@ -15,10 +15,13 @@ from typing import Any, get_type_hints
 import tyro
 
 from vit_jax.models.registry import MODELS, create_model, model_fields
-from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.config import Adapted, Config, ModelConfig
 
 SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels", "resizing")
 """Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""
+
+SOURCES = ("name", "pretrained", "publisher", "revision")
+"""Fields of `ModelConfig` that say where the network comes from."""
 
 
 def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]:
@@ -38,12 +41,12 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
     """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--config", type=Path, default=default_config)
-    early.add_argument("--model.name", dest="model_name")
+    early.add_argument("--model.name", dest="name")
+    early.add_argument("--model.pretrained", dest="pretrained")
     given, _ = early.parse_known_args(arguments)
 
     config = load_config(given.config)
-    if given.model_name and given.model_name != config.model.name:
-        config = dataclasses.replace(config, model=ModelConfig(given.model_name))
+    config = dataclasses.replace(config, model=asked_for(config.model, given.name, given.pretrained))
     flags = tyro.cli(
         flag_type(config, given.config),
         args=arguments,
@@ -66,6 +69,19 @@ def load_config(path: Path) -> Config:
     return config
 
 
+def asked_for(model: ModelConfig, name: str | None, pretrained: str | None) -> ModelConfig:
+    """The network of the config, or the one that flags name: its fields are its own, not those of the config's.
+
+    Other pretrained weights in the place of a config's pretrained ones have the config's fields: these are of the
+    recipe.
+    """
+    if model.pretrained is not None:
+        return dataclasses.replace(model, name=name or model.name, pretrained=pretrained or model.pretrained)
+    if pretrained is not None:
+        return ModelConfig(name or "", pretrained=pretrained)
+    return ModelConfig(name) if name and name != model.name else model
+
+
 def flag_type(config: Config, path: Path) -> type:
     """A dataclass with a field for every flag; the config's values are the defaults."""
     flags: list[tuple[str, Any, Any]] = [
@@ -82,14 +98,35 @@ def flag_type(config: Config, path: Path) -> type:
 
 
 def model_flags(model: ModelConfig) -> tuple[type, Any]:
-    """The type and the defaults of the flags `--model.*`: all fields of the named network."""
-    create_model(model.name, **model.fields)  # answers unknown fields with the nearest
-    values = {**model_fields(model.name), **model.fields}
-    module, _ = MODELS[model.name]
-    hints = get_type_hints(module)
+    """The type and the defaults of the flags `--model.*`: where the network comes from, and its fields.
+
+    These are all fields of a named network, and those of a pretrained one that may be set: its file is not opened here.
+    """
+    if model.pretrained is None:
+        create_model(model.name, **model.fields)  # answers unknown fields with the nearest
+        module, _ = MODELS[model.name]
+    else:
+        module = Adapted
+    hints, values = get_type_hints(module), {**default_fields(model), **model.fields}
     fields = [(name, hints[name], value) for name, value in values.items() if name not in SET_ELSEWHERE]
-    kind = flags_dataclass("Model", [("name", str, model.name), *fields], module.__doc__)
+    hints = get_type_hints(ModelConfig)
+    sources = [(name, hints[name], getattr(model, name)) for name in SOURCES]
+    kind = flags_dataclass("Model", [*sources, *fields], with_attributes_of(ModelConfig, module))
     return kind, kind()
+
+
+def with_attributes_of(first: type, second: type) -> str:
+    """The docstring of `second` with the attributes of both."""
+    title, _, rest = (second.__doc__ or "").partition("Attributes:\n")
+    _, _, before = (first.__doc__ or "").partition("Attributes:\n")
+    return f"{title}Attributes:\n{before.rstrip()}\n{rest}"
+
+
+def default_fields(model: ModelConfig) -> dict[str, Any]:
+    """The fields of the network that are flags, with their values where the config does not set them."""
+    if model.pretrained is None:
+        return model_fields(model.name)
+    return {field.name: field.default for field in dataclasses.fields(Adapted)}
 
 
 def augment_flags(config: Config) -> tuple[type, Any]:
@@ -112,13 +149,15 @@ def flags_dataclass(name: str, flags: Sequence[tuple[str, Any, Any]], doc: str |
 
 def with_flags(config: Config, flags: Any) -> Config:
     """The config with the values of the flags."""
-    registered = model_fields(flags.model.name)
+    sources = {name: getattr(flags.model, name) for name in SOURCES}
+    model = ModelConfig(**sources)
+    defaults = default_fields(model)
     given = {field.name: getattr(flags.model, field.name) for field in dataclasses.fields(flags.model)}
-    changed = {name: value for name, value in given.items() if name != "name" and value != registered[name]}
+    changed = {name: x for name, x in given.items() if name not in SOURCES and x != defaults.get(name)}
     rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
     return dataclasses.replace(
         config,
-        model=ModelConfig(flags.model.name, changed),
+        model=dataclasses.replace(model, fields=changed),
         augment=tuple(getattr(flags.augment, field.name) for field in dataclasses.fields(flags.augment)),
         **{name: getattr(flags, name) for name in rest},
     )

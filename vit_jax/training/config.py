@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from vit_jax.data.augment import Transform
 from vit_jax.data.dataset import DataConfig
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
 from vit_jax.training import durations
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
@@ -14,17 +16,74 @@ from vit_jax.training.parallel import ParallelConfig
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """A network by its registered name, with some of its fields replaced.
+class Adapted:
+    """The fields of a pretrained network that may be set; all others are what its parameters were made for.
+
+    None leaves a field as the source has it. Rates of dropout are no matter of the parameters; they are 0 where the
+    source does not tell.
 
     Attributes:
-        name: see `vit_jax.list_models()`.
-        fields: of the module, e.g. {"image_size": 64, "drop_path_rate": 0.1}. The data set decides `num_classes` and
-            `in_channels`, the config's `dtype` the precision: they are not set here.
+        image_size: height and width in pixels; position embeddings and bias tables are resized as the publisher does.
+        window_size: of a Swin, in tokens; resized likewise.
+        preprocessing: what the input pixels must look like. By default the source's mean, standard deviation and
+            interpolation, with nothing cropped: a run shows the network whole images, and so does its evaluation.
+        drop_rate: dropout before the head.
+        pos_drop_rate: dropout after adding position embeddings.
+        proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
+        attn_drop_rate: dropout on the attention weights.
+        drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
+        remat: recompute each block in the backward pass: about a third more work, far less memory.
     """
 
-    name: str
+    image_size: int | tuple[int, int] | None = None
+    window_size: int | tuple[int, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    drop_rate: float | None = None
+    pos_drop_rate: float | None = None
+    proj_drop_rate: float | None = None
+    attn_drop_rate: float | None = None
+    drop_path_rate: float | None = None
+    remat: bool | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A network by its registered name, or pretrained, with some of its fields replaced.
+
+    Attributes:
+        name: see `vit_jax.list_models()`. Of pretrained weights only where a bare file does not tell their network.
+        fields: of the module, e.g. {"image_size": 64, "drop_path_rate": 0.1}. The data set decides `num_classes` and
+            `in_channels`, the config's `dtype` the precision: they are not set here. Of a pretrained network, those of
+            `Adapted`.
+        pretrained: where the network and its parameters come from: a file, a folder or an id of the Hugging Face Hub,
+            as `vit_jax.load_pretrained` takes it. The head is new, of zeros, in any case. None: all is new.
+        publisher: whose weights they are, where a bare file does not tell; see `vit_jax.pretrained.load`.
+        revision: branch, tag or commit on the Hub.
+    """
+
+    name: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    pretrained: str | None = None
+    publisher: str | None = None
+    revision: str | None = None
+
+    def __post_init__(self):
+        if not self.name and self.pretrained is None:
+            raise ValueError("model needs a name (vit_jax.list_models() lists all) or a pretrained source")
+        settable = [field.name for field in dataclasses.fields(Adapted)]
+        refused = [name for name in self.fields if name not in settable]
+        if self.pretrained is not None and refused:
+            raise ValueError(
+                f"model.fields must not set {', '.join(refused)}: the pretrained parameters and the data decide that. "
+                f"One can set {', '.join(settable)}"
+            )
+        if self.pretrained is None and (self.publisher or self.revision):
+            raise ValueError("model.publisher and model.revision are of pretrained weights: set model.pretrained, too")
+
+    @property
+    def title(self) -> str:
+        """The network in a word or two."""
+        return self.name if self.pretrained is None else f"{Path(self.pretrained).name}, fine-tuned"
 
 
 @dataclass(frozen=True)

@@ -152,13 +152,13 @@ def layers_of(params: Params) -> Params:
     return jax.tree.map(layer, paths)
 
 
-def scale_layers(decay: float) -> optax.GradientTransformation:
-    """Multiplies the updates of layer l by decay^(top layer - l)."""
+def scale_layers(decay: float, params: Params) -> optax.GradientTransformation:
+    """Multiplies the updates of layer l by decay^(top layer - l); frozen layers of all parameters count, too."""
+    paths, layers = jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(layers_of(params))
+    scales = {path: decay ** (max(layers) - layer) for path, layer in zip(paths, layers, strict=True)}
 
     def scale(updates: Params, params: Params) -> Params:
-        layers = layers_of(updates)
-        top = max(jax.tree.leaves(layers))
-        return jax.tree.map(lambda u, layer: u * decay ** (top - layer), updates, layers)
+        return jax.tree.map(lambda u, path: u * scales[path], updates, parameter_paths(updates))
 
     return optax.stateless(scale)
 
@@ -226,7 +226,7 @@ def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule, params: Pa
     parts = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
     parts.append(base_optimizer(config, schedule))
     if config.layer_decay is not None:
-        parts.append(scale_layers(config.layer_decay))
+        parts.append(scale_layers(config.layer_decay, params))
     optimizer = optax.chain(*parts)
     if not config.freeze:
         return optimizer

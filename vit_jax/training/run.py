@@ -8,21 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.data.feed import Share
 from vit_jax.data.sources import load_dataset
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
-from vit_jax.models.parameters import parameter_count, parameter_shapes
-from vit_jax.models.registry import create_model
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training import durations
 from vit_jax.training.config import Config, differences, to_json
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
+from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
 
 
@@ -39,6 +36,8 @@ class Run:
         step: the training step.
         total_steps: its length.
         share: the part of each batch that this process feeds.
+        start: where its network comes from.
+        params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
     """
 
     config: Config
@@ -49,15 +48,17 @@ class Run:
     step: Step
     total_steps: int
     share: Share
+    start: Start
+    params: Any | None
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
 
-        def init(key: jax.Array) -> TrainState:
-            params = init_params(self.model, key)
+        def begin(params: Any | None, key: jax.Array) -> TrainState:
+            params = init_params(self.model, key) if params is None else params
             return start_state(params, self.step.optimizer, ema=self.config.ema_decay is not None)
 
-        return self.parallel.place_state(jax.jit(init)(jax.random.key(self.config.seed)))
+        return self.parallel.place_state(jax.jit(begin)(self.params, jax.random.key(self.config.seed)))
 
     def steps(self, duration: str) -> int:
         """A duration of this run in steps."""
@@ -74,12 +75,13 @@ def prepare(config: Config, workdir: Path) -> Run:
     """Checks a config against the machine, the data and the workdir, and puts a run together.
 
     Raises:
-        ValueError, FileNotFoundError, OSError: with what is wrong and what would be right; nothing was trained.
+        ValueError, FileNotFoundError, OSError, ModuleNotFoundError: with what is wrong and what would be right;
+            nothing was trained.
     """
-    model = build_model(config)
+    start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data)
-    model = build_model(config, num_classes=len(dataset.class_names), in_channels=dataset.image_shape[2])
+    model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
 
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
     schedule = make_schedule(
@@ -87,7 +89,10 @@ def prepare(config: Config, workdir: Path) -> Run:
     )
     shapes = parameter_shapes(model)
     optimizer = make_optimizer(config.optimizer, schedule, shapes)
+    params = start.read(model)
     claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
+    if start.stored is not None:
+        write_network(workdir, model)
 
     step = Step(
         model=model,
@@ -99,26 +104,10 @@ def prepare(config: Config, workdir: Path) -> Run:
         accumulate_steps=config.accumulate_steps,
         ema_decay=config.ema_decay,
         replicas=parallel.replicas,
+        freeze=config.optimizer.freeze,
     )
     share = Share(jax.process_index(), jax.process_count())
-    return Run(config, workdir, dataset, model, parallel, step, total_steps, share)
-
-
-def build_model(config: Config, **decided: int) -> Network:
-    """The config's network, with the fields that the data set decides.
-
-    Raises:
-        ValueError: if its name or fields are unknown or cannot work; if it sets what the data or the config decide.
-    """
-    for name, decider in (("num_classes", "data set"), ("in_channels", "data set"), ("dtype", "config's dtype")):
-        if name in config.model.fields:
-            raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
-    model = create_model(config.model.name, **config.model.fields, **decided, dtype=np.dtype(config.dtype))
-    if isinstance(model, BeitPretraining | MaskedAutoencoder):
-        raise ValueError(f"{config.model.name} is a network for pre-training, without classes: it cannot classify")
-    if getattr(model, "distilled", False):
-        raise ValueError(f"{config.model.name} has a distillation token: classification alone does not train it")
-    return model
+    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params)
 
 
 def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
@@ -168,7 +157,7 @@ def describe(run: Run) -> list[str]:
         f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, "
         f"{len(data.class_names)} classes",
         *(f"note     {note}" for note in data.notes),
-        f"model    {config.model.name}: {parameter_count(run.model):,} parameters",
+        f"model    {run.start.describe(run.model)}",
         f"device   {run.parallel.devices} x {device.device_kind} ({config.parallel.mode}), {config.dtype}",
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
     ]

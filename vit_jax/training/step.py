@@ -13,7 +13,9 @@ from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
 from vit_jax.models.batch_norm import with_statistics
 from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import RESIZE_METHODS
 from vit_jax.objectives.classification import Classification
+from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
 
 Tree = Any
@@ -52,7 +54,7 @@ def network_input(model: Network, pixels: jax.Array) -> jax.Array:
     image_size, preprocessing = model.input_shape[:2], model.preprocessing
     pixels = pixels.astype(jnp.float32)
     if pixels.shape[1:3] != image_size:
-        method = {"bilinear": "linear", "bicubic": "cubic"}[preprocessing.interpolation]
+        method = RESIZE_METHODS[preprocessing.interpolation]
         pixels = jax.image.resize(pixels, (len(pixels), *image_size, pixels.shape[3]), method, antialias=True)
         pixels = jnp.clip(pixels, 0, 255)  # bicubic overshoots at edges
     return preprocessing.normalise(pixels)
@@ -72,6 +74,7 @@ class Step:
         accumulate_steps: parts in which a batch is differentiated, one after the other.
         ema_decay: of the parameters' moving average; None for none.
         replicas: the other devices.
+        freeze: patterns of the parameters that the optimizer leaves as they are: no gradient is computed for them.
     """
 
     model: Network
@@ -83,6 +86,7 @@ class Step:
     accumulate_steps: int
     ema_decay: float | None
     replicas: Replicas
+    freeze: tuple[str, ...] = ()
 
     def __call__(
         self, state: TrainState, arrays: Tree, batches: Mapping[str, jax.Array], key: jax.Array
@@ -136,8 +140,8 @@ class Step:
         """Loss, metrics, running statistics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
 
         def part(images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
-            value_and_grad = jax.value_and_grad(self.objective.loss, argnums=1, has_aux=True)
-            (loss, (metrics, statistics)), gradient = value_and_grad(self.model, params, images, labels, key)
+            value_and_grad = jax.value_and_grad(self.loss, has_aux=True)
+            (loss, (metrics, statistics)), gradient = value_and_grad(params, images, labels, key)
             return loss, metrics, statistics, gradient
 
         if self.accumulate_steps == 1:
@@ -153,6 +157,13 @@ class Step:
         )
         sums, _ = jax.lax.scan(lambda sums, p: (jax.tree.map(jnp.add, sums, part(*p)), None), zeros, parts)
         return jax.tree.map(lambda x: x / self.accumulate_steps, sums)
+
+    def loss(self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
+        """The objective's loss; the backward pass ends above the layers that are frozen from the lowest up."""
+        if self.freeze:
+            frozen = frozen_mask(params, self.freeze)
+            params = jax.tree.map(lambda p, stays: jax.lax.stop_gradient(p) if stays else p, params, frozen)
+        return self.objective.loss(self.model, params, images, labels, key)
 
     def average(self, state: TrainState, params: Tree) -> Tree:
         """The new moving average; the decay rises as (1 + n) / (10 + n), so that a young average forgets its start."""

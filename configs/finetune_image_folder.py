@@ -1,0 +1,26 @@
+"""A pretrained network fine-tuned on one's own images, one folder a class.
+
+    python train.py --config configs/finetune_image_folder.py --data.name folder:DIR --workdir runs/mine
+    python train.py --config configs/finetune_image_folder.py --data.name folder:DIR --model.pretrained FILE
+
+AdamW with layer-wise decay: the lower a layer, the less it moves from what it has learned. A
+smaller image is faster: `--model.image_size 128 --data.load_size 144`, for which the position embeddings are resized.
+"""
+
+from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
+from vit_jax.data.dataset import DataConfig
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+
+
+def get_config() -> Config:
+    """The experiment."""
+    return Config(
+        model=ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields=dict(image_size=224, drop_path_rate=0.1)),
+        data=DataConfig("folder:pictures", load_size=256, validation_fraction=0.16, test_fraction=0.2),
+        augment=(RandomResizedCrop(scale=(0.35, 1.0), interpolation="bicubic"), RandomHorizontalFlip()),
+        optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, layer_decay=0.75),
+        schedule=ScheduleConfig(warmup="1 epochs"),
+        duration="10 epochs",
+        batch_size=64,
+    )

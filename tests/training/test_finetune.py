@@ -1,0 +1,291 @@
+"""Training from pretrained weights: where it starts, what stays, what is resized, and what is refused."""
+
+import dataclasses
+import shutil
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from PIL import Image
+
+import vit_jax
+from vit_jax.models.parameters import parameter_shapes
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig
+from vit_jax.training.parallel import ParallelConfig
+from vit_jax.training.run import describe, prepare
+from vit_jax.training.step import network_input
+
+FIELDS = dict(embed_dim=16, depth=2, num_heads=2, patch_size=4, image_size=16, in_channels=1, num_classes=7)
+SOURCE = Preprocessing((0.4,), (0.3,), crop_fraction=0.875, interpolation="bilinear", squash=True)
+
+
+def random_params(model):
+    random = np.random.default_rng(0)
+    return jax.tree.map(lambda x: random.normal(0, 0.3, x.shape).astype(np.float32), parameter_shapes(model))
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network for 16 px with seven classes of its own, every parameter randomised."""
+    model = create_model("vit_digits_patch2_8", **FIELDS, preprocessing=SOURCE)
+    return model, random_params(model)
+
+
+@pytest.fixture(scope="module")
+def source(network, tmp_path_factory):
+    """These, saved."""
+    directory = tmp_path_factory.mktemp("weights") / "source"
+    vit_jax.save_pretrained(directory, *network, class_names=tuple("abcdefg"))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def config(small_config, source):
+    """A short run from there, with everything that moves switched on."""
+    return dataclasses.replace(
+        small_config,
+        augment=(),
+        model=ModelConfig(pretrained=str(source), fields=dict(image_size=16, drop_path_rate=0.1)),
+        optimizer=OptimizerConfig("adamw", learning_rate=1e-2),
+        duration="6 steps",
+        schedule=dataclasses.replace(small_config.schedule, warmup="1 steps"),
+        checkpoint_every="2 steps",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config, run_to_end, tmp_path_factory):
+    """That run and its result."""
+    run, result, _ = run_to_end(config, tmp_path_factory.mktemp("runs") / "trained")
+    return run, result
+
+
+def with_model(config, **changes):
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, **changes))
+
+
+def body(params: Any) -> dict[str, np.ndarray]:
+    """All parameters but the head's, by their paths."""
+    arrays: dict[str, Any] = flatten_dict(jax.device_get(params), sep="/")
+    return {path: x for path, x in arrays.items() if not path.startswith("head/")}
+
+
+@pytest.mark.parametrize("parallel", [ParallelConfig(), ParallelConfig(fsdp=4), ParallelConfig("pmap")], ids=str)
+def test_it_starts_at_the_loaded_parameters_with_a_head_of_zeros(parallel, network, config, tmp_path):
+    """So does the moving average; on every device, whole or sharded."""
+    run = prepare(dataclasses.replace(config, parallel=parallel), tmp_path / "run")
+    state = run.parallel.gather_state(run.initial_state())
+    _, params = network
+    for started in (state.params, state.ema_params):
+        jax.tree.map(np.testing.assert_array_equal, body(started), body(params))
+        assert started["head"]["kernel"].shape == (16, 10)
+        assert not np.any(started["head"]["kernel"])
+        assert not np.any(started["head"]["bias"])
+
+
+def test_its_features_are_those_of_the_source(network, config, tmp_path):
+    model, params = network
+    run = prepare(config, tmp_path / "run")
+    images = np.random.default_rng(1).normal(size=(2, 16, 16, 1)).astype(np.float32)
+    expected = vit_jax.features(model, params, images).pooled
+    ours = vit_jax.features(run.model, run.params, images).pooled
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_another_image_size_resizes_the_position_embeddings(network, config, tmp_path):
+    run = prepare(with_model(config, fields={"image_size": 24}), tmp_path / "run")
+    params = run.initial_state().params
+    loaded = vit_jax.load_pretrained(config.model.pretrained, num_classes=10, image_size=24)[1]
+    assert params["pos_embed"].shape == (1, 1 + 36, 16)
+    jax.tree.map(np.testing.assert_array_equal, body(params), body(loaded))
+
+
+def test_the_description_says_what_is_loaded_and_what_is_new(config, tmp_path):
+    text = "\n".join(describe(prepare(config, tmp_path / "run")))
+    assert f"VisionTransformer of {config.model.pretrained}" in text
+    assert "30 of 32 arrays from there; new: head/bias, head/kernel" in text, text
+
+
+def test_its_preprocessing_is_the_sources_on_whole_images(config, tmp_path):
+    """Nothing is cropped in training and evaluation, so nothing may be in the use of the model either."""
+    run = prepare(config, tmp_path / "run")
+    assert run.model.preprocessing == dataclasses.replace(SOURCE, crop_fraction=1.0, squash=False)
+    assert run.model.drop_path_rate == 0.1
+    own = Preprocessing((0.1,), (0.2,), crop_fraction=0.9)
+    run = prepare(with_model(config, fields={"preprocessing": own}), tmp_path / "own")
+    assert run.model.preprocessing == own
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [8, 20, 48])
+def test_images_are_resized_as_by_the_models_preprocessing(interpolation, size):
+    """Pillow rounds to whole levels after each of its two passes (and would clip there what overshoots)."""
+    model = create_model(
+        "vit_digits_patch2_8", image_size=24, in_channels=3, preprocessing=Preprocessing(interpolation=interpolation)
+    )
+    images = np.random.default_rng(0).integers(80, 176, (3, size, size, 3), np.uint8)
+    expected = np.stack([vit_jax.preprocessing(model)(Image.fromarray(image)) for image in images])
+    levels = np.abs(np.asarray(network_input(model, jnp.asarray(images))) - expected) * 0.5 * 255
+    assert levels.max() < 1.6
+    assert levels.mean() < 0.5
+
+
+def test_layers_move_by_their_rate_and_frozen_ones_not_at_all(network, config, tmp_path):
+    """Adam's steps are about as large as the rate, whatever the gradient: the largest of a layer shows its rate."""
+    optimizer = OptimizerConfig(
+        "adamw", learning_rate=1e-3, weight_decay=0.0, layer_decay=0.5, freeze=("patch_embed/*", "blocks_0/*")
+    )
+    config = dataclasses.replace(with_model(config, fields={}), ema_decay=None, optimizer=optimizer)
+    run = prepare(config, tmp_path / "run")
+    state, update = run.initial_state(), jax.jit(run.step)
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 16, 16, 1), np.uint8)
+    for image in images:
+        state, _ = update(state, {}, {"image": image, "label": np.arange(8)[None]}, jax.random.key(0))
+    before, after = body(network[1]), body(state.params)
+    moved = {path: np.abs(after[path] - before[path]).max() for path in before}
+    frozen = [path for path in moved if path.startswith(("patch_embed/", "blocks_0/"))]
+    assert len(frozen) == 14
+    assert all(moved[path] == 0 for path in frozen)
+    layers = ("pos_embed", "blocks_1/", "norm/")  # 0, 2 and 3; layer 1 is frozen
+    largest = [max(x for path, x in moved.items() if path.startswith(layer)) for layer in layers]
+    np.testing.assert_allclose(np.divide(largest, largest[-1]), [0.5**3, 0.5, 1], rtol=0.1)
+
+
+def test_no_gradient_is_computed_below_what_is_frozen(config, tmp_path):
+    """Else freezing would save nothing: the number of products tells."""
+
+    def products(freeze):
+        optimizer = dataclasses.replace(config.optimizer, freeze=freeze)
+        run = prepare(dataclasses.replace(config, optimizer=optimizer), tmp_path / str(len(freeze)))
+        images, labels = jnp.zeros((8, 16, 16, 1)), jnp.zeros((8, 10))
+        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, images, labels, jax.random.key(0)))
+        return text.count("dot_general")
+
+    everything, upper = products(()), products(("patch_embed/*", "pos_embed", "cls_token", "blocks_0/*"))
+    assert upper < 0.75 * everything
+
+
+def test_a_run_goes_on_bit_for_bit_without_its_source(trained, config, source, tmp_path, run_to_end, cut_off):
+    """The checkpoint has the parameters, the workdir the network: the source may be gone by then."""
+    straight = trained[1]
+    moved = shutil.copytree(source, tmp_path / "source")
+    config = with_model(config, pretrained=str(moved))
+    cut_off(config, tmp_path / "run", killed_after=4)
+    shutil.rmtree(moved)
+    run, continued, lines = run_to_end(config, tmp_path / "run")
+    assert lines[0] == "continuing at step 4 of 6"
+    assert run.params is None
+    assert "from the run's checkpoint" in "\n".join(describe(run))
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+    np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
+
+
+def test_without_a_checkpoint_it_starts_from_the_source_again(config, source, tmp_path):
+    moved = shutil.copytree(source, tmp_path / "source")
+    config = with_model(config, pretrained=str(moved))
+    for _ in range(2):
+        assert prepare(config, tmp_path / "run").params is not None
+    shutil.rmtree(moved)
+    with pytest.raises(FileNotFoundError, match=str(moved)):
+        prepare(config, tmp_path / "run")
+
+
+def test_another_source_is_another_config(trained, config, network, tmp_path):
+    vit_jax.save_pretrained(tmp_path / "other", *network)
+    with pytest.raises(ValueError, match=r"model.pretrained: .*source -> .*other"):
+        prepare(with_model(config, pretrained=str(tmp_path / "other")), trained[0].workdir)
+
+
+def test_the_trained_model_has_its_own_head_and_can_be_a_source(trained, config, tmp_path):
+    run, result = trained
+    model, params = vit_jax.load_pretrained(run.workdir)
+    jax.tree.map(np.testing.assert_array_equal, params, result.params)
+    assert np.any(params["head"]["kernel"])
+    assert model.preprocessing == run.model.preprocessing
+    again = prepare(with_model(config, pretrained=str(run.workdir)), tmp_path / "again")
+    jax.tree.map(np.testing.assert_array_equal, body(again.params), body(result.params))
+    assert again.params is not None
+    assert not np.any(again.params["head"]["kernel"])
+
+
+def test_a_source_that_does_not_tell_its_network_has_it_by_name(config, tmp_path):
+    """A bare file of this package: its fields are those of the registered network."""
+    model = create_model("vit_digits_patch2_8")
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "digits", model, params)
+    bare = str(tmp_path / "digits" / "model.safetensors")
+    with pytest.raises(ValueError, match="model="):
+        prepare(with_model(config, pretrained=bare, fields={}), tmp_path / "run")
+    run = prepare(with_model(config, pretrained=bare, name="vit_digits_patch2_8", fields={}), tmp_path / "run")
+    jax.tree.map(np.testing.assert_array_equal, body(run.params), body(params))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(fields={"embed_dim": 32}), "must not set embed_dim: .*image_size, window_size"),
+        (dict(fields={"num_classes": 10}), "must not set num_classes"),
+        (dict(fields={"window_size": 4}), "window_size is for Swin"),
+        (dict(fields={"image_size": 18}), "18x18 is not a whole number of patches"),
+        (dict(fields={"drop_path_rate": 1.5}), "drop_path_rate must be in"),
+        (dict(pretrained="nothing/there/at/all"), "no model at nothing/there/at/all"),
+    ],
+)
+def test_mistakes_are_refused_and_leave_nothing(changes, message, config, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        prepare(with_model(config, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_of_other_channels_are_refused(config, tmp_path):
+    model = create_model("vit_digits_patch2_8", **{**FIELDS, "in_channels": 3})
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "colour", model, params)
+    with pytest.raises(ValueError, match=r"takes images of 3 channels; those of digits.* have 1"):
+        prepare(with_model(config, pretrained=str(tmp_path / "colour")), tmp_path / "run")
+
+
+def test_a_distillation_token_is_refused_with_what_to_do(config, tmp_path):
+    model = create_model("vit_digits_patch2_8", **FIELDS, distilled=True)
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "distilled", model, params)
+    with pytest.raises(ValueError, match=r"distillation token, .*take the plain network"):
+        prepare(with_model(config, pretrained=str(tmp_path / "distilled")), tmp_path / "run")
+
+
+def test_damaged_weights_are_found_before_the_workdir_is_made(config, source, tmp_path):
+    path = shutil.copytree(source, tmp_path / "source") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    config = with_model(config, pretrained=str(tmp_path / "source"))
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_config_needs_a_network():
+    with pytest.raises(ValueError, match=r"needs a name .* or a pretrained source"):
+        ModelConfig()
+    with pytest.raises(ValueError, match=r"set model\.pretrained, too"):
+        ModelConfig("vit_digits_patch2_8", revision="main")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("cnn_small_32", dict(widths=(4, 4), hidden_dim=8)),
+        ("swin_cifar_patch2_window4_32", dict(embed_dim=8, depths=(1, 1), num_heads=(1, 2), image_size=16)),
+    ],
+)
+def test_other_networks_are_fine_tuned_too(name, fields, config, tmp_path):
+    model = create_model(name, **fields, num_classes=3, in_channels=1)
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "source", model, params)
+    run = prepare(with_model(config, pretrained=str(tmp_path / "source"), fields={}), tmp_path / "run")
+    assert jax.tree.map(jnp.shape, run.params) == jax.tree.map(jnp.shape, parameter_shapes(run.model))
+    jax.tree.map(np.testing.assert_array_equal, body(run.params), body(params))

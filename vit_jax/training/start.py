@@ -1,0 +1,147 @@
+"""What a run starts from: a network of fresh parameters, pretrained weights, or the checkpoint of the run before."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.network import Network
+from vit_jax.models.parameters import parameter_count
+from vit_jax.models.registry import create_model
+from vit_jax.pretrained.adapt import zeros
+from vit_jax.pretrained.converted import expected_shapes, read_parameters
+from vit_jax.pretrained.load import fitted
+from vit_jax.pretrained.locate import locate
+from vit_jax.pretrained.native import module_config, read_module, replace_file
+from vit_jax.pretrained.stored_network import StoredNetwork, read_network
+from vit_jax.training.checkpoint import has_checkpoint
+from vit_jax.training.config import Config, ModelConfig
+
+NETWORK = "network.json"
+"""The file in a workdir that has the network of pretrained weights, so that a run goes on without their source."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network and where its parameters come from.
+
+    Attributes:
+        config: of the network.
+        network: with the config's fields; but for a fresh one, classes are to be decided by the data set.
+        stored: pretrained weights without their head, opened and checked, but not read; None for a fresh network, and
+            for a run that goes on from a checkpoint.
+    """
+
+    config: ModelConfig
+    network: Network
+    stored: StoredNetwork | None = None
+
+    def for_data(self, name: str, num_classes: int, in_channels: int) -> Network:
+        """The network for a data set.
+
+        Raises:
+            ValueError: if it is pretrained on images of other channels.
+        """
+        if self.config.pretrained is not None and in_channels != self.network.in_channels:
+            raise ValueError(
+                f"the network in {self.config.pretrained} takes images of {self.network.in_channels} channels; those "
+                f"of {name} have {in_channels}. Take weights or images of the other kind"
+            )
+        return self.network.clone(num_classes=num_classes, in_channels=in_channels)
+
+    def read(self, model: Network) -> dict[str, Any] | None:
+        """The parameters of a network `for_data`, on the host, its head of zeros; None where nothing is stored."""
+        if self.stored is None:
+            return None
+        parameters = self.stored.converted.parameters
+        new = {path: zeros(shape) for path, shape in expected_shapes(model).items() if path not in parameters}
+        return read_parameters(parameters | new)
+
+    def describe(self, model: Network) -> str:
+        """A network `for_data` and where its parameters come from, in a line."""
+        count = f"{parameter_count(model):,} parameters"
+        if self.config.pretrained is None:
+            return f"{self.config.name}: {count}"
+        named = f"{type(model).__name__} of {self.config.pretrained}: {count}"
+        if self.stored is None:
+            return f"{named}, from the run's checkpoint"
+        shapes, stored = expected_shapes(model), self.stored.converted.parameters
+        new = [path for path in shapes if path not in stored]
+        return f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there; new: {', '.join(sorted(new))}"
+
+
+def find_start(config: Config, workdir: Path) -> Start:
+    """What a run of this config in this workdir starts from; pretrained weights are opened, but not read.
+
+    A run that has a checkpoint does not look for the weights again.
+
+    Raises:
+        ValueError: if the network's name or fields are unknown or cannot work; if they set what the data, the config or
+            the pretrained weights decide; if these are damaged or do not fit.
+        FileNotFoundError: if there are no such weights.
+        ModuleNotFoundError: if reading them needs a package that is not installed.
+    """
+    model = config.model
+    for name, decider in (("num_classes", "data set"), ("in_channels", "data set"), ("dtype", "config's dtype")):
+        if name in model.fields:
+            raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
+    dtype = np.dtype(config.dtype)
+    if model.pretrained is None:
+        start = Start(model, create_model(model.name, **model.fields, dtype=dtype))
+        if isinstance(start.network, BeitPretraining | MaskedAutoencoder):
+            raise ValueError(f"{model.name} is a network for pre-training, without classes: it cannot classify")
+        refuse_distilled(start.network, model)
+    elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():
+        start = Start(model, read_module(workdir / NETWORK).clone(**set_fields(model), dtype=dtype))
+    else:
+        stored = open_start(model)
+        start = Start(model, adapted(model, stored.model).clone(dtype=dtype), stored)
+    return start
+
+
+def open_start(config: ModelConfig) -> StoredNetwork:
+    """Pretrained weights without their head, resized to the config's image and windows."""
+    assert config.pretrained is not None
+    located = locate(config.pretrained, config.revision)
+    stored = read_network(located, create_model(config.name) if config.name else None, config.publisher)
+    refuse_distilled(stored.model, config)
+    return fitted(stored, located, 0, config.fields.get("image_size"), config.fields.get("window_size"))
+
+
+def refuse_distilled(network: Network, config: ModelConfig) -> None:
+    """Raises ValueError if a network has a distillation token."""
+    if getattr(network, "distilled", False):
+        raise ValueError(
+            f"{config.pretrained or config.name} has a distillation token, which classification alone does not train: "
+            "take the plain network of the same size"
+        )
+
+
+def adapted(config: ModelConfig, network: Network) -> Network:
+    """A pretrained network with the fields of its config, nothing of an image cropped.
+
+    Raises:
+        ValueError: if it has no such field.
+    """
+    known = [field.name for field in dataclasses.fields(network)]
+    for name in set_fields(config):
+        if name not in known:
+            raise ValueError(f"the {type(network).__name__} in {config.pretrained} has no field {name!r} to set")
+    whole = dataclasses.replace(network.preprocessing, crop_fraction=1.0, squash=False)
+    return network.clone(**{"preprocessing": whole, **set_fields(config)})
+
+
+def set_fields(config: ModelConfig) -> dict[str, Any]:
+    """The fields of a pretrained network that its config sets: None leaves a field as it is."""
+    return {name: value for name, value in config.fields.items() if value is not None}
+
+
+def write_network(workdir: Path, model: Network) -> None:
+    """Keeps the network in the workdir."""
+    text = json.dumps(module_config(model), indent=2) + "\n"
+    replace_file(workdir / NETWORK, lambda path: path.write_text(text))
