@@ -15,6 +15,7 @@ import vit_jax
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
+from vit_jax.training import start
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import ParallelConfig
@@ -264,6 +265,18 @@ def test_damaged_weights_are_found_before_the_workdir_is_made(config, source, tm
     path.write_bytes(path.read_bytes()[:-100])
     config = with_model(config, pretrained=str(tmp_path / "source"))
     with pytest.raises(ValueError, match=r"model\.safetensors"):
+        prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_only_reading_finds_is_found_then_too(config, tmp_path, monkeypatch):
+    """A sum of a zip's member is known to be wrong when all of it was read."""
+
+    def read_parameters(parameters):
+        raise ValueError("its sum is wrong")
+
+    monkeypatch.setattr(start, "read_parameters", read_parameters)
+    with pytest.raises(ValueError, match="its sum is wrong"):
         prepare(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
