@@ -59,6 +59,7 @@ SAVE_CASES = {
     "average_without_class_token": of_timm(VisionTransformer, **VIT, pool="avg", class_token=False, qk_norm=True),
     "attention_pool": of_timm(VisionTransformer, **VIT, pool="map", fc_norm=True, pos_embed="none"),
     "swiglu": of_timm(VisionTransformer, **VIT, swiglu=True, mlp_ratio=2.5, layer_scale=0.2),
+    "swiglu_without_layer_scale": of_timm(VisionTransformer, **VIT, swiglu=True),
     "beit": SaveCase(VisionTransformer, dict(BEIT, depth=2, layer_scale=0.3)),
     "beit_shared_table": SaveCase(
         VisionTransformer, {**BEIT, "relative_position": "shared", "pool": "token", "fc_norm": False}
@@ -101,6 +102,11 @@ SAVE_CASES = {
     ),
     "no_position_for_the_class": SaveCase(
         VisionTransformer, dict(**VIT, no_embed_class=True), ("huggingface",), dict(no_embed_class=False)
+    ),
+    "no_position_for_the_class_of_beit": SaveCase(
+        VisionTransformer,
+        {**BEIT, "pos_embed": "learned", "no_embed_class": True},
+        other_form=dict(no_embed_class=False),
     ),
     "distilled_fixed_positions": SaveCase(
         VisionTransformer, dict(**VIT, distilled=True, pos_embed="sincos"), other_form=dict(pos_embed="learned")

@@ -82,7 +82,7 @@ def to_huggingface(model: Network, params: Mapping[str, Any], class_names: tuple
         config["id2label"] = {str(i): label for i, label in enumerate(labels)}
         config["label2id"] = {label: i for i, label in enumerate(labels)}
     beside = {"preprocessor_config.json": image_processor(model)}
-    return Folder(config, prefixed, beside, notes_on(model) + other_form(model, network))
+    return Folder(config, prefixed, beside, notes_on(model) + other_form(model))
 
 
 def network_of(model: Network) -> HuggingFaceNetwork:
@@ -280,13 +280,14 @@ def masked_autoencoder(model: MaskedAutoencoder) -> HuggingFaceNetwork:
 def swin(model: SwinTransformer) -> HuggingFaceNetwork:
     """Swin and Swin V2."""
     window = model.window_sizes[0]
+    loaded = model.clone(window_rule="microsoft").window_grids
     grids = [
-        (ours, huggingface_grid(ours, window, i % 2 == 1, model.version))
-        for stage in model.window_grids
-        for i, ours in enumerate(stage)
+        (ours, back, huggingface_grid(ours, window, i % 2 == 1, model.version))
+        for stages in zip(model.window_grids, loaded, strict=True)
+        for i, (ours, back) in enumerate(zip(*stages, strict=True))
     ]
-    whole = all(ours.window == (window, window) for ours, _ in grids)
-    alike = all(ours.same_windows(other) for ours, other in grids)
+    whole = all(ours.window == (window, window) for ours, _, _ in grids)
+    alike = all(ours.same_windows(back) and ours.same_windows(its) for ours, back, its in grids)
     widths = [model.embed_dim * 2**stage for stage in range(len(model.depths))]
     reasons = unfit(
         model,
@@ -344,10 +345,10 @@ def all_positions(model: Network, arrays: Arrays) -> Arrays:
     return arrays
 
 
-def other_form(model: Network, network: HuggingFaceNetwork) -> tuple[str, ...]:
+def other_form(model: Network) -> tuple[str, ...]:
     """What has another form there, a line each."""
     if isinstance(model, VisionTransformer) and model.no_embed_class and not model.num_registers:
-        return (f"the tokens without a position have one of zeros in {network.architecture}",)
+        return ("the tokens without a position have one of zeros there",)
     if isinstance(model, SwinTransformer) and model.window_rule != "microsoft":
         return (f'window_rule={model.window_rule!r} is "microsoft" there, which is the same at this size',)
     return ()

@@ -97,10 +97,16 @@ def to_timm(model: Network, params: Mapping[str, Any], class_names: tuple[str, .
     }
     if class_names:
         config["label_names"] = list(class_names)
-    notes = notes_on(model)
+    return Folder(config, theirs(network.arrays, network.table), {}, notes_on(model) + other_form(model))
+
+
+def other_form(model: Network) -> tuple[str, ...]:
+    """What has another form there, a line each."""
     if isinstance(model, SwinTransformer) and model.window_rule != "timm":
-        notes += (f'window_rule={model.window_rule!r} is "timm" there, which is the same at this size',)
-    return Folder(config, theirs(network.arrays, network.table), {}, notes)
+        return (f'window_rule={model.window_rule!r} is "timm" there, which is the same at this size',)
+    if isinstance(model, VisionTransformer) and model.no_embed_class and (model.distilled or is_beit(model)):
+        return ("the tokens without a position have one of zeros there",)
+    return ()
 
 
 def reasons_against(model: Network) -> list[str]:
@@ -209,9 +215,8 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
         reg_tokens=model.num_registers,
         global_pool=model.pool,
         fc_norm=model.fc_norm,
+        init_values=model.layer_scale or 0.0,
     )
-    if model.layer_scale is not None:
-        arguments["init_values"] = model.layer_scale
     if not model.swiglu:
         arguments["act_layer"] = {"erf": "gelu", "tanh": "gelu_tanh"}[model.gelu]
     if fixed or model.distilled:
