@@ -134,9 +134,7 @@ def test_heads_that_the_file_contradicts_are_refused(tmp_path: Path):
 
 
 def test_heads_that_nothing_tells_are_asked_for(arrays: dict[str, np.ndarray], tmp_path: Path):
-    with pytest.raises(
-        ValueError, match=r"neither its shapes nor a config.json beside it tell its num_heads; give model="
-    ):
+    with pytest.raises(ValueError, match=r"neither its shapes nor a config.json beside it tell its num_heads; give"):
         vit_jax.load_pretrained(saved(arrays, tmp_path))
 
 

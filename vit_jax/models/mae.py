@@ -49,9 +49,9 @@ def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
 
 def unpatchify(patches: jax.Array, grid: tuple[int, int], patch_size: tuple[int, int]) -> jax.Array:
     """The inverse of `patchify` for `grid` rows and columns of patches: [B, N, P * P * C] to [B, H, W, C]."""
-    x = patches.reshape(len(patches), *grid, *patch_size, -1)
+    x = patches.reshape(patches.shape[0], *grid, *patch_size, -1)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(
-        len(patches), grid[0] * patch_size[0], grid[1] * patch_size[1], x.shape[-1]
+        patches.shape[0], grid[0] * patch_size[0], grid[1] * patch_size[1], x.shape[-1]
     )
 
 
@@ -101,7 +101,7 @@ class MaskedDecoder(nn.Module):
         width, patches = self.embed_dim, math.prod(self.grid)
         x = nn.Dense(width, kernel_init=xavier, dtype=self.dtype, name="embed")(tokens)
         mask_token = self.param("mask_token", small, (1, 1, width)).astype(self.dtype)
-        masked = jnp.broadcast_to(mask_token, (len(x), patches + 1 - x.shape[1], width))
+        masked = jnp.broadcast_to(mask_token, (x.shape[0], patches + 1 - x.shape[1], width))
         x = jnp.concatenate([x[:, :1], take(jnp.concatenate([x[:, 1:], masked], axis=1), place)], axis=1)
         if self.pos_embed == "learned":
             positions = self.param("pos_embed", small, (1, patches + 1, width))
@@ -248,7 +248,7 @@ class MaskedAutoencoder(Network):
             ValueError: if the images are not of the model's size, or `noise` is not one number a patch.
         """
         tokens = self.encoder.embed(images, train)  # the class token, then all patches
-        expected = (len(tokens), tokens.shape[1] - 1)
+        expected = (tokens.shape[0], tokens.shape[1] - 1)
         if noise is None:
             noise = jax.random.uniform(self.make_rng("masking"), expected)
         if noise.shape != expected:

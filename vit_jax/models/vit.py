@@ -328,7 +328,8 @@ class VisionTransformer(Network):
         """
         tokens, outputs = self.encode(self.embed(images, train, mask), train)
         stages = [
-            output[:, self.num_prefix_tokens :].reshape(len(images), *self.grid, self.embed_dim) for output in outputs
+            output[:, self.num_prefix_tokens :].reshape(images.shape[0], *self.grid, self.embed_dim)
+            for output in outputs
         ]
         pooled = self.pool_tokens(tokens, train)
         if self.fc_norm:
