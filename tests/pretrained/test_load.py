@@ -169,8 +169,6 @@ def test_an_image_that_patches_do_not_divide_is_refused(arrays: dict[str, np.nda
 def test_the_shapes_of_a_published_vision_transformer_tell_its_fields(name: str):
     """But for what no shape shows: the final norm's place, preprocessing, initial values."""
     model = create_model(name, depth=2)
-    if MODELS[name][1].get("pos_embed") == "sincos":
-        pytest.skip("its positions are constants, which nobody stores")
     found = vit_fields(expected_shapes(model), num_heads=model.num_heads)
     shown = set(found) - {"layer_scale", "mlp_ratio"}
     assert {field: getattr(model, field) for field in shown} == {field: found[field] for field in shown}

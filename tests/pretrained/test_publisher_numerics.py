@@ -1,6 +1,5 @@
 """Weights of every publisher, loaded from files as it writes them, give its own logits at its own and other sizes."""
 
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +22,9 @@ from tests.pretrained.publisher_cases import (
 TOLERANCE = 1e-5
 """Of the largest logit. A wrong epsilon, form of GELU, order of tokens or way of resizing costs 1e-4 and more."""
 
+UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""Each network runs once: compiling it is most of the time."""
+
 SIZED = [
     pytest.param(name, size, id=f"{name} {size or 'own size'}") for name, case in CASES.items() for size in case.sizes
 ]
@@ -33,7 +35,8 @@ def loaded_logits(name: str, size: Size | None, arrays: dict[str, np.ndarray], s
     sizes = {} if size is None else {"image_size": size}
     model, params = vit_jax.load_pretrained(write(CASES[name], arrays, path), **CASES[name].options, **sizes)
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(partial(model.apply))({"params": params}, images_for(name, size, seed)))
+        compute = jax.jit(model.apply, compiler_options=UNOPTIMISED)
+        return np.asarray(compute({"params": params}, images_for(name, size, seed)))
 
 
 def assert_equal(logits: np.ndarray, expected: np.ndarray) -> None:
