@@ -61,7 +61,7 @@ def test_bfloat16_scores_are_float32_and_near():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (dict(num_classes=10), "num_classes must be 0, not 10: BeitPretraining names visual tokens"),
+        (dict(num_classes=10), "num_classes must be 0, not 10: a BeitPretraining has no classes"),
         (dict(vocab_size=0), "vocab_size must be positive, not 0"),
         (dict(num_heads=5), "num_heads must divide embed_dim"),
         (dict(image_size=18), "image_size 18x18"),

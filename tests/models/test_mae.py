@@ -149,7 +149,7 @@ def test_initial_values():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (dict(num_classes=10), "num_classes must be 0, not 10: a MaskedAutoencoder predicts pixels"),
+        (dict(num_classes=10), "num_classes must be 0, not 10: a MaskedAutoencoder has no classes"),
         (dict(image_size=18), "image_size 18x18 is not a whole number of patches"),
         (dict(num_heads=5), "num_heads must divide embed_dim"),
         (dict(pos_embed="none"), "pos_embed must be one of sincos, learned; not 'none'"),

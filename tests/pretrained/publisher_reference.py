@@ -42,7 +42,6 @@ from torchvision.models.swin_transformer import (  # pyright: ignore[reportMissi
 from torchvision.models.vision_transformer import interpolate_embeddings  # pyright: ignore[reportMissingImports]
 
 Arrays = Mapping[str, np.ndarray]
-Network = torch.nn.Module
 
 TIMM = dict(embed_dim=24, depth=2, num_heads=3, mlp_ratio=2.5, img_size=16, patch_size=4, num_classes=5)
 TIMM_SWIN = dict(
@@ -55,7 +54,7 @@ def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
     return {name: torch.tensor(x) for name, x in arrays.items()}
 
 
-def run(network: Network, images: np.ndarray) -> np.ndarray:
+def run(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
     """The logits of a network for images [B, H, W, C]."""
     with torch.no_grad():
         return network.eval()(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
@@ -110,7 +109,7 @@ def beit_tables(arrays: Arrays, images: np.ndarray) -> Arrays:
 
 
 def timm_reference(
-    make: Callable[..., Network],
+    make: Callable[..., torch.nn.Module],
     filter: Callable[..., Any] = vision_transformer.checkpoint_filter_fn,
     file: Callable[[dict[str, tuple[int, ...]]], dict[str, tuple[int, ...]]] = dict,
     to_timm: Callable[[Arrays], Arrays] = dict,
@@ -332,7 +331,7 @@ def in_memory(name: str, network: str) -> Reference:
 # torchvision.
 
 
-def torchvision_vit(image_size: int = 16) -> Network:
+def torchvision_vit(image_size: int = 16) -> torch.nn.Module:
     """A small Vision Transformer of torchvision's."""
     return torchvision.VisionTransformer(
         image_size=image_size, patch_size=4, num_layers=2, num_heads=3, hidden_dim=24, mlp_dim=60, num_classes=5

@@ -16,13 +16,12 @@ from safetensors.numpy import load_file, save_file
 import vit_jax
 from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
 from vit_jax.models.network import Network
-from vit_jax.models.parameters import parameter_shapes
+from vit_jax.models.parameters import parameter_shapes, shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import MODELS, create_model
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.architecture import swin_fields, vit_fields
-from vit_jax.pretrained.converted import expected_shapes
 from vit_jax.pretrained.load import load
 
 
@@ -169,25 +168,25 @@ def test_an_image_that_patches_do_not_divide_is_refused(arrays: dict[str, np.nda
 def test_the_shapes_of_a_published_vision_transformer_tell_its_fields(name: str):
     """But for what no shape shows: the final norm's place, preprocessing, initial values."""
     model = create_model(name, depth=2)
-    found = vit_fields(expected_shapes(model), num_heads=model.num_heads)
+    found = vit_fields(shapes_by_path(model), num_heads=model.num_heads)
     shown = set(found) - {"layer_scale", "mlp_ratio"}
     assert {field: getattr(model, field) for field in shown} == {field: found[field] for field in shown}
-    assert expected_shapes(VisionTransformer(**found)) == expected_shapes(model)
+    assert shapes_by_path(VisionTransformer(**found)) == shapes_by_path(model)
 
 
 @pytest.mark.parametrize("size", ["tiny", "small", "base", "large", "huge"])
 def test_published_sizes_tell_their_heads(size: str):
     name = next(name for name in MODELS if name.startswith(f"vit_{size}_patch"))
     model = create_model(name)
-    assert vit_fields(expected_shapes(model))["num_heads"] == model.num_heads
+    assert vit_fields(shapes_by_path(model))["num_heads"] == model.num_heads
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swin_base_patch4_window12_384"])
 def test_the_shapes_of_a_published_swin_tell_its_fields(name: str):
     model = create_model(name)
-    found = swin_fields(expected_shapes(model))
+    found = swin_fields(shapes_by_path(model))
     assert {field: getattr(model, field) for field in found} == found
-    assert expected_shapes(SwinTransformer(**found)) == expected_shapes(model)
+    assert shapes_by_path(SwinTransformer(**found)) == shapes_by_path(model)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +201,9 @@ def test_the_shapes_of_a_published_swin_tell_its_fields(name: str):
     ],
     ids=lambda model: type(model).__name__,
 )
-def test_the_expected_shapes_are_those_of_all_blocks(model: Network):
+def test_shapes_are_those_of_all_blocks(model: Network):
     traced: dict[str, Any] = flatten_dict(parameter_shapes(model), sep="/")
-    assert expected_shapes(model) == {path: leaf.shape for path, leaf in traced.items()}
+    assert shapes_by_path(model) == {path: leaf.shape for path, leaf in traced.items()}
 
 
 def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_path: Path):

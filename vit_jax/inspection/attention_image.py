@@ -6,9 +6,8 @@ from typing import overload
 import jax
 import jax.numpy as jnp
 
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowGrid
@@ -40,7 +39,7 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
     Raises:
         ValueError: if the network has no attention, or another number of layers or tokens.
     """
-    if isinstance(model, BeitPretraining | MaskedAutoencoder):
+    if isinstance(model, PretrainingNetwork):
         model = model.make_encoder()
     if isinstance(model, VisionTransformer):
         check_tokens(model, attention)

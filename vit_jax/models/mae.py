@@ -9,7 +9,8 @@ from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import sincos_position_embedding
-from vit_jax.models.network import Features, Network, pair
+from vit_jax.models.network import Features, pair
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.vit import EncoderBlock, VisionTransformer
 
 
@@ -118,56 +119,27 @@ class MaskedDecoder(nn.Module):
         return nn.Dense(self.outputs, kernel_init=xavier, dtype=jnp.float32, name="pred")(x[:, 1:])
 
 
-class MaskedAutoencoder(Network):
+class MaskedAutoencoder(PretrainingNetwork):
     """A masked autoencoder, for pre-training: hides most patches of an image and predicts their pixels.
 
-    Parameters: "encoder", those of a `VisionTransformer` without head, and "decoder".
+    Parameters: "encoder" and "decoder". Fields as those of `PretrainingNetwork`, and:
 
     Attributes:
-        num_classes: 0: there are no classes.
-        image_size: height and width in pixels (one number for squares). Default 224.
-        in_channels: channels of the images.
-        dtype: of the computation; parameters, softmax and predictions are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
-        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         mask_ratio: share of the patches that are masked; of N patches, int(N * (1 - mask_ratio)) are left.
-        patch_size: height and width of a patch; must divide `image_size`.
-        embed_dim: width D of the encoder's tokens.
-        depth: number of the encoder's blocks.
-        num_heads: the encoder's attention heads; must divide `embed_dim`.
         decoder_embed_dim: width of the decoder's tokens.
         decoder_depth: number of the decoder's blocks.
         decoder_num_heads: the decoder's attention heads; must divide `decoder_embed_dim`.
-        mlp_ratio: width of the hidden layer of both's MLPs, in units of their tokens' width.
         pos_embed: of both: fixed "sincos", as published, or "learned", parameters that also hold stored positions.
-        norm_eps: epsilon of every LayerNorm.
-        remat: recompute each block in the backward pass: about a third more work, far less memory.
-
-    Raises:
-        ValueError: when built, if the fields cannot work together.
     """
 
-    num_classes: int = 0
     mask_ratio: float = 0.75
-    patch_size: int | tuple[int, int] = 16
-    embed_dim: int = 768
-    depth: int = 12
-    num_heads: int = 12
     decoder_embed_dim: int = 512
     decoder_depth: int = 8
     decoder_num_heads: int = 16
-    mlp_ratio: float = 4.0
     pos_embed: Literal["sincos", "learned"] = "sincos"
-    norm_eps: float = 1e-6
-    remat: bool = False
 
     def __post_init__(self):
         super().__post_init__()
-        if self.num_classes:
-            raise ValueError(
-                f"num_classes must be 0, not {self.num_classes}: a MaskedAutoencoder predicts pixels; a "
-                'VisionTransformer classifies with its parameters "encoder"'
-            )
         if self.pos_embed not in ("sincos", "learned"):
             raise ValueError(f"pos_embed must be one of sincos, learned; not {self.pos_embed!r}")
         patches = math.prod(self.make_encoder().grid)
@@ -188,33 +160,13 @@ class MaskedAutoencoder(Network):
             )
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of patches."""
-        return self.make_encoder().grid
-
-    @property
     def kept(self) -> int:
         """Number of patches that the encoder sees."""
         return int(math.prod(self.grid) * (1 - self.mask_ratio))
 
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
-        return VisionTransformer(
-            num_classes=0,
-            image_size=self.image_size,
-            in_channels=self.in_channels,
-            dtype=self.dtype,
-            preprocessing=self.preprocessing,
-            patch_size=self.patch_size,
-            embed_dim=self.embed_dim,
-            depth=self.depth,
-            num_heads=self.num_heads,
-            mlp_ratio=self.mlp_ratio,
-            pos_embed=self.pos_embed,
-            norm_eps=self.norm_eps,
-            remat=self.remat,
-            parent=None,
-        )
+        return self.encoder_with(pos_embed=self.pos_embed)
 
     def setup(self):
         self.encoder = self.make_encoder()

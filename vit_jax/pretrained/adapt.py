@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.parameters import shapes_by_path
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.converted import Parameter, expected_shapes
+from vit_jax.pretrained.converted import Parameter
 from vit_jax.pretrained.publishers.formats import Format
 from vit_jax.pretrained.resize import resize_bias_table, resize_position_embedding
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of
@@ -31,7 +31,7 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
     stored = classifier_of(stored)
     model = stored.model.clone(num_classes=num_classes)
     parameters = {path: x for path, x in stored.converted.parameters.items() if not path.startswith(HEADS)}
-    new = {path: zeros(shape) for path, shape in expected_shapes(model).items() if path.startswith(HEADS)}
+    new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path.startswith(HEADS)}
     if new:
         before = stored.model.num_classes
         was = f"the stored head of {before} classes is left out" if before else "no head was stored"
@@ -111,7 +111,7 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
 
 def grid(model: Network) -> tuple[int, int]:
     """Rows and columns of patches."""
-    if isinstance(model, VisionTransformer | MaskedAutoencoder | BeitPretraining):
+    if isinstance(model, VisionTransformer | PretrainingNetwork):
         return model.grid
     raise TypeError(f"a {type(model).__name__} has no grid of patches")
 

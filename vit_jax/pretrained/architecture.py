@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, pair
 from vit_jax.models.registry import VIT_SIZES
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -106,8 +106,8 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def grid_of(fields: Mapping[str, Any]) -> tuple[int, int]:
     """Rows and columns of patches."""
-    height, width = as_pair(fields["image_size"])
-    patch_height, patch_width = as_pair(fields["patch_size"])
+    height, width = pair(fields["image_size"])
+    patch_height, patch_width = pair(fields["patch_size"])
     return height // patch_height, width // patch_width
 
 
@@ -121,14 +121,9 @@ def depth_of(shapes: Shapes) -> int:
     return 1 + max((int(number) for path in shapes for number in re.findall(r"^blocks_(\d+)/", path)), default=-1)
 
 
-def as_pair(size: Any) -> tuple[int, int]:
-    """One number or two as (height, width)."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
 def image_of(side: int, patch_size: Any) -> Any:
     """The image of side x side patches."""
-    height, width = (side * patch for patch in as_pair(patch_size))
+    height, width = (side * patch for patch in pair(patch_size))
     return height if height == width else (height, width)
 
 

@@ -7,14 +7,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
-from vit_jax.models.parameters import parameter_shapes
-from vit_jax.models.swin import SwinTransformer
-from vit_jax.models.vit import VisionTransformer
+from vit_jax.models.parameters import shapes_by_path
 from vit_jax.pretrained.rules import Match, Table, find_ours, find_theirs
 from vit_jax.pretrained.stored import StoredArray
 
@@ -111,7 +107,7 @@ def check(converted: Converted, model: Network, table: Table) -> list[str]:
     Those that are broken are left to `converted.problems`. The table tells their names in the file.
     """
     parameters = converted.parameters
-    problems, expected = [], expected_shapes(model)
+    problems, expected = [], shapes_by_path(model)
     for path, shape in expected.items():
         match = find_ours(path, table)
         named = f"{path} ({', '.join(match.theirs)})" if match and match.theirs != (path,) else path
@@ -122,36 +118,6 @@ def check(converted: Converted, model: Network, table: Table) -> list[str]:
         elif parameters[path].shape != shape:
             problems.append(f"misshapen: {named} is {list(parameters[path].shape)}, not {list(shape)}")
     return problems + [f"unexpected: {path}" for path in parameters if path not in expected]
-
-
-def expected_shapes(model: Network) -> dict[str, tuple[int, ...]]:
-    """The shapes of a network's parameters by their paths.
-
-    Only the first block of each stack is traced, since the others have the same: tracing all takes longer than reading
-    their weights.
-    """
-    depths, stacks = stacks_of(model)
-    traced: dict[str, Any] = flatten_dict(parameter_shapes(model.clone(**depths)), sep="/")
-    shapes = {}
-    for path, leaf in traced.items():
-        first = next((first for first in stacks if path.startswith(f"{first}_0/")), None)
-        for i in range(1 if first is None else stacks[first]):
-            shapes[path if first is None else path.replace(f"{first}_0/", f"{first}_{i}/", 1)] = leaf.shape
-    return shapes
-
-
-def stacks_of(model: Network) -> tuple[dict[str, Any], dict[str, int]]:
-    """The fields that leave one block of each stack, and how many blocks there are by the stack's path."""
-    if isinstance(model, VisionTransformer):
-        return {"depth": 1}, {"blocks": model.depth}
-    if isinstance(model, SwinTransformer):
-        return {"depths": (1,) * len(model.depths)}, {f"layers_{i}/blocks": n for i, n in enumerate(model.depths)}
-    if isinstance(model, BeitPretraining):
-        return {"depth": 1}, {"encoder/blocks": model.depth}
-    if isinstance(model, MaskedAutoencoder):
-        depths = {"encoder/blocks": model.depth, "decoder/blocks": model.decoder_depth}
-        return {"depth": 1, "decoder_depth": 1}, depths
-    return {}, {}
 
 
 def read_parameters(

@@ -12,7 +12,7 @@ from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.converted import expected_shapes
+from vit_jax.pretrained.converted import Converted, Parameter, check
 from vit_jax.pretrained.rules import Table, find_ours
 
 Arrays = dict[str, np.ndarray]
@@ -46,14 +46,8 @@ def flat_arrays(model: Network, params: Mapping[str, Any]) -> Arrays:
     """
     flat: dict[str, Any] = flatten_dict(jax.device_get(dict(params)), sep="/")
     arrays = {path: np.asarray(array, np.float32) for path, array in flat.items()}
-    expected = expected_shapes(model)
-    problems = [f"missing: {path}" for path in expected if path not in arrays]
-    problems += [f"unexpected: {path}" for path in arrays if path not in expected]
-    problems += [
-        f"misshapen: {path} is {list(arrays[path].shape)}, not {list(shape)}"
-        for path, shape in expected.items()
-        if path in arrays and arrays[path].shape != shape
-    ]
+    parameters = {path: Parameter(array.shape, lambda array=array: array) for path, array in arrays.items()}
+    problems = check(Converted(parameters), model, ())
     if problems:
         raise ValueError(f"these are no parameters of this {type(model).__name__}:\n  " + "\n  ".join(problems))
     return arrays

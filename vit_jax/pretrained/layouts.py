@@ -13,12 +13,10 @@ class Layout:
     Attributes:
         axes: the transposition; () for none.
         merge_heads: the first of two axes, (heads, width of a head), that are one here; None for none.
-        lead: axes of length 1 to put in front.
     """
 
     axes: tuple[int, ...] = ()
     merge_heads: int | None = None
-    lead: int = 0
 
     def shape(self, parts: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
         """The shape of ours for these shapes of theirs; None if they cannot be put together."""
@@ -41,7 +39,7 @@ class Layout:
             if len(shape) < axis + 2:
                 return None
             shape = (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2 :])
-        return (1,) * self.lead + shape
+        return shape
 
     def ours(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Theirs as ours; `shape` must have said that they can be. A view where nothing is joined."""
@@ -54,7 +52,6 @@ class Layout:
 
     def theirs(self, array: np.ndarray, parts: int) -> list[np.ndarray]:
         """Ours as that many of theirs: the inverse of `ours` for layouts that merge no heads."""
-        array = array.reshape(array.shape[self.lead :])
         split = np.split(array, parts, axis=-1)
         return [part.transpose(np.argsort(self.axes)) if self.axes else part for part in split]
 

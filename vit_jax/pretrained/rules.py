@@ -35,9 +35,9 @@ def table(*groups: Rule | Sequence[Rule]) -> Table:
     return tuple(rule for group in groups for rule in ([group] if isinstance(group, Rule) else group))
 
 
-def array(theirs: str, ours: str, lead: int = 0) -> Rule:
-    """A parameter that is the same at both; ours with that many axes of length 1 in front."""
-    return Rule((theirs,), ours, Layout(lead=lead))
+def array(theirs: str, ours: str) -> Rule:
+    """A parameter that is the same at both."""
+    return Rule((theirs,), ours)
 
 
 def linear(theirs: str, ours: str) -> Table:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained import native
 from vit_jax.pretrained.architecture import stored_sizes
@@ -132,7 +131,7 @@ def encoder_of(converted: Converted) -> Converted:
 
 def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     """A pre-training network's encoder as a network of its own, without a head; any other network as it is."""
-    if not isinstance(stored.model, MaskedAutoencoder | BeitPretraining):
+    if not isinstance(stored.model, PretrainingNetwork):
         return stored
     converted = encoder_of(stored.converted)
     of_mae = ("decoder_num_heads", "mask_ratio")

@@ -14,6 +14,7 @@ from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.layers import hidden_width
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network, pair
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowGrid
@@ -77,7 +78,7 @@ def to_huggingface(model: Network, params: Mapping[str, Any], class_names: tuple
         "num_channels": model.in_channels,
         **network.config,
     }
-    if not isinstance(model, MaskedAutoencoder | BeitPretraining):
+    if not isinstance(model, PretrainingNetwork):
         labels = class_names or tuple(f"LABEL_{i}" for i in range(model.num_classes))
         config["id2label"] = {str(i): label for i, label in enumerate(labels)}
         config["label2id"] = {label: i for i, label in enumerate(labels)}

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
-from vit_jax.models.parameters import parameter_count
+from vit_jax.models.parameters import parameter_count, shapes_by_path
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.adapt import zeros
-from vit_jax.pretrained.converted import expected_shapes, read_parameters
+from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
 from vit_jax.pretrained.native import module_config, read_module, replace_file
@@ -59,7 +58,7 @@ class Start:
         if self.stored is None:
             return None
         parameters = self.stored.converted.parameters
-        new = {path: zeros(shape) for path, shape in expected_shapes(model).items() if path not in parameters}
+        new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path not in parameters}
         return read_parameters(parameters | new)
 
     def describe(self, model: Network) -> str:
@@ -70,7 +69,7 @@ class Start:
         named = f"{type(model).__name__} of {self.config.pretrained}: {count}"
         if self.stored is None:
             return f"{named}, from the run's checkpoint"
-        shapes, stored = expected_shapes(model), self.stored.converted.parameters
+        shapes, stored = shapes_by_path(model), self.stored.converted.parameters
         new = [path for path in shapes if path not in stored]
         return f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there; new: {', '.join(sorted(new))}"
 
@@ -93,7 +92,7 @@ def find_start(config: Config, workdir: Path) -> Start:
     dtype = np.dtype(config.dtype)
     if model.pretrained is None:
         start = Start(model, create_model(model.name, **model.fields, dtype=dtype))
-        if isinstance(start.network, BeitPretraining | MaskedAutoencoder):
+        if isinstance(start.network, PretrainingNetwork):
             raise ValueError(f"{model.name} is a network for pre-training, without classes: it cannot classify")
         refuse_distilled(start.network, model)
     elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():

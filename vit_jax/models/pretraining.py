@@ -1,0 +1,74 @@
+"""What networks for self-supervised pre-training have in common: an encoder that is a Vision Transformer."""
+
+from typing import Any
+
+from vit_jax.models.network import Network
+from vit_jax.models.vit import VisionTransformer
+
+
+class PretrainingNetwork(Network):
+    """A network that learns from images alone. Its parameters "encoder" are those of a `VisionTransformer`.
+
+    Attributes:
+        num_classes: 0: there are no classes.
+        image_size: height and width in pixels (one number for squares). Default 224.
+        in_channels: channels of the images.
+        dtype: of the computation; parameters, softmax and outputs are float32 always.
+        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
+        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
+        patch_size: height and width of a patch; must divide `image_size`.
+        embed_dim: width D of the encoder's tokens.
+        depth: number of the encoder's blocks.
+        num_heads: the encoder's attention heads; must divide `embed_dim`.
+        mlp_ratio: width of the MLPs' hidden layers, in units of their tokens' width.
+        norm_eps: epsilon of every LayerNorm.
+        remat: recompute each block in the backward pass: about a third more work, far less memory.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    num_classes: int = 0
+    patch_size: int | tuple[int, int] = 16
+    embed_dim: int = 768
+    depth: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    norm_eps: float = 1e-6
+    remat: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_classes:
+            raise ValueError(
+                f"num_classes must be 0, not {self.num_classes}: a {type(self).__name__} has no classes; a "
+                'VisionTransformer classifies with its parameters "encoder"'
+            )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.make_encoder().grid
+
+    def make_encoder(self) -> VisionTransformer:
+        """The encoder, a network of its own: it takes `params["encoder"]`."""
+        raise NotImplementedError
+
+    def encoder_with(self, **fields: Any) -> VisionTransformer:
+        """The encoder with the fields that all have in common, and these."""
+        return VisionTransformer(
+            num_classes=0,
+            image_size=self.image_size,
+            in_channels=self.in_channels,
+            dtype=self.dtype,
+            preprocessing=self.preprocessing,
+            patch_size=self.patch_size,
+            embed_dim=self.embed_dim,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            mlp_ratio=self.mlp_ratio,
+            norm_eps=self.norm_eps,
+            remat=self.remat,
+            parent=None,
+            **fields,
+        )
