@@ -73,7 +73,7 @@ def predict(
     """Tell what is on images: the most probable classes of each. Status 1 if some image could not be read.
 
     Args:
-        source: A run's workdir, or a directory with a saved model.
+        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
         top: How many classes of each image.
         format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}.
@@ -105,7 +105,7 @@ def evaluate(
     scored on a set with other classes than its own.
 
     Args:
-        source: A run's workdir, or a directory with a saved model.
+        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
         split: Of the set; all: every image.
         batch_size: Images at once.
@@ -133,7 +133,7 @@ def export(
     The file is read again and compared with the model before it is kept. It needs flatbuffers.
 
     Args:
-        source: A run's workdir, or a directory with a saved model.
+        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         out: Directory for model.stablehlo and preprocessing.json.
         batch_size: The one batch size that the program takes. Without it, any.
         revision: Of a model on a hub.
@@ -153,7 +153,7 @@ def attention(
     """Draw what a network attends to in an image: the part that it sees, beside it the same under a heat map.
 
     Args:
-        source: The network: a run's workdir, or whatever else vit_jax.load_pretrained reads.
+        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         image: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
         out: The picture to write, e.g. attention.png.
         layer: A layer's number from 0; last; or rollout, through all layers (Abnar & Zuidema, 2020).

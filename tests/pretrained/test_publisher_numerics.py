@@ -32,8 +32,7 @@ SIZED = [
 
 def loaded_logits(name: str, size: Size | None, arrays: dict[str, np.ndarray], seed: int, path: Path) -> np.ndarray:
     """What the loaded network computes."""
-    sizes = {} if size is None else {"image_size": size}
-    model, params = vit_jax.load_pretrained(write(CASES[name], arrays, path), **CASES[name].options, **sizes)
+    model, params = vit_jax.load_pretrained(write(CASES[name], arrays, path), image_size=size, **CASES[name].options)
     with jax.default_matmul_precision("highest"):
         compute = jax.jit(model.apply, compiler_options=UNOPTIMISED)
         return np.asarray(compute({"params": params}, images_for(name, size, seed)))

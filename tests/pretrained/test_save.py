@@ -148,7 +148,7 @@ def test_every_reason_is_told_at_once(tmp_path: Path):
         vit_jax.save_pretrained(tmp_path, model, {}, format="timm")
 
 
-@pytest.mark.parametrize("format", ["timm", "huggingface"])
+@pytest.mark.parametrize("format", ["vit_jax", "timm", "huggingface"])
 def test_parameters_and_names_of_another_network_are_refused(format: Any, tmp_path: Path):
     model = save_case("vit")
     params = random_params(model.clone(num_classes=4), 0)
@@ -157,7 +157,7 @@ def test_parameters_and_names_of_another_network_are_refused(format: Any, tmp_pa
         vit_jax.save_pretrained(tmp_path / "new", model, params, format=format)
     for problem in ("missing: cls_token", "unexpected: surplus", "misshapen: head/bias is [4], not [5]"):
         assert problem in str(error.value)
-    with pytest.raises(ValueError, match="4 class names for 5 classes"):
+    with pytest.raises(ValueError, match="has 5 classes, but names for 4"):
         vit_jax.save_pretrained(tmp_path / "new", model, params, tuple("abcd"), format)
     assert not (tmp_path / "new").exists()
 

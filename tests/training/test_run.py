@@ -74,6 +74,19 @@ def test_the_same_config_is_taken_again(config, tmp_path):
     prepare(dataclasses.replace(config), tmp_path)
 
 
+def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
+    """Where the new field asks for nothing; what it asks for is a difference."""
+    prepare(config, tmp_path)
+    path = tmp_path / "config.json"
+    old = json.loads(path.read_text())
+    del old["model"]["pretrained"], old["ema_decay"]
+    path.write_text(json.dumps(old))
+    prepare(config, tmp_path)
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"ema_decay: \(unset\) -> 0.9"):
+        prepare(dataclasses.replace(config, ema_decay=0.9), tmp_path)
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_directory_without_permission_is_named(config, tmp_path):
     tmp_path.chmod(0o500)

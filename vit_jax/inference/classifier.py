@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from vit_jax.pretrained.folder import check_class_names
 from vit_jax.pretrained.load import Pretrained, load
 
 Tree = Any
@@ -32,14 +33,8 @@ def load_classifier(source: str | Path, dtype: str, revision: str | None = None)
             f"the model in {source} has no classification head (num_classes 0), so it knows no classes: take one that "
             "was trained to classify, or what vit_jax.features(model, params, images) gives"
         )
-    check_class_names(class_names, model.num_classes, source)
+    check_class_names(class_names, model.num_classes, f"the model in {source}")
     return Pretrained(model.clone(dtype=np.dtype(dtype)), params, class_names)
-
-
-def check_class_names(class_names: tuple[str, ...], num_classes: int, source: str | Path) -> None:
-    """Raises ValueError if there are names, but not one for each class."""
-    if class_names and len(class_names) != num_classes:
-        raise ValueError(f"the model in {source} has {num_classes} classes, but names for {len(class_names)}")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from vit_jax.inference.classifier import check_class_names
 from vit_jax.inference.exported import DESCRIPTION, FORMAT, PROGRAM, load_exported, require_flatbuffers
 from vit_jax.models.network import Network
+from vit_jax.pretrained.folder import check_class_names
 from vit_jax.pretrained.load import Pretrained, load
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -47,7 +47,7 @@ def export(source: str, out: Path, batch_size: int | None, revision: str | None)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
     pretrained = load(source, revision=revision)
-    check_class_names(pretrained.class_names, pretrained.model.num_classes, source)
+    check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source}")
     program = serialize(pretrained.model, pretrained.params, batch_size)
     description = describe(pretrained, program, batch_size)
     out.parent.mkdir(parents=True, exist_ok=True)

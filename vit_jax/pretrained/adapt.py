@@ -65,6 +65,9 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
     parameters = resized(stored.converted.parameters, stored.model, wanted, stored.format)
+    if stored.others and any(parameters[path] is not x for path, x in stored.converted.parameters.items()):
+        message = "resized as %s does; %s write the same names and resize otherwise: say publisher= if it is theirs"
+        logger.warning(message, stored.format.publisher, " and ".join(stored.others))
     return dataclasses.replace(
         stored, model=wanted, converted=dataclasses.replace(stored.converted, parameters=parameters)
     )

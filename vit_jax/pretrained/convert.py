@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 
 from vit_jax.models.parameters import parameter_count
-from vit_jax.pretrained.load import load
-from vit_jax.pretrained.locate import locate
+from vit_jax.pretrained.load import open_stored, read
 from vit_jax.pretrained.native import replace_file
 from vit_jax.pretrained.save import SaveFormat, save
-from vit_jax.pretrained.stored_network import read_network
 
 MARK = "conversion.json"
 """What tells a conversion from other folders: where it is from, and in which format."""
@@ -35,16 +33,16 @@ def convert(
         ValueError: if the weights do not load, or the format cannot hold their network.
     """
     check_replaceable(directory)
-    model, params, class_names = load(source, publisher=publisher, revision=revision)
+    stored = open_stored(source, publisher=publisher, revision=revision)
+    model, params, class_names = read(stored)
     notes = save(directory, model, params, class_names, format)
-    left_out = read_network(locate(source, revision), None, publisher).converted.left_out
     for name in set().union(*FILES.values()) - set(FILES[format]):
         (directory / name).unlink(missing_ok=True)  # of an earlier conversion
     mark = json.dumps({"source": source, "format": format}) + "\n"
     replace_file(directory / MARK, lambda path: path.write_text(mark, encoding="utf-8"))
     print(f"{type(model).__name__} of {parameter_count(model):,} parameters from {source}")
     print(f"in {directory}: {', '.join((*FILES[format], MARK))}")
-    for name, reason in left_out.items():
+    for name, reason in stored.converted.left_out.items():
         print(f"left out: {name}, {reason}")
     for note in notes:
         print(note)

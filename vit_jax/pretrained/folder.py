@@ -38,19 +38,20 @@ class Folder:
     notes: tuple[str, ...]
 
 
-def flat_arrays(model: Network, params: Mapping[str, Any]) -> Arrays:
-    """Parameters by their paths, float32.
-
-    Raises:
-        ValueError: if they are not those of the module; all that is wrong is listed.
-    """
-    flat: dict[str, Any] = flatten_dict(jax.device_get(dict(params)), sep="/")
-    arrays = {path: np.asarray(array, np.float32) for path, array in flat.items()}
-    parameters = {path: Parameter(array.shape, lambda array=array: array) for path, array in arrays.items()}
+def check_contents(model: Network, params: Mapping[str, Any], class_names: tuple[str, ...]) -> None:
+    """Raises a ValueError that lists all that is wrong if these are not the parameters and class names of a network."""
+    check_class_names(class_names, model.num_classes, f"this {type(model).__name__}")
+    flat: dict[str, Any] = flatten_dict(dict(params), sep="/")
+    parameters = {path: Parameter(np.shape(array), lambda array=array: array) for path, array in flat.items()}
     problems = check(Converted(parameters), model, ())
     if problems:
         raise ValueError(f"these are no parameters of this {type(model).__name__}:\n  " + "\n  ".join(problems))
-    return arrays
+
+
+def flat_arrays(params: Mapping[str, Any]) -> Arrays:
+    """Parameters by their paths, float32."""
+    flat: dict[str, Any] = flatten_dict(jax.device_get(dict(params)), sep="/")
+    return {path: np.asarray(array, np.float32) for path, array in flat.items()}
 
 
 def theirs(arrays: Mapping[str, np.ndarray], table: Table) -> Arrays:
@@ -88,10 +89,10 @@ def refuse(whose: str, model: Network, reasons: list[str]) -> None:
         raise ValueError(f"{whose} cannot hold this {type(model).__name__}; nothing was written:\n  {listed}")
 
 
-def check_class_names(class_names: tuple[str, ...], num_classes: int) -> None:
+def check_class_names(class_names: tuple[str, ...], num_classes: int, whose: str) -> None:
     """Raises a ValueError if there are names, but not one for each class."""
     if class_names and len(class_names) != num_classes:
-        raise ValueError(f"there are {len(class_names)} class names for {num_classes} classes")
+        raise ValueError(f"{whose} has {num_classes} classes, but names for {len(class_names)}")
 
 
 def notes_on(model: Network) -> tuple[str, ...]:

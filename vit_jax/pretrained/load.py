@@ -27,15 +27,7 @@ class Pretrained(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def load_pretrained(source: str | Path, **options: Any) -> tuple[Network, dict[str, Any]]:
-    """Loads a network with its parameters: `load` (see there for all arguments) without the class names.
-
-    >>> model, params = load_pretrained("google/vit-base-patch16-224", num_classes=10, image_size=384)
-    """
-    return load(source, **options)[:2]
-
-
-def load(
+def load_pretrained(
     source: str | Path,
     *,
     model: Network | None = None,
@@ -44,8 +36,11 @@ def load(
     window_size: int | tuple[int, ...] | None = None,
     publisher: str | None = None,
     revision: str | None = None,
-) -> Pretrained:
-    """Loads pretrained weights; every parameter of the network comes from them, but for a head that is asked for.
+) -> tuple[Network, dict[str, Any]]:
+    """Loads a network with its parameters, which come from the weights all, but for a head that is asked for.
+
+    >>> model, params = load_pretrained("google/vit-base-patch16-224", num_classes=10, image_size=384)
+    >>> logits = model.apply({"params": params}, preprocessing(model)(images))
 
     Args:
         source: a file (.npz, .safetensors, .pth, .pt, .bin), a folder (Hugging Face's, timm's, a run's workdir or its
@@ -59,6 +54,9 @@ def load(
             shared. By default "timm", if neither a config nor a wrapper tells. They differ in how they resize.
         revision: branch, tag or commit on the Hub.
 
+    Returns:
+        The module, and its parameters: a nested dict of float32 arrays on the default device.
+
     Raises:
         FileNotFoundError: if there is nothing at `source`.
         ValueError: if the file is damaged or unsafe, of no known publisher, or does not fit; then every missing,
@@ -67,15 +65,34 @@ def load(
     """
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
-    stored = fitted(stored, located, num_classes, image_size, window_size)
+    return read(fitted(stored, located, num_classes, image_size, window_size))[:2]
+
+
+def load(source: str | Path, revision: str | None = None) -> Pretrained:
+    """Loads a network as it is stored, with the names of its classes. Arguments and errors as `load_pretrained`."""
+    return read(open_stored(source, revision=revision))
+
+
+def open_stored(source: str | Path, *, publisher: str | None = None, revision: str | None = None) -> StoredNetwork:
+    """A network as it is stored, checked; its parameters are not read yet."""
+    located = locate(source, revision)
+    return fitted(read_network(located, None, publisher), located)
+
+
+def read(stored: StoredNetwork) -> Pretrained:
+    """Reads the parameters of a network that is checked."""
     params = read_parameters(stored.converted.parameters, jax.device_put)
     return Pretrained(stored.model, params, stored.class_names)
 
 
 def fitted(
-    stored: StoredNetwork, located: Located, num_classes: int | None, image_size: Any, window_size: Any
+    stored: StoredNetwork,
+    located: Located,
+    num_classes: int | None = None,
+    image_size: Any = None,
+    window_size: Any = None,
 ) -> StoredNetwork:
-    """A network made fit for another task or image, as `load` does, and checked; its parameters are not read yet."""
+    """A network made fit for another task or image, as `load_pretrained` does, and checked; not read yet."""
     if num_classes is not None:
         stored = with_new_head(stored, num_classes)
     stored = with_sizes(stored, image_size, window_size)

@@ -16,10 +16,12 @@ class Recognised(NamedTuple):
     Attributes:
         format: how it is stored.
         arrays: by the names of the format's table.
+        others: publishers that write the same names, where nothing but the names was asked.
     """
 
     format: Format
     arrays: Mapping[str, StoredArray]
+    others: tuple[str, ...] = ()
 
 
 def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str | None) -> Recognised:
@@ -45,11 +47,19 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
             continue
         respelled = format.respell(arrays)
         if format.fits({*arrays, *respelled}):
-            return Recognised(format, respelled)
+            alone = publisher is None and wrapper is None
+            return Recognised(format, respelled, others_with(arrays, format) if alone else ())
     if not arrays:
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
     raise ValueError(f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...")
+
+
+def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str, ...]:
+    """Publishers other than the format's that write such names and resize differently."""
+    others = [other for other in FORMATS if other.wrappers and other.resizing != format.resizing]
+    found = [other.publisher for other in others if other.fits({*arrays, *other.respell(arrays)})]
+    return tuple(dict.fromkeys(found))
 
 
 def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, StoredArray]]:

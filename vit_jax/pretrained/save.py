@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from vit_jax.models.network import Network
 from vit_jax.pretrained import native
-from vit_jax.pretrained.folder import Folder
+from vit_jax.pretrained.folder import Folder, check_contents
 from vit_jax.pretrained.native import replace_file
 from vit_jax.pretrained.to_huggingface import to_huggingface
 from vit_jax.pretrained.to_timm import to_timm
@@ -61,11 +61,12 @@ def save(
     directory: Path, model: Network, params: Mapping[str, Any], class_names: tuple[str, ...], format: SaveFormat
 ) -> tuple[str, ...]:
     """As `save_pretrained`; gives what is left out or has another form there, a line each, instead of logging it."""
+    if format != "vit_jax" and format not in WRITERS:
+        raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
     if format == "vit_jax":
+        check_contents(model, params, class_names)
         native.save_pretrained(directory, model, params, class_names)
         return ()
-    if format not in WRITERS:
-        raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
     folder = WRITERS[format](model, params, class_names)
     write(directory, folder)
     return folder.notes

@@ -17,6 +17,7 @@ from vit_jax.pretrained.recognise import recognise
 from vit_jax.pretrained.stored import Weights
 from vit_jax.pretrained.weight_files import open_weights
 
+OF_PRETRAINING = (networks.masked_autoencoder, networks.beit_pretraining)
 NUMERICS = ("norm_eps", "gelu", "window_rule")
 """Fields that the publisher decides even where the caller gives the module."""
 
@@ -32,6 +33,7 @@ class StoredNetwork:
         format: how its publisher stores and resizes it.
         known: fields of the module that the publisher and its config say.
         class_names: what the outputs mean; () where it is not known.
+        others: publishers that write the same names, where nothing tells whose the file is.
     """
 
     model: Network
@@ -40,6 +42,7 @@ class StoredNetwork:
     format: Format
     known: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def read_network(located: Located, model: Network | None, publisher: str | None) -> StoredNetwork:
@@ -56,7 +59,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     weights = open_weights(located.weights)
     if is_own(weights, located.config):
         return read_own(located, weights, model)
-    format, arrays = recognise(weights, located.config, publisher)
+    format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     description = format.describe(located)
     told = {**format.told(arrays), **description.fields}
@@ -64,15 +67,15 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
-        return StoredNetwork(module, module, converted, format, known, description.class_names)
+        return StoredNetwork(module, module, converted, format, known, description.class_names, others)
     heads = getattr(model, "num_heads", None)
     if isinstance(heads, int) and told.get("num_heads", heads) != heads:
         raise ValueError(f"{weights.path} is for {told['num_heads']} attention heads; model= has {heads}")
-    if isinstance(model, VisionTransformer) and format.network is not networks.vision_transformer:
+    if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
     wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})
     module = wanted.clone(**stored_sizes(wanted, shapes))
-    return StoredNetwork(module, wanted, converted, format, known, description.class_names)
+    return StoredNetwork(module, wanted, converted, format, known, description.class_names, others)
 
 
 def built(weights: Weights, format: Format, converted: Converted, known: Mapping[str, Any]) -> Network:

@@ -22,7 +22,7 @@ from vit_jax.pretrained.folder import (
     Arrays,
     Folder,
     as_json,
-    check_class_names,
+    check_contents,
     flat_arrays,
     notes_on,
     refuse,
@@ -64,10 +64,10 @@ class HuggingFaceNetwork:
 
 def to_huggingface(model: Network, params: Mapping[str, Any], class_names: tuple[str, ...]) -> Folder:
     """The folder of a network for transformers; see `vit_jax.save_pretrained`."""
-    check_class_names(class_names, model.num_classes)
     network = network_of(model)
     refuse("Hugging Face", model, network.reasons + against_preprocessing(model))
-    arrays = all_positions(model, flat_arrays(model, params))
+    check_contents(model, params, class_names)
+    arrays = all_positions(model, flat_arrays(params))
     named = theirs(arrays, network.table) | dict(network.added)
     prefixed = {name if name.startswith(network.outside) else network.prefix + name: x for name, x in named.items()}
     config = {

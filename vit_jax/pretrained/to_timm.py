@@ -21,7 +21,7 @@ from vit_jax.pretrained.folder import (
     Arrays,
     Folder,
     as_json,
-    check_class_names,
+    check_contents,
     flat_arrays,
     notes_on,
     ratio_of,
@@ -67,9 +67,9 @@ class TimmNetwork:
 
 def to_timm(model: Network, params: Mapping[str, Any], class_names: tuple[str, ...]) -> Folder:
     """The folder of a network for timm; see `vit_jax.save_pretrained`."""
-    check_class_names(class_names, model.num_classes)
     refuse("timm", model, reasons_against(model))
-    network = network_of(model, flat_arrays(model, params))
+    check_contents(model, params, class_names)
+    network = network_of(model, flat_arrays(params))
     height, width, channels = model.input_shape
     settings = model.preprocessing
     pretrained_cfg = {

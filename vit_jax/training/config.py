@@ -163,10 +163,15 @@ def fields_to_json(value: Any) -> dict[str, Any]:
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """One line for each value in which two configs (as `to_json` has them) differ: "optimizer.b1: 0.9 -> 0.95"."""
+    """One line for each value in which two configs (as `to_json` has them) differ: "optimizer.b1: 0.9 -> 0.95".
+
+    A field that the old one lacks, written before there was such a field, is what None says: not asked for.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             inner = f"{path}.{key}" if path else key
+            if key not in old and new[key] is None:
+                continue
             yield from differences(old.get(key, "(unset)"), new.get(key, "(unset)"), inner)
     elif old != new:
         yield f"{path}: {old} -> {new}"

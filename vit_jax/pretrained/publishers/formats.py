@@ -42,6 +42,8 @@ class Format:
         network: makes the module of our shapes and of the fields that are known besides.
         known: fields that are in no file: the publisher's numerics and preprocessing.
         configured: fields that the publisher's `config.json` gives.
+        preprocessing: what it or its neighbours say of the pixels; takes the default for what they do not say.
+        class_names: what it calls the outputs.
         told: fields that the file's own arrays tell, where their shapes say more than ours.
         respell: renames what other versions of the same code call differently.
         left_out: regular expressions of names that are no parameters of the network, with what they are.
@@ -57,6 +59,8 @@ class Format:
     network: Callable[[Mapping[str, tuple[int, ...]], Mapping[str, Any]], Network]
     known: Mapping[str, Any]
     configured: Callable[[Config], dict[str, Any]] = lambda config: {}
+    preprocessing: Callable[[Located, Preprocessing], Preprocessing] = lambda located, default: default
+    class_names: Callable[[Config], tuple[str, ...]] = lambda config: ()
     told: Callable[[Mapping[str, StoredArray]], Mapping[str, Any]] = lambda arrays: {}
     respell: Callable[[Mapping[str, StoredArray]], dict[str, StoredArray]] = dict
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -74,16 +78,9 @@ class Format:
         """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
         if located.config is None:
             return Description({}, ())
-        fields = self.configured(located.config)
-        default = self.known["preprocessing"]
-        if self.publisher == "huggingface":
-            processor = read_config(located.directory / "preprocessor_config.json")
-            fields["preprocessing"] = configs.huggingface_preprocessing(processor, default)
-            return Description(fields, configs.huggingface_class_names(located.config))
-        if self.publisher == "timm":
-            fields["preprocessing"] = configs.timm_preprocessing(located.config, default)
-            return Description(fields, configs.timm_class_names(located.config))
-        return Description(fields, ())
+        preprocessing = self.preprocessing(located, self.known["preprocessing"])
+        fields = {**self.configured(located.config), "preprocessing": preprocessing}
+        return Description(fields, self.class_names(located.config))
 
     def rescaled(self, stored: SwinTransformer, wanted: SwinTransformer) -> SwinTransformer:
         """Of version 2, a network whose position biases have the scale that `window_scale` says."""
@@ -113,6 +110,7 @@ TEXT_TOWER = {r"^params/(txt/|t$|b$)": "of the network of texts", r"^(?!params/)
 
 VIT_MARKS = (r"^patch_embed\.proj\.weight$", r"^blocks\.0\.norm1\.weight$")
 SWIN_MARKS = (r"^patch_embed\.proj\.weight$", r"^layers\.0\.blocks\.0\.attn\.proj\.weight$")
+DINOV2_MARKS = (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$")
 TIMM_BEIT = (*VIT_MARKS, r"^blocks\.0\.attn\.q_bias$")
 HUGGING_FACE = r"^embeddings\.patch_embeddings\.projection\.weight$"
 
@@ -122,7 +120,25 @@ BEITS = dict(norm_eps=1e-6, preprocessing=HALF)
 SWINS = dict(norm_eps=1e-5, preprocessing=IMAGENET)
 HUGGING_FACES = dict(norm_eps=1e-12, preprocessing=HALF)
 
-hugging_face = partial(Format, "huggingface", respell=huggingface.respell)
+
+def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessing:
+    """What Hugging Face's `preprocessor_config.json` says, which stands beside `config.json`."""
+    return configs.huggingface_preprocessing(read_config(located.directory / "preprocessor_config.json"), default)
+
+
+def pretrained_cfg(located: Located, default: Preprocessing) -> Preprocessing:
+    """What timm's `config.json` says."""
+    return configs.timm_preprocessing(located.config or {}, default)
+
+
+hugging_face = partial(
+    Format,
+    "huggingface",
+    preprocessing=preprocessor_config,
+    class_names=configs.huggingface_class_names,
+    respell=huggingface.respell,
+)
+timms = partial(Format, "timm", preprocessing=pretrained_cfg, class_names=configs.timm_class_names)
 hugging_face_vit = partial(
     hugging_face,
     network=networks.vision_transformer,
@@ -136,6 +152,15 @@ hugging_face_swin = partial(
     known=SWINS,
     configured=configs.huggingface_swin,
     left_out=POOLER | MASK_TOKEN | BUFFERS,
+)
+dinov2 = partial(
+    Format,
+    "dinov2",
+    table=timm.VIT,
+    network=networks.vision_transformer,
+    known=DEITS,
+    respell=facebook.respell_dinov2,
+    left_out=MASK_TOKEN | HEAD_OF_DINO,
 )
 
 FORMATS: tuple[Format, ...] = (
@@ -229,26 +254,8 @@ FORMATS: tuple[Format, ...] = (
         wrappers=("model", "module"),
         table_resize="geometric_cubic",
     ),
-    Format(
-        "dinov2",
-        (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$", r"^reg_token$"),
-        timm.VIT,
-        networks.vision_transformer,
-        DEITS,
-        respell=facebook.respell_dinov2,
-        left_out=MASK_TOKEN | HEAD_OF_DINO,
-        position_resize="bicubic_antialias",
-    ),
-    Format(
-        "dinov2",
-        (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$"),
-        timm.VIT,
-        networks.vision_transformer,
-        DEITS,
-        respell=facebook.respell_dinov2,
-        left_out=MASK_TOKEN | HEAD_OF_DINO,
-        position_resize="bicubic_offset",
-    ),
+    dinov2((*DINOV2_MARKS, r"^reg_token$"), position_resize="bicubic_antialias"),
+    dinov2(DINOV2_MARKS, position_resize="bicubic_offset"),
     Format(
         "dino",
         VIT_MARKS,
@@ -277,8 +284,7 @@ FORMATS: tuple[Format, ...] = (
         left_out=BUFFERS,
     ),
     # timm.
-    Format(
-        "timm",
+    timms(
         SWIN_MARKS,
         timm.SWIN,
         networks.swin_transformer,
@@ -288,8 +294,7 @@ FORMATS: tuple[Format, ...] = (
         table_resize="geometric_linear",
         window_scale="own",
     ),
-    Format(
-        "timm",
+    timms(
         TIMM_BEIT,
         timm.BEIT,
         networks.vision_transformer,
@@ -299,8 +304,7 @@ FORMATS: tuple[Format, ...] = (
         position_resize="bicubic_antialias",
         table_resize="geometric_linear",
     ),
-    Format(
-        "timm",
+    timms(
         VIT_MARKS,
         timm.VIT,
         networks.vision_transformer,
