@@ -157,6 +157,20 @@ def test_initial_values():
     assert np.std(params["hidden"]["kernel"]) == pytest.approx((2 / 64) ** 0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("pool", [max_pool, ResNet9().pool], ids=["of four", "of all"])
+def test_a_compiled_pool_passes_the_gradient_on_wherever_its_input_is_computed(pool: Any):
+    """The compiler computes the input again, rounded otherwise: no gradient may ask which place equals the largest."""
+    x, scale = random_images(ResNet9(), batch=4), jnp.linspace(0.5, 1.5, 3)
+
+    def total(x: jax.Array, scale: jax.Array) -> jax.Array:
+        return jnp.square(pool(jax.nn.relu(x * scale + 0.1 * scale))).sum()
+
+    with jax.disable_jit():
+        expected = jax.grad(total, (0, 1))(x, scale)
+    for compiled, exact in zip(jax.jit(jax.grad(total, (0, 1)))(x, scale), expected, strict=True):
+        np.testing.assert_allclose(compiled, exact, rtol=1e-5, atol=1e-6)
+
+
 def test_gradient_of_a_pool_goes_to_the_largest_place():
     """Pooling by reshaping must not spread the gradient."""
     x = np.random.default_rng(0).permutation(2 * 5 * 6 * 3).reshape(2, 5, 6, 3).astype(np.float32)

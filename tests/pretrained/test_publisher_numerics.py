@@ -22,8 +22,6 @@ from tests.pretrained.publisher_cases import (
 TOLERANCE = 1e-5
 """Of the largest logit. A wrong epsilon, form of GELU, order of tokens or way of resizing costs 1e-4 and more."""
 
-UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""Each network runs once: compiling it is most of the time."""
 
 SIZED = [
     pytest.param(name, size, id=f"{name} {size or 'own size'}") for name, case in CASES.items() for size in case.sizes
@@ -34,7 +32,7 @@ def loaded_logits(name: str, size: Size | None, arrays: dict[str, np.ndarray], s
     """What the loaded network computes."""
     model, params = vit_jax.load_pretrained(write(CASES[name], arrays, path), image_size=size, **CASES[name].options)
     with jax.default_matmul_precision("highest"):
-        compute = jax.jit(model.apply, compiler_options=UNOPTIMISED)
+        compute = jax.jit(model.apply)
         return np.asarray(compute({"params": params}, images_for(name, size, seed)))
 
 

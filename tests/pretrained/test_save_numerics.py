@@ -38,19 +38,13 @@ def random_mask(name: str) -> np.ndarray:
     return np.random.RandomState(2).standard_normal((2, rows * columns)).astype(np.float32)
 
 
-UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""Each network runs once: compiling it is most of the time."""
-
-
 @cache
 def our_outputs(name: str) -> np.ndarray:
     model, mask = save_case(name), random_mask(name)
     masks: dict[str, Any] = {MaskedAutoencoder: {"noise": mask}, BeitPretraining: {"mask": mask > 0}}.get(
         type(model), {}
     )
-    compute = jax.jit(
-        lambda params, images: model.apply({"params": params}, images, **masks), compiler_options=UNOPTIMISED
-    )
+    compute = jax.jit(lambda params, images: model.apply({"params": params}, images, **masks))
     return np.asarray(jax.tree.leaves(compute(random_params(model, 0), random_images(model, 1)))[0])
 
 

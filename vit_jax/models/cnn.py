@@ -39,11 +39,19 @@ class ConvBlock(nn.Module):
 def max_pool(x: jax.Array) -> jax.Array:
     """The largest of every 2x2 places of a map [B, H, W, C]: [B, floor(H / 2), floor(W / 2), C].
 
-    By reshaping, not by a window function, whose gradient XLA computes slowly on a CPU.
+    By comparing, not by a window function, whose gradient XLA computes slowly on a CPU, and not by `max`, whose gradient
+    looks for the places that equal the largest: where the compiler computes them twice, rounded otherwise, none does.
     """
     batch, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))
+    x = x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    x = larger(x[:, :, 0], x[:, :, 1])  # [B, H / 2, W / 2, 2, C]
+    return larger(x[..., 0, :], x[..., 1, :])
+
+
+def larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The larger of two, and its gradient to one of them: the first if they are equal."""
+    return jnp.where(b > a, b, a)
 
 
 class ResidualStage(nn.Module):
@@ -208,7 +216,9 @@ class ResNet9(ConvolutionalNetwork):
             self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
 
     def pool(self, x: jax.Array) -> jax.Array:
-        return x.max((1, 2))
+        places = x.reshape(x.shape[0], -1, x.shape[-1])  # [B, H W, C]
+        largest = jax.lax.stop_gradient(places.argmax(1, keepdims=True))  # not `max`: see `max_pool`
+        return jnp.take_along_axis(places, largest, 1)[:, 0]
 
     def classify(self, pooled: jax.Array) -> jax.Array:
         return self.head(pooled) * self.logit_scale

@@ -49,7 +49,8 @@ class ContinuousPositionBias(nn.Module):
 def unit_vectors(x: jax.Array) -> jax.Array:
     """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
     square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
-    return (x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))).astype(x.dtype)
+    # Not `maximum`, whose gradient asks whether the result equals `square`, which the compiler may round otherwise.
+    return (x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
 
 
 class WindowAttention(nn.Module):
