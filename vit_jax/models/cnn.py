@@ -39,8 +39,8 @@ class ConvBlock(nn.Module):
 def max_pool(x: jax.Array) -> jax.Array:
     """The largest of every 2x2 places of a map [B, H, W, C]: [B, floor(H / 2), floor(W / 2), C].
 
-    By comparing, not by a window function, whose gradient XLA computes slowly on a CPU, and not by `max`, whose gradient
-    looks for the places that equal the largest: where the compiler computes them twice, rounded otherwise, none does.
+    By comparing: the gradient of a window function is slow on a CPU; that of `max` goes to the places that equal the
+    largest, of which there is none where the compiler computes them twice, rounded otherwise.
     """
     batch, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
