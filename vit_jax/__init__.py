@@ -7,7 +7,7 @@ from vit_jax.inspection.pictures import feature_picture, overlay
 from vit_jax.inspection.rollout import attention_rollout
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model, list_models
-from vit_jax.pretrained.load import load_pretrained
+from vit_jax.pretrained.load import class_names, load_pretrained
 from vit_jax.pretrained.preprocess import preprocessing
 from vit_jax.pretrained.save import save_pretrained
 
@@ -17,6 +17,7 @@ __all__ = [
     "attention_maps",
     "attention_rollout",
     "attention_to_image",
+    "class_names",
     "cost",
     "create_model",
     "feature_picture",

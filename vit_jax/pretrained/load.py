@@ -73,6 +73,14 @@ def load(source: str | Path, revision: str | None = None) -> Pretrained:
     return read(open_stored(source, revision=revision))
 
 
+def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
+    """What the outputs of a stored network mean, in their order; () where nothing beside its weights says so.
+
+    Arguments and errors as `load_pretrained`.
+    """
+    return open_stored(source, revision=revision).class_names
+
+
 def open_stored(source: str | Path, *, publisher: str | None = None, revision: str | None = None) -> StoredNetwork:
     """A network as it is stored, checked; its parameters are not read yet."""
     located = locate(source, revision)
