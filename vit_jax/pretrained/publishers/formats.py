@@ -178,6 +178,7 @@ FORMATS: tuple[Format, ...] = (
     # Hugging Face.
     hugging_face_swin((HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"), huggingface.SWINV2),
     hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
+    # Positions of the decoder, too, are resized as the grid that they are. (transformers stretches them in a row.)
     hugging_face(
         (HUGGING_FACE, r"^decoder\.decoder_embed\.weight$"),
         huggingface.MAE,
@@ -192,6 +193,7 @@ FORMATS: tuple[Format, ...] = (
         HUGGING_FACES,
         configs.huggingface_vit,
         left_out=BUFFERS,
+        table_resize="bilinear",
     ),
     hugging_face_vit(
         (HUGGING_FACE, r"(lambda_1|relative_position_bias_table)$"),
