@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -157,5 +158,7 @@ def test_a_model_without_classes_is_refused(classifier, save, pictures, capsys):
 
 
 def test_names_for_other_classes_are_refused(classifier, save, pictures, capsys):
-    assert cli.main(["predict", save(classifier, ("a", "b")), str(pictures)]) == 2
+    config = Path(save(classifier), "config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "class_names": ["a", "b"]}))
+    assert cli.main(["predict", str(config.parent), str(pictures)]) == 2
     assert "has 7 classes, but names for 2" in capsys.readouterr().err
