@@ -198,9 +198,10 @@ def test_bfloat16_computes_low_and_keeps_high(name: str):
     assert 1e-5 < np.abs(low - logits).max() < 0.1
     for exact, near in zip(jax.tree.leaves(changed), jax.tree.leaves(low_changed), strict=True):
         np.testing.assert_allclose(near, exact, atol=0.02)
+    equations: list[Any] = jax.make_jaxpr(lambda x: half.apply({"params": params}, x))(images).jaxpr.eqns
     products = [
         equation.invars[0].aval.dtype
-        for equation in jax.make_jaxpr(lambda x: half.apply({"params": params}, x))(images).jaxpr.eqns
+        for equation in equations
         if equation.primitive.name in ("conv_general_dilated", "dot_general")
     ]
     assert set(products[:-1]) == {jnp.dtype("bfloat16")}

@@ -142,8 +142,10 @@ def as_its_authors_write(directory: Path, wrapper: str = "model") -> Path:
 
 def test_a_masked_autoencoder_of_its_authors(tmp_path: Path):
     expected = run(masked_autoencoder(tmp_path, layer_norm_eps=1e-6), noise=NOISE).logits.numpy()
-    fields = dict(embed_dim=24, depth=2, num_heads=3, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
-    shape = dict(image_size=16, patch_size=4, mlp_ratio=2.5, pos_embed="learned", norm_eps=0.5)
+    fields: dict[str, Any] = dict(
+        embed_dim=24, depth=2, num_heads=3, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2
+    )
+    shape: dict[str, Any] = dict(image_size=16, patch_size=4, mlp_ratio=2.5, pos_embed="learned", norm_eps=0.5)
     model, params = vit_jax.load_pretrained(as_its_authors_write(tmp_path), model=MaskedAutoencoder(**fields, **shape))
     prediction, _ = outputs(model, params, IMAGES, {"noise": NOISE})
     np.testing.assert_allclose(prediction, expected, rtol=0, atol=1e-5 * abs(expected).max())
@@ -152,7 +154,9 @@ def test_a_masked_autoencoder_of_its_authors(tmp_path: Path):
 def test_masked_image_modelling_of_its_authors(tmp_path: Path):
     network, mask = masked_image_modelling(tmp_path, layer_norm_eps=1e-6), NOISE < 0.4
     expected = run(network, bool_masked_pos=mask).logits.numpy()
-    fields = dict(vocab_size=11, embed_dim=24, depth=2, num_heads=3, image_size=16, patch_size=4, mlp_ratio=2.5)
+    fields: dict[str, Any] = dict(
+        vocab_size=11, embed_dim=24, depth=2, num_heads=3, image_size=16, patch_size=4, mlp_ratio=2.5
+    )
     model, params = vit_jax.load_pretrained(
         as_its_authors_write(tmp_path), model=BeitPretraining(**fields, norm_eps=0.5)
     )
