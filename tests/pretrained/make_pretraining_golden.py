@@ -9,6 +9,7 @@ makes them.
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def main() -> None:
         place = Path(directory)
         shapes = {name: names_written(name, place / name) for name in PRETRAINING_CASES}
         GOLDEN_NAMES.write_text(json.dumps(shapes) + "\n")
-        outputs = {
+        outputs: dict[str, Any] = {
             f"{name} {size}": reference_output(
                 name, write_hugging_face(name, place / f"{name} drawn", GOLDEN_SEED), size, GOLDEN_SEED
             )
