@@ -33,7 +33,9 @@ def beside_timm(weights: Path, name: str, size: tuple[int, int]) -> dict[str, fl
     model, params = vit_jax.load_pretrained(weights, publisher="timm", image_size=size)
     preprocess = vit_jax.preprocessing(model)
     images = np.stack([preprocess(photograph) for photograph in load_sample_images().images])
-    theirs = timm.create_model(name, img_size=size, checkpoint_path=str(weights)).eval()
+    theirs = timm.create_model(
+        name, img_size=size, pretrained=True, pretrained_cfg_overlay=dict(file=str(weights))
+    ).eval()
     with torch.no_grad():
         expected = theirs(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
     with jax.default_matmul_precision("highest"):
