@@ -8,6 +8,7 @@ benchmarks/results/real_weights.json.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -51,8 +52,9 @@ def drawn(source: Source, count: int, seed: int) -> tuple[np.ndarray, np.ndarray
 
 
 def of_features(weights: Path, publisher: str, train: int, test: int, seed: int) -> dict[str, float]:
-    """Test accuracy of frozen features: of 20 nearest neighbours, and of a linear probe."""
+    """Test accuracy of frozen features of whole images: of 20 nearest neighbours, and of a linear probe."""
     model, params = vit_jax.load_pretrained(weights, publisher=publisher, num_classes=0)
+    model = model.clone(preprocessing=replace(model.preprocessing, crop_fraction=1.0))
     dataset = load_dataset(DataConfig("cifar10"))
     train_images, train_labels = drawn(dataset.train, train, seed)
     test_images, test_labels = drawn(dataset.test, test, seed)
