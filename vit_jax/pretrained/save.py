@@ -61,12 +61,12 @@ def save(
     directory: Path, model: Network, params: Mapping[str, Any], class_names: tuple[str, ...], format: SaveFormat
 ) -> tuple[str, ...]:
     """As `save_pretrained`; gives what is left out or has another form there, a line each, instead of logging it."""
-    if format != "vit_jax" and format not in WRITERS:
-        raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
     if format == "vit_jax":
         check_contents(model, params, class_names)
         native.save_pretrained(directory, model, params, class_names)
         return ()
+    if format not in WRITERS:
+        raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
     folder = WRITERS[format](model, params, class_names)
     write(directory, folder)
     return folder.notes

@@ -18,6 +18,8 @@ from vit_jax.pretrained.stored import Weights
 from vit_jax.pretrained.weight_files import open_weights
 
 OF_PRETRAINING = (networks.masked_autoencoder, networks.beit_pretraining)
+"""What makes a network that has an encoder, which may be asked for alone."""
+
 NUMERICS = ("norm_eps", "gelu", "window_rule")
 """Fields that the publisher decides even where the caller gives the module."""
 
