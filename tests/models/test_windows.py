@@ -67,7 +67,7 @@ def test_log_spaced_offset_of_a_single_token_is_zero():
     np.testing.assert_array_equal(log_spaced_offsets((1, 1), 0), [[0, 0]])
 
 
-@pytest.mark.parametrize("rule", ["microsoft", "timm", "torchvision"])
+@pytest.mark.parametrize("rule", ["microsoft", "huggingface_v2", "timm", "torchvision"])
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (4, 9), (3, 3), (5, 4)])
 @pytest.mark.parametrize("shifted", [False, True])
 def test_reverse_undoes_the_partition_of_a_grid(rule, size: tuple[int, int], shifted: bool):
@@ -108,6 +108,10 @@ def test_windows_are_shifted_to_the_top_left_and_masked_to_what_is_adjacent(size
         ("microsoft", (10, 12), (4, 4), (2, 2), (12, 12)),
         ("microsoft", (4, 12), (4, 4), (0, 0), (4, 12)),
         ("microsoft", (3, 10), (3, 3), (0, 0), (3, 12)),
+        ("microsoft", (10, 3), (3, 3), (0, 0), (12, 3)),
+        ("huggingface_v2", (10, 12), (4, 4), (2, 2), (12, 12)),
+        ("huggingface_v2", (3, 10), (3, 3), (0, 0), (3, 12)),
+        ("huggingface_v2", (10, 3), (4, 4), (2, 2), (12, 4)),
         ("timm", (4, 12), (4, 4), (0, 2), (4, 12)),
         ("timm", (3, 10), (3, 4), (0, 2), (3, 12)),
         ("torchvision", (3, 10), (4, 4), (0, 2), (4, 12)),
@@ -121,6 +125,6 @@ def test_each_publisher_has_its_windows(rule, size, window, shift, padded):
     assert grid.shift_first == (rule == "timm")
 
 
-@pytest.mark.parametrize("rule", ["microsoft", "timm", "torchvision"])
+@pytest.mark.parametrize("rule", ["microsoft", "huggingface_v2", "timm", "torchvision"])
 def test_odd_windows_are_shifted_by_half_rounded_down(rule):
     assert window_grid(14, 14, window_size=7, shifted=True, rule=rule).shift == (3, 3)

@@ -115,7 +115,7 @@ CASES: Mapping[str, Case] = {
         WHOLE, dict(model_type="dinov2_with_registers", num_register_tokens=3, **HUGGING_FACE_DINOV2)
     ),
     "huggingface_swin": Case(MAPS, dict(model_type="swin", **HUGGING_FACE_SWIN)),
-    "huggingface_swinv2": Case(MAPS, dict(model_type="swinv2", **HUGGING_FACE_SWIN)),
+    "huggingface_swinv2": Case((*MAPS, (64, 8)), dict(model_type="swinv2", **HUGGING_FACE_SWIN)),
     "torchvision": Case((None, (24, 24)), options=dict(model=VIT)),
     "torchvision_swin": Case((None, (48, 48), (24, 40))),
     "torchvision_swinv2": Case((None, (48, 48), (24, 40)), options=dict(model=SWIN.clone(version=2))),

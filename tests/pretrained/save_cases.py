@@ -79,22 +79,20 @@ SAVE_CASES = {
         mask_ratio=0.6,
     ),
     "beit_pretraining": of_huggingface(BeitPretraining, **SMALL, vocab_size=11, layer_scale=0.2),
-    "swin": SaveCase(
-        SwinTransformer, {**SWIN, "depths": (2, 2), "preprocessing": MARGIN}, other_form=dict(window_rule="timm")
-    ),
+    "swin": SaveCase(SwinTransformer, {**SWIN, "depths": (2, 2), "preprocessing": MARGIN}),
     "swin_padded": of_huggingface(SwinTransformer, **{**SWIN, "image_size": 36, "qkv_bias": False}),
     "swin_padded_as_timm": of_timm(SwinTransformer, **{**SWIN, "image_size": (20, 36)}, window_rule="timm"),
     "swin_a_window_for_each_stage": of_timm(SwinTransformer, **{**SWIN, "window_size": (4, 8)}, window_rule="timm"),
-    "swinv2": SaveCase(
-        SwinTransformer,
-        dict(**SWIN, version=2, pretrained_window_sizes=(3, 2), mlp_ratio=1.37),
-        other_form=dict(window_rule="timm"),
-    ),
-    "swinv2_small_map": SaveCase(
-        SwinTransformer, dict(SWIN, version=2, image_size=16, window_size=8), other_form=dict(window_rule="timm")
-    ),
+    "swinv2": SaveCase(SwinTransformer, dict(**SWIN, version=2, pretrained_window_sizes=(3, 2), mlp_ratio=1.37)),
+    "swinv2_small_map": SaveCase(SwinTransformer, dict(SWIN, version=2, image_size=16, window_size=8)),
     "swinv2_wide": of_huggingface(
         SwinTransformer, **{**SWIN, "image_size": (20, 36), "preprocessing": MARGIN}, version=2
+    ),
+    "swinv2_tall": of_huggingface(
+        SwinTransformer,
+        **{**SWIN, "depths": (2, 2), "image_size": (24, 12), "preprocessing": Preprocessing(squash=True)},
+        version=2,
+        window_rule="huggingface_v2",
     ),
     # The same function in another form.
     "deit3": SaveCase(
@@ -140,7 +138,8 @@ def save_case(name: str) -> Network:
 
 def loaded_case(name: str, format: str) -> Network:
     """The module that comes back."""
-    other_form = SAVE_CASES[name].other_form
-    if "window_rule" in other_form and format == "huggingface":
-        other_form = {}
-    return save_case(name).clone(**other_form)
+    model = save_case(name).clone(**SAVE_CASES[name].other_form)
+    if isinstance(model, SwinTransformer):
+        its_rule = {"timm": "timm", "huggingface": "microsoft" if model.version == 1 else "huggingface_v2"}
+        return model.clone(window_rule=its_rule.get(format, model.window_rule))
+    return model

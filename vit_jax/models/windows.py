@@ -11,11 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-WindowRule = Literal["microsoft", "timm", "torchvision"]
+WindowRule = Literal["microsoft", "huggingface_v2", "timm", "torchvision"]
 """Where the publishers' code differs: maps that are not whole windows, or smaller than one.
 
-- "microsoft" (the paper's code; Hugging Face): pads, then shifts. Where the smaller side of the map fits into one
-  window, the window is as large as that side, on both axes, and nothing is shifted.
+- "microsoft" (the paper's code; Hugging Face's Swin): pads, then shifts. Where the smaller side of the map fits into
+  one window, the window is as large as that side, on both axes, and nothing is shifted.
+- "huggingface_v2" (Hugging Face's Swin V2): the same, but the height decides alone: a map that is narrower than a
+  window, but higher, is padded and shifted.
 - "timm": shifts, then pads. On each axis by itself, the window is no larger than the map, and where it covers the map
   nothing is shifted.
 - "torchvision": pads, then shifts. Windows keep their size; an axis that fits into one window is not shifted.
@@ -146,9 +148,9 @@ class WindowGrid:
 def window_grid(height: int, width: int, window_size: int, shifted: bool, rule: WindowRule) -> WindowGrid:
     """The windows of a block on a map of `height` x `width` tokens; shifted blocks shift by half a window."""
     half = window_size // 2 * shifted
-    if rule == "microsoft":
-        side = min(height, width, window_size)
-        shift = half if min(height, width) > window_size else 0
+    if rule in ("microsoft", "huggingface_v2"):
+        deciding = min(height, width) if rule == "microsoft" else height
+        side, shift = min(deciding, window_size), half if deciding > window_size else 0
         return WindowGrid(height, width, (side, side), (shift, shift), shift_first=False)
     window = (window_size, window_size)
     if rule == "timm":

@@ -17,7 +17,7 @@ from vit_jax.models.network import Network, pair
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.models.windows import WindowGrid
+from vit_jax.models.windows import WindowRule
 from vit_jax.pretrained.folder import (
     Arrays,
     Folder,
@@ -281,14 +281,10 @@ def masked_autoencoder(model: MaskedAutoencoder) -> HuggingFaceNetwork:
 def swin(model: SwinTransformer) -> HuggingFaceNetwork:
     """Swin and Swin V2."""
     window = model.window_sizes[0]
-    loaded = model.clone(window_rule="microsoft").window_grids
-    grids = [
-        (ours, back, huggingface_grid(ours, window, i % 2 == 1, model.version))
-        for stages in zip(model.window_grids, loaded, strict=True)
-        for i, (ours, back) in enumerate(zip(*stages, strict=True))
-    ]
-    whole = all(ours.window == (window, window) for ours, _, _ in grids)
-    alike = all(ours.same_windows(back) and ours.same_windows(its) for ours, back, its in grids)
+    its_grids = model.clone(window_rule=rule_of(model)).window_grids
+    grids = [both for stages in zip(model.window_grids, its_grids, strict=True) for both in zip(*stages, strict=True)]
+    whole = all(ours.window == (window, window) for ours, _ in grids)
+    alike = all(ours.same_windows(its) for ours, its in grids)
     widths = [model.embed_dim * 2**stage for stage in range(len(model.depths))]
     reasons = unfit(
         model,
@@ -323,12 +319,9 @@ def swin(model: SwinTransformer) -> HuggingFaceNetwork:
     return HuggingFaceNetwork("swinv2", "Swinv2ForImageClassification", "swinv2.", huggingface.SWINV2, config, reasons)
 
 
-def huggingface_grid(ours: WindowGrid, window_size: int, shifted: bool, version: int) -> WindowGrid:
-    """The windows that its Swin has where one of ours has these; its second version looks at the height alone."""
-    side = min(ours.height, ours.width) if version == 1 else ours.height
-    window = min(side, window_size)
-    shift = window_size // 2 if shifted and side > window_size else 0
-    return WindowGrid(ours.height, ours.width, (window, window), (shift, shift), shift_first=False)
+def rule_of(model: SwinTransformer) -> WindowRule:
+    """What its Swin of a version does with windows."""
+    return "microsoft" if model.version == 1 else "huggingface_v2"
 
 
 def all_positions(model: Network, arrays: Arrays) -> Arrays:
@@ -350,6 +343,6 @@ def other_form(model: Network) -> tuple[str, ...]:
     """What has another form there, a line each."""
     if isinstance(model, VisionTransformer) and model.no_embed_class and not model.num_registers:
         return ("the tokens without a position have one of zeros there",)
-    if isinstance(model, SwinTransformer) and model.window_rule != "microsoft":
-        return (f'window_rule={model.window_rule!r} is "microsoft" there, which is the same at this size',)
+    if isinstance(model, SwinTransformer) and model.window_rule != rule_of(model):
+        return (f"window_rule={model.window_rule!r} is {rule_of(model)!r} there, which is the same at this size",)
     return ()

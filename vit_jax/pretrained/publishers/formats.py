@@ -176,7 +176,11 @@ FORMATS: tuple[Format, ...] = (
         position_resize="bilinear_aligned",
     ),
     # Hugging Face.
-    hugging_face_swin((HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"), huggingface.SWINV2),
+    hugging_face_swin(
+        (HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"),
+        huggingface.SWINV2,
+        known=SWINS | dict(window_rule="huggingface_v2"),
+    ),
     hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
     # Positions of the decoder, too, are resized as the grid that they are. (transformers stretches them in a row.)
     hugging_face(
