@@ -18,7 +18,8 @@ from vit_jax.models.vit import VisionTransformer
 def parameter_shapes(model: Network) -> dict[str, Any]:
     """The nested dict of a network's parameters, with `jax.ShapeDtypeStruct`s for arrays."""
     images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    # The key is traced, too: making one compiles a program.
+    variables = jax.eval_shape(lambda images: model.init(jax.random.key(0), images), images)
     return cast(dict[str, Any], variables["params"])
 
 
