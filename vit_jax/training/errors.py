@@ -10,9 +10,12 @@ class Stopped(Exception):
 
     Args:
         step: that it is saved at.
-        reason: the signal's name.
+        signal: its name.
     """
 
-    def __init__(self, step: int, reason: str):
-        super().__init__(f"stopped by {reason} at step {step}")
-        self.step = step
+    def __init__(self, step: int, signal: str):
+        super().__init__(step, signal)
+        self.step, self.signal = step, signal
+
+    def __str__(self) -> str:
+        return f"stopped by {self.signal} at step {self.step}"
