@@ -17,7 +17,7 @@ from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
-from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
+from vit_jax.training.stop_signals import RESUME_STATUS, StopSignals, interrupt_on_signals
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
 
@@ -50,7 +50,8 @@ def run_experiment(arguments: list[str], command: str) -> int:
     for line in describe(run):
         display.say(line)
     try:
-        result = train(run, display)
+        with StopSignals() as stop:
+            result = train(run, display, stop)
     except Stopped as stopped:
         display.say(f"{stopped} and saved; the same command goes on from there:  {command}")
         return RESUME_STATUS

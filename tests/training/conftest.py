@@ -37,10 +37,10 @@ def small_config():
 def run_to_end():
     """Prepares and trains a config in a workdir; returns the run, its result and the lines it printed."""
 
-    def run_to_end(config, workdir, **changes):
+    def run_to_end(config, workdir, stop=None, **changes):
         run = prepare(dataclasses.replace(config, **changes), workdir)
         console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-        result = loop.train(run, Lines(console, run.total_steps))
+        result = loop.train(run, Lines(console, run.total_steps), stop)
         return run, result, console.export_text().splitlines()
 
     return run_to_end

@@ -70,27 +70,6 @@ def test_the_workdir_has_what_a_user_looks_for(trained):
     assert any(line.startswith("step  7/40") and "images/s" in line for line in lines)
 
 
-@pytest.mark.parametrize("killed_after", [25, 10])
-def test_a_run_cut_off_and_continued_equals_one_that_was_not(
-    killed_after, trained, small_config, run_to_end, cut_off, tmp_path
-):
-    """Parameters, their average, predictions and metrics, bit for bit, with augmentation, mixing and drop path."""
-    run, straight, _ = trained
-    cut_off(small_config, tmp_path, killed_after)
-    _, continued, lines = run_to_end(small_config, tmp_path)
-    assert lines[0] == f"continuing at step {killed_after // 10 * 10} of 40"
-    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
-    np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
-
-    for one, other in zip(rows_of(run.workdir), rows_of(tmp_path), strict=True):
-        for measured in ("seconds", "images_per_second", "peak_memory"):
-            one.pop(measured, None)
-            other.pop(measured, None)
-        assert one == other
-    seconds = [row["seconds"] for row in rows_of(tmp_path)]
-    assert seconds == sorted(seconds)
-
-
 def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
     run, result, _ = trained
     before = rows_of(run.workdir)

@@ -18,6 +18,7 @@ from vit_jax.training.errors import Stopped
 from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
+from vit_jax.training.stop_signals import StopSignals
 
 
 def compare(request: Request, workdir: Path) -> bool:
@@ -111,7 +112,8 @@ def train_one(request: Request, path: Path, plan: Plan, seed: int, workdir: Path
     for line in describe(run):
         display.say(line)
     try:
-        result = train(run, display)
+        with StopSignals() as stop:
+            result = train(run, display, stop)
     finally:
         display.close()
     report = write_run_report(run, result, plan.command)

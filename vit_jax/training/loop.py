@@ -55,18 +55,23 @@ class CutShort(Exception):
     """An evaluation ended before its end, because the run is to stop."""
 
 
-def train(run: Run, display: Display) -> Result:
+def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result:
     """Trains a run from its latest checkpoint, or from the start, to its end.
 
     Writes metrics.jsonl, checkpoints/ and model/ into the workdir.
 
+    Args:
+        run: from `prepare`.
+        display: for whoever watches.
+        stop: ends the run early, saved; without it, an interrupt loses what was done since the last checkpoint.
+
     Raises:
-        Stopped: after a signal; what was trained is saved.
+        Stopped: when `stop` asked for it; what was trained is saved.
         TrainingError: if a checkpoint could not be saved or none is whole, an example not read, or too many updates in
             a row were not finite.
     """
-    checkpoints = Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints, display.say)
-    with run.lock, StopSignals() as stop, checkpoints:
+    stop = stop or StopSignals()
+    with run.lock, Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints, display.say) as checkpoints:
         state, start, before = restore(run, checkpoints)
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")

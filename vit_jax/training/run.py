@@ -24,6 +24,9 @@ from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
 from vit_jax.training.workdir_lock import WorkdirLock
 
+ANY_MACHINE = ("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "keep_checkpoints:")
+"""Fields of a config that may be others when a run goes on: they say where it runs, not what it computes."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -123,6 +126,8 @@ def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, confi
 def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock:
     """Makes the workdir, locks it and writes the config into it; an existing run there must have the same config.
 
+    But for the fields of ANY_MACHINE: a run may go on elsewhere.
+
     Raises:
         ValueError: if it holds a run of another config; the differences are listed.
         BlockingIOError: if another process is training there.
@@ -131,7 +136,7 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
     path = workdir / "config.json"
     new = json.loads(json.dumps(to_json(config)))
     if path.exists():
-        changed = list(differences(json.loads(path.read_text()), new))
+        changed = [line for line in differences(json.loads(path.read_text()), new) if not line.startswith(ANY_MACHINE)]
         if changed:
             raise ValueError(
                 f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"

@@ -24,9 +24,10 @@ def interrupt_on_signals() -> None:
 
 
 class StopSignals:
-    """While entered, the first signal is a request to stop; the second ends the process at once, with RESUME_STATUS.
+    """Whether a run is asked to stop: by the first signal that comes while this is entered.
 
-    Before the first dispatch there is nothing to save, and compiling it may take minutes: the first signal is enough.
+    The second ends the process at once, with RESUME_STATUS. Before the first dispatch there is nothing to save, and
+    compiling it may take minutes: there the first signal is enough.
 
     A thread learns of them through a pipe that Python writes to inside the signal itself: handlers have to wait until
     the main thread comes back from compiling or computing, which may take minutes.

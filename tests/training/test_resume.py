@@ -1,0 +1,174 @@
+"""A run that was stopped or killed anywhere and goes on equals one that was not: to the last bit, in everything."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.training import loop
+from vit_jax.training import run as run_module
+from vit_jax.training.checkpoint import Checkpoints
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.errors import Stopped
+from vit_jax.training.optimizer import OptimizerConfig
+from vit_jax.training.parallel import OneProgram, ParallelConfig
+from vit_jax.training.stop_signals import StopSignals
+
+SWIN = dict(
+    image_size=8,
+    patch_size=1,
+    embed_dim=8,
+    depths=(2, 2),
+    num_heads=(1, 2),
+    window_size=2,
+    drop_path_rate=0.2,
+    attn_drop_rate=0.1,
+    preprocessing=Preprocessing(),
+)
+MEASURED = ("seconds", "images_per_second", "peak_memory")
+
+
+def cases(config):
+    """What a config is changed to, for each case: together they have all that is random and all that is kept."""
+    vit = ModelConfig(config.model.name, {**config.model.fields, "drop_rate": 0.1, "attn_drop_rate": 0.1})
+    streaming = dataclasses.replace(config.data, feed="streaming", workers=0, validation_fraction=0.1)
+    swin = ModelConfig("swin_tiny_patch4_window7_224", SWIN)
+    return {
+        "vit": dict(model=vit, accumulate_steps=2),
+        "vit, streamed": dict(model=vit, data=streaming, ema_decay=None, optimizer=OptimizerConfig("lamb")),
+        "swin, several steps a dispatch": dict(model=swin, steps_per_dispatch=4),
+    }
+
+
+def final_state(run):
+    """All of the last checkpoint: step, parameters, optimizer, average."""
+    with Checkpoints(run.workdir / "checkpoints", 2, print) as checkpoints:
+        found = checkpoints.restore(run.parallel.gather_state(run.initial_state()))
+    assert found is not None
+    return jax.device_get(found.state)
+
+
+def rows_of(run):
+    rows = [json.loads(line) for line in (run.workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name not in MEASURED} for row in rows]
+
+
+def assert_same(one, other):
+    """Two runs, each with its result."""
+    (one_run, one_result), (other_run, other_result) = one, other
+    jax.tree.map(np.testing.assert_array_equal, final_state(one_run), final_state(other_run))
+    np.testing.assert_array_equal(one_result.test.loss, other_result.test.loss)
+    assert rows_of(one_run) == rows_of(other_run)
+
+
+@pytest.fixture
+def stop_at(run_to_end, monkeypatch):
+    """Trains until it is asked to stop while a given step is under way; returns the step that it was saved at."""
+
+    def stop_at(step, config, workdir, **changes):
+        stop, original = StopSignals(), loop.dispatches
+
+        def dispatches(*args):
+            for at, *rest in original(*args):
+                stop.received = "SIGTERM" if at >= step else None
+                yield at, *rest
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "dispatches", dispatches)
+            with pytest.raises(Stopped) as stopped:
+                run_to_end(config, workdir, stop, **changes)
+        return stopped.value.step
+
+    return stop_at
+
+
+def on_one_device(config, batch_size, accumulate_steps):
+    return OneProgram(jax.devices()[:1], 1)
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+    """Simulated devices that share two cores may wait for one another forever: XLA runs collectives of a program that
+    do not depend on each other in any order."""
+    monkeypatch.setattr(run_module, "make_parallel", on_one_device)
+
+
+@pytest.mark.parametrize("case", ["vit", "vit, streamed", "swin, several steps a dispatch"])
+def test_stopped_by_signals_and_killed_it_comes_to_the_same(
+    case, small_config, run_to_end, stop_at, cut_off, one_device, tmp_path
+):
+    """Stopped in the middle of an epoch and of a row of metrics, then killed after the last checkpoint."""
+    config = dataclasses.replace(
+        small_config,
+        **cases(small_config)[case],
+        duration="30 steps",
+        evaluate_every="13 steps",
+        checkpoint_every="10 steps",
+    )
+    *straight, _ = run_to_end(config, tmp_path / "straight")
+    multiple = config.steps_per_dispatch
+    assert stop_at(3, config, tmp_path / "stopped") == -(-3 // multiple) * multiple
+    cut_off(config, tmp_path / "stopped", 25)
+    *stopped, lines = run_to_end(config, tmp_path / "stopped")
+    assert lines[0].startswith("continuing at step ")
+    assert_same(straight, stopped)
+
+
+@pytest.mark.parametrize("evaluation", [1, 2])
+def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config, run_to_end, monkeypatch, tmp_path):
+    """The one at step 8, and the final test: the run must end at once, and have each row once afterwards."""
+    changes = dict(duration="12 steps", evaluate_every="8 steps", checkpoint_every="8 steps")
+    *straight, _ = run_to_end(small_config, tmp_path / "straight", **changes)
+    stop, count, original = StopSignals(), 0, loop.collect
+
+    def collect(predict, batches):
+        nonlocal count
+        count += 1
+
+        def predict_batch(batch):
+            if count == evaluation:
+                stop.received = "SIGTERM"
+            return predict(batch)
+
+        return original(predict_batch, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "collect", collect)
+        with pytest.raises(Stopped) as stopped:
+            run_to_end(small_config, tmp_path / "stopped", stop, **changes)
+    assert stopped.value.step == {1: 8, 2: 12}[evaluation]
+    *continued, _ = run_to_end(small_config, tmp_path / "stopped", **changes)
+    assert_same(straight, continued)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("eight", "one"), ("one", "eight"), ("pmap", "fsdp")],
+)
+def test_a_run_goes_on_on_other_devices(first, second, small_config, run_to_end, stop_at, monkeypatch, tmp_path):
+    """Same order of examples, same numbers but for rounding. Without drop path, whose draws pmap makes per device."""
+    fields = {**small_config.model.fields, "drop_path_rate": 0.0}
+    config = dataclasses.replace(
+        small_config, model=ModelConfig(small_config.model.name, fields), optimizer=OptimizerConfig("sgd", 0.02)
+    )
+    changes = dict(duration="12 steps", log_every="1 steps")
+    run, straight, _ = run_to_end(config, tmp_path / "straight", **changes)
+
+    def machine(name):
+        parallel = {"pmap": ParallelConfig("pmap"), "fsdp": ParallelConfig(fsdp=4)}.get(name, ParallelConfig())
+        if name == "one":
+            monkeypatch.setattr(run_module, "make_parallel", on_one_device)
+        else:
+            monkeypatch.undo()
+        return dict(changes, parallel=parallel)
+
+    assert stop_at(5, config, tmp_path / "moved", **machine(first)) == 5
+    moved_run, moved, lines = run_to_end(config, tmp_path / "moved", **machine(second))
+    assert lines[0] == "continuing at step 5 of 12"
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), moved.params, straight.params)
+    np.testing.assert_allclose(moved.test.loss, straight.test.loss, atol=1e-4)
+    losses = [[row["loss"] for row in rows_of(r) if row["kind"] == "train"] for r in (run, moved_run)]
+    np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
