@@ -17,6 +17,10 @@ MAX_PIXELS = 2**28 // 3
 T = TypeVar("T")
 
 
+class UnreadableImage(ValueError):
+    """What was to be an image cannot be read as one; says which, and why."""
+
+
 def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
     """The (width, height) in pixels that an image file's header gives, whichever way up.
 
@@ -25,7 +29,7 @@ def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
         decode: whether to decode the image too, to see if it can be.
 
     Raises:
-        ValueError: not an image, or not one of the formats and sizes that are read; names the file.
+        UnreadableImage: not an image, or not one of the formats and sizes that are read; names the file.
     """
     return _open(path, str(path), lambda image: to_rgb(image).size if decode else image.size)
 
@@ -34,7 +38,7 @@ def read_upright(path: Path | str) -> Image.Image:
     """An image file as `to_rgb` makes it.
 
     Raises:
-        ValueError: an image that cannot be decoded; names the file.
+        UnreadableImage: an image that cannot be decoded; names the file.
     """
     return _open(path, str(path), to_rgb)
 
@@ -43,7 +47,7 @@ def read_square(path: Path | str, size: int) -> np.ndarray:
     """The centre square of an image file, uint8 [size, size, 3].
 
     Raises:
-        ValueError: an image that cannot be decoded; names the file.
+        UnreadableImage: an image that cannot be decoded; names the file.
     """
     return _open(path, str(path), lambda image: np.asarray(centre_square(to_rgb(image), size)))
 
@@ -58,7 +62,7 @@ def decode(encoded: bytes, channels: int, size: int | None, name: str) -> np.nda
         name: what the image is called in the error.
 
     Raises:
-        ValueError: an image that cannot be decoded.
+        UnreadableImage: an image that cannot be decoded.
     """
 
     def pixels(image: Image.Image) -> np.ndarray:
@@ -105,4 +109,4 @@ def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
         reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise ValueError(f"{name} cannot be read as an image: {reason}") from error
+        raise UnreadableImage(f"{name} cannot be read as an image: {reason}") from error

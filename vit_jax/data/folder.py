@@ -148,7 +148,7 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         errors = [error for error in seen if isinstance(error, ValueError)]
         if errors and not config.skip_unreadable:
             more = f" (and {len(errors) - 1:,} more in {split})" if len(errors) > 1 else ""
-            raise ValueError(f"{errors[0]}{more}; delete it, or skip what is unreadable: --data.skip_unreadable True")
+            raise ValueError(f"{errors[0]}{more}. Delete it, or ask for skip_unreadable to leave such files out")
         readable = np.array([not isinstance(size, ValueError) for size in seen], bool)
         checked[split] = source.subset(np.flatnonzero(readable))
         skipped += [source.files[i] for i in np.flatnonzero(~readable)]
