@@ -86,9 +86,7 @@ def test_an_error_comes_in_its_place_as_it_was_raised(capfd: pytest.CaptureFixtu
 def test_a_worker_that_is_killed_is_an_error_at_once():
     results = in_processes(long_work, range(4), 1)
     os.kill(next(results), signal.SIGKILL)
-    with pytest.raises(
-        ChildProcessError, match=r"was killed \(SIGKILL\), perhaps for lack of memory: fewer data"
-    ):
+    with pytest.raises(ChildProcessError, match=r"was killed \(SIGKILL\), perhaps for lack of memory: fewer data"):
         next(results)
 
 
