@@ -1,5 +1,7 @@
 """Image files to uint8 arrays."""
 
+import os
+import stat
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -7,12 +9,16 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is read, recognised by content. Pillow's other formats are off: they are rare, and some run old parsers."""
 
 MAX_PIXELS = 2**28 // 3
-"""The most pixels an image may have, 256 MiB as RGB: a small file can claim many more than there is memory for."""
+"""The most pixels an image may have, 256 MiB as RGB: a small file can claim many more than there is memory for.
+
+Decoding takes several times that, at most 1.6 GiB (a WebP image, or one with transparency).
+"""
 
 T = TypeVar("T")
 
@@ -100,11 +106,20 @@ def centre_square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
+def check_size(width: int, height: int, what: str) -> None:
+    """Raises ValueError for more than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{what} {width:,} x {height:,} pixels, which is more than {MAX_PIXELS:,}")
+
+
 def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T]) -> T:
     try:
+        if not isinstance(file, BytesIO) and not stat.S_ISREG(os.stat(file).st_mode):
+            raise ValueError("it is no file, but a pipe, a folder or a device")  # a pipe would be waited for
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"its {image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
+            check_size(*image.size, "it is")
+            if isinstance(image, TiffImageFile) and TILEWIDTH in image.tag_v2:
+                check_size(image.tag_v2[TILEWIDTH], image.tag_v2[TILELENGTH], "its tiles are")
             return read(image)
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
