@@ -1,4 +1,4 @@
-"""Every way in which an image file can be unusual or bad, and what comes of it: its pixels, or an error naming it."""
+"""Every way in which an image file can be unusual or bad, and what comes of it."""
 
 import io
 import os
