@@ -55,10 +55,11 @@ def test_a_file_that_is_gone_stops_the_run_where_it_may_not_be_left_out(config: 
         load_dataset(config, tmp_path / LISTING)
 
 
-def test_the_folder_may_be_reached_another_way(config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_listing(load_dataset(config), tmp_path / LISTING)
+    (tmp_path / "images").rename(tmp_path / "pictures")
     monkeypatch.chdir(tmp_path)
-    dataset = load_dataset(replace(config, name="folder:images"), tmp_path / LISTING)
+    dataset = load_dataset(replace(config, name="folder:pictures"), tmp_path / LISTING)
     assert len(as_arrays(dataset.train)[0]) == 30
 
 

@@ -22,7 +22,7 @@ def array(item: int) -> dict[str, Any]:
     return {"image": np.full((3, 500, 500), item, np.uint8), "none": np.ones((0, 4)), "turned": np.eye(3).T[:, :2]}
 
 
-def own_id(item: int) -> int:
+def own_id(item: object) -> int:
     return os.getpid()
 
 
@@ -71,6 +71,7 @@ def test_workers_take_turns_and_are_no_more_than_the_items():
     assert len({os.getpid(), *ids}) == 3
     assert not any(map(is_running, ids))
     assert list(in_processes(own_id, range(0), 2)) == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()  # what is blocked is so in the workers only
 
 
 def test_an_error_comes_in_its_place_as_it_was_raised(capfd: pytest.CaptureFixture[str]):
@@ -97,8 +98,9 @@ def test_a_worker_that_ends_by_itself_is_an_error():
 
 def test_a_worker_that_cannot_begin_is_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(ChildProcessError, match="ended with status 1"):
-        next(in_processes(own_id, range(4), 1))
+    for items in (range(4), [bytes(10**6)]):  # found out in reading, and in writing
+        with pytest.raises(ChildProcessError, match="ended with status 1"):
+            next(in_processes(own_id, items, 1))
 
 
 def test_workers_end_when_the_results_are_no_longer_asked_for():
