@@ -120,7 +120,7 @@ def test_only_unreadable_images_are_left_out():
             raise ValueError("label 11 is outside 0 to 9")
 
     source = Mislabelled(np.zeros((3, 8, 8, 3), np.uint8), np.zeros(3, np.int32))
-    with pytest.raises(ValueError, match="^label 11"):
+    with pytest.raises(ValueError, match=r"^label 11"):
         read_or_next(source, 0, {})
 
 
