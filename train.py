@@ -13,17 +13,33 @@ from pathlib import Path
 from vit_jax.inspection.run_report import summarise, write_run_report
 from vit_jax.training import compilation_cache
 from vit_jax.training.command_line import parse
+from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
+from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one experiment; returns the process's exit status, 2 for a mistake in what was asked for."""
+    """Runs one experiment; returns the process's exit status.
+
+    2 is a mistake in what was asked for, 1 something that training could not go on from, and 75 says that a signal
+    stopped the run, which the same command continues.
+    """
     command = shlex.join(["python", "train.py", *arguments])
+    interrupt_on_signals()
     compilation_cache.enable()
+    try:
+        return run_experiment(arguments, command)
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on:  {command}")
+        return RESUME_STATUS
+
+
+def run_experiment(arguments: list[str], command: str) -> int:
+    """As `main`; a signal that comes before or after the training raises a KeyboardInterrupt."""
     try:
         config, workdir = parse(arguments, DEFAULT_CONFIG)
         run = prepare(config, workdir)
@@ -35,9 +51,12 @@ def main(arguments: list[str]) -> int:
         display.say(line)
     try:
         result = train(run, display)
-    except KeyboardInterrupt:
-        display.say(f"stopped; the same command continues from the last checkpoint:  {command}")
-        return 130
+    except Stopped as stopped:
+        display.say(f"{stopped} and saved; the same command goes on from there:  {command}")
+        return RESUME_STATUS
+    except TrainingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     finally:
         display.close()
     report = write_run_report(run, result, command)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from vit_jax.training.progress import Bar, Lines, make_display
 
-TRAIN = {"epoch": 1.5, "loss": 0.25, "accuracy": 0.9, "images_per_second": 1234.0}
+TRAIN = {"epoch": 1.5, "loss": 0.25, "accuracy": 0.9, "skipped": 0, "images_per_second": 1234.0}
 TEST = {"epoch": 1.5, "loss": 0.2, "accuracy": 0.9251}
 
 
@@ -40,3 +40,8 @@ def test_a_terminal_gets_a_bar_with_the_same_figures():
 def test_before_speed_is_known_nothing_is_made_up():
     _, text = show(terminal=False, row=TRAIN | {"images_per_second": None}, seconds_left=None)
     assert "loss 0.2500  accuracy 90.00%\n" in text
+
+
+def test_skipped_updates_are_said():
+    _, text = show(terminal=False, row=TRAIN | {"skipped": 2})
+    assert "accuracy 90.00%  2 updates skipped: not finite  1,234 images/s" in text

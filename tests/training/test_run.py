@@ -54,7 +54,14 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("duration", "0 steps"), ("duration", "long"), ("batch_size", 0), ("keep_checkpoints", 0), ("ema_decay", 1.0)],
+    [
+        ("duration", "0 steps"),
+        ("duration", "long"),
+        ("batch_size", 0),
+        ("keep_checkpoints", 1),
+        ("stop_after_skipped", 0),
+        ("ema_decay", 1.0),
+    ],
 )
 def test_a_config_field_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(ValueError, match=f"{field}|duration"):

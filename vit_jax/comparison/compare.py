@@ -14,6 +14,7 @@ from vit_jax.comparison.results import final_row, read_results, write_csv
 from vit_jax.inspection.run_report import summarise, write_run_report
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
+from vit_jax.training.errors import Stopped
 from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
@@ -46,6 +47,8 @@ def compare(request: Request, workdir: Path) -> bool:
             continue
         try:
             in_own_process(train_one, request, paths[name], plan, seed, workdir)
+        except Stopped as stopped:  # a signal is meant for the whole comparison
+            raise KeyboardInterrupt from stopped
         except Exception as error:  # whatever it was: the other runs are not lost for it
             failures[run_name] = f"{type(error).__name__}: {error}"
             print(f"{run_name} failed: {failures[run_name]}", file=sys.stderr, flush=True)

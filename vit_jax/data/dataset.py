@@ -26,6 +26,16 @@ class BulkSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class NamedSource(Source, Protocol):
+    """A source whose examples are files."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The path of every example."""
+        ...
+
+
 class DivisibleSource(Source, Protocol):
     """A source whose examples can be divided by class without decoding their images."""
 

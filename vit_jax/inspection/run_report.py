@@ -66,7 +66,7 @@ def summary(run: Run, result: Result) -> dict[str, str]:
         "Test images": f"{len(result.test.label):,}",
         "Parameters": f"{parameter_count(run.model):,}",
         "Time": str(datetime.timedelta(seconds=round(result.seconds))),
-        "Images per second": f"{result.images_per_second:,.0f}",
+        **speed(result),
         "Peak memory": megabytes(result.rows[-1]["peak_memory"]),
         "Device": f"{run.parallel.devices} x {device.device_kind} ({run.config.parallel.mode}, {run.config.dtype})",
         "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
@@ -134,12 +134,18 @@ def last_attention(
     return list(np.asarray(attention_to_image(model, attention_maps(model, params, images))[-1].mean(axis=1)))
 
 
+def speed(result: Result) -> dict[str, str]:
+    """The speed of training, where more was done than what was compiled first."""
+    return {} if result.images_per_second is None else {"Images per second": f"{result.images_per_second:,.0f}"}
+
+
 def summarise(run: Run, result: Result, report: Path) -> list[str]:
     """The last lines of the command: what was reached, and how to use it."""
+    measured = "".join(f"; {images} images/s in training" for images in speed(result).values())
     return [
         "",
-        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s; "
-        f"{result.images_per_second:,.0f} images/s in training",
+        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s"
+        f"{measured}",
         f"report   {report}",
         f'model    vit_jax.load_pretrained("{run.workdir}")',
     ]

@@ -110,7 +110,8 @@ class Config:
         log_every: between rows of metrics.
         evaluate_every: between evaluations on the validation split (on the test split where there is none).
         checkpoint_every: between checkpoints.
-        keep_checkpoints: how many of the latest checkpoints stay on disk.
+        keep_checkpoints: how many of the latest checkpoints stay on disk, at least 2: a damaged one leaves another.
+        stop_after_skipped: updates that are not finite are skipped; after this many in a row the run ends.
     """
 
     model: ModelConfig
@@ -131,15 +132,17 @@ class Config:
     evaluate_every: str = "1 epochs"
     checkpoint_every: str = "1 epochs"
     keep_checkpoints: int = 2
+    stop_after_skipped: int = 10
 
     def __post_init__(self):
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
             number, _ = durations.parse(getattr(self, name))
             if number == 0:
                 raise ValueError(f"{name} must be longer than {getattr(self, name)!r}")
-        for name in ("batch_size", "accumulate_steps", "steps_per_dispatch", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        least = dict(batch_size=1, accumulate_steps=1, steps_per_dispatch=1, keep_checkpoints=2, stop_after_skipped=1)
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, not {self.ema_decay}")
 

@@ -1,7 +1,8 @@
-"""The training loop: restore, step, log, evaluate, save; in the end test and export."""
+"""The training loop: restore, step, log, evaluate, save; in the end test."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,15 +11,18 @@ import jax
 import numpy as np
 
 from vit_jax.data.dataset import Source
-from vit_jax.data.feed import make_feed
+from vit_jax.data.feed import Batch, make_feed
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
+from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.memory import peak_memory
+from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
 from vit_jax.training.step import TrainState, make_predict
+from vit_jax.training.stop_signals import StopSignals
 
 Evaluate = Callable[[Any], Predictions]
 """From parameters to the predictions on all of a split."""
@@ -41,75 +45,144 @@ class Result:
     seconds: float
 
     @property
-    def images_per_second(self) -> float:
-        """Training speed: the median of the rows, evaluation and compilation apart."""
-        return float(np.median([row["images_per_second"] for row in self.rows if row.get("images_per_second")]))
+    def images_per_second(self) -> float | None:
+        """Training speed: the median of the rows, evaluation and compilation apart; None if nothing else was done."""
+        speeds = [row["images_per_second"] for row in self.rows if row.get("images_per_second")]
+        return float(np.median(speeds)) if speeds else None
+
+
+class CutShort(Exception):
+    """An evaluation ended before its end, because the run is to stop."""
 
 
 def train(run: Run, display: Display) -> Result:
     """Trains a run from its latest checkpoint, or from the start, to its end.
 
     Writes metrics.jsonl, checkpoints/ and model/ into the workdir.
+
+    Raises:
+        Stopped: after a signal; what was trained is saved.
+        TrainingError: if a checkpoint could not be saved or none is whole, an example not read, or too many updates in
+            a row were not finite.
     """
-    with Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints) as checkpoints:
-        state, start = restore(run, checkpoints)
+    checkpoints = Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints, display.say)
+    with run.lock, StopSignals() as stop, checkpoints:
+        state, start, before = restore(run, checkpoints)
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
-        recorder = Recorder(run, start, display)
+        recorder = Recorder(run, start, before.get("recorder", {}), display)
         predict = run.parallel.compile_predict(make_predict(run.model))
-        test = evaluator(run, run.dataset.test, predict)
-        state = train_steps(run, state, start, recorder, checkpoints, test, predict)
-        predictions = test(state.evaluated_params)
+        test = evaluator(run, run.dataset.test, predict, stop)
+        validation = run.dataset.validation
+        course = Course(
+            run=run,
+            recorder=recorder,
+            guard=NonFiniteGuard(run, before.get("skipped_in_a_row", 0)),
+            checkpoints=checkpoints,
+            stop=stop,
+            kind="test" if validation is None else "validation",
+            evaluate=test if validation is None else evaluator(run, validation, predict, stop),
+        )
+        state = course.train_steps(state, start)
+        try:
+            predictions = test(state.evaluated_params)
+        except CutShort:
+            raise Stopped(run.total_steps, str(stop.received)) from None
         # A finished run that is only tested again needed what its training needed.
         peak = max(peak_memory(), recorder.log.peak_memory_before)
         recorder.evaluation("test", run.total_steps, predictions, final=True, peak_memory=peak)
+        params = write_model(run, state)
+        recorder.log.close()
+        return Result(params, predictions, recorder.log.rows, recorder.seconds)
+
+
+@dataclass(frozen=True)
+class Course:
+    """The course of a run: its steps, and what is done at the times between them.
+
+    Attributes:
+        run: the run.
+        recorder: of what is measured.
+        guard: against updates that are not finite.
+        checkpoints: where it is saved.
+        stop: whether it is to stop.
+        kind: the split that is looked at during training: "validation", or "test" where there is none.
+        evaluate: on that split.
+    """
+
+    run: Run
+    recorder: Recorder
+    guard: NonFiniteGuard
+    checkpoints: Checkpoints
+    stop: StopSignals
+    kind: str
+    evaluate: Evaluate
+
+    def train_steps(self, state: TrainState, start: int) -> TrainState:
+        """Trains from step `start` to the end; logs, evaluates and saves at their times."""
+        run, total = self.run, self.run.total_steps
+        evaluate_every, checkpoint_every = run.steps(run.config.evaluate_every), run.steps(run.config.checkpoint_every)
+        if start and is_due(start, run.config.steps_per_dispatch, evaluate_every, total):
+            self.evaluate_once(start, state)  # if the run was stopped before or in it
+        pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
+        for step, count, new_state, metrics in dispatches(run, state, start):
+            state = new_state
+            pending.append((step, metrics))
+            stops = self.stop.after_dispatch()
+            to_evaluate = is_due(step, count, evaluate_every, total)
+            to_save = is_due(step, count, checkpoint_every, total) or stops
+            to_compile = 0 < total - step < run.config.steps_per_dispatch  # a shorter dispatch, the last
+            # Metrics are fetched one dispatch late, so that the device always has work. At a boundary everything is
+            # logged and evaluated before it is saved: a checkpoint is never ahead of the record.
+            while len(pending) > (0 if to_evaluate or to_save or to_compile else 1):
+                self.take(*pending.popleft())
+            if to_evaluate:
+                self.evaluate_once(step, state)
+            if to_save or self.stop.requested:
+                self.save(step, state)
+            if stops or self.stop.requested:
+                raise Stopped(step, str(self.stop.received))
+            if to_compile:
+                self.recorder.expect_compilation()
+            self.checkpoints.check()
+        return state
+
+    def take(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Takes the metrics of one dispatch, as soon as it has been computed."""
+        fetched = jax.device_get(metrics)
+        self.recorder.train(step, fetched)
+        self.guard.take(step, fetched)
+
+    def evaluate_once(self, step: int, state: TrainState) -> None:
+        """Evaluates, unless that was done before, is the final test, which comes later, or the run is to stop."""
+        if self.recorder.has(self.kind, step) or (self.kind == "test" and step == self.run.total_steps):
+            return
+        with suppress(CutShort):
+            self.recorder.evaluation(self.kind, step, self.evaluate(state.evaluated_params))
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Saves what a run needs to go on from here, and the model as it is."""
+        record = {"recorder": self.recorder.record(), "skipped_in_a_row": self.guard.skipped_in_a_row}
+        self.recorder.log.flush_to_disk()
+        self.checkpoints.save(step, self.run.parallel.gather_state(state), record)
+        if step < self.run.total_steps:  # in the end it is written in any case
+            write_model(self.run, state)
+
+
+def write_model(run: Run, state: TrainState) -> Any:
+    """Writes the model for others to read; returns its parameters, on the host."""
     params = jax.device_get(run.parallel.gather_state(state).evaluated_params)
     save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
-    recorder.log.close()
-    return Result(params, predictions, recorder.log.rows, recorder.seconds)
+    return params
 
 
-def train_steps(
-    run: Run,
-    state: TrainState,
-    start: int,
-    recorder: Recorder,
-    checkpoints: Checkpoints,
-    test: Evaluate,
-    predict: Callable,
-) -> TrainState:
-    """Trains from step `start` to the end; logs, evaluates and saves at their times."""
-    kind, evaluate = "test", test
-    if run.dataset.validation is not None:
-        kind, evaluate = "validation", evaluator(run, run.dataset.validation, predict)
-    evaluate_every, checkpoint_every = run.steps(run.config.evaluate_every), run.steps(run.config.checkpoint_every)
-    pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
-    for step, count, new_state, metrics in dispatches(run, state, start):
-        state = new_state
-        pending.append((step, metrics))
-        to_evaluate = is_due(step, count, evaluate_every, run.total_steps)
-        to_save = is_due(step, count, checkpoint_every, run.total_steps)
-        to_compile = 0 < run.total_steps - step < run.config.steps_per_dispatch  # a shorter dispatch, the last
-        # Metrics are fetched one dispatch late, so that the device always has work. At a boundary everything is logged
-        # and evaluated before it is saved: a checkpoint is never ahead of the record.
-        while len(pending) > (0 if to_evaluate or to_save or to_compile else 1):
-            recorder.train(*pending.popleft())
-        if to_evaluate and (kind == "validation" or step < run.total_steps):  # the final test comes after the loop
-            recorder.evaluation(kind, step, evaluate(state.evaluated_params))
-        if to_save:
-            recorder.flush(step)
-            checkpoints.save(run.parallel.gather_state(state))
-        if to_compile:
-            recorder.expect_compilation(step)
-    return state
-
-
-def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int]:
-    """The state of the latest checkpoint and its step, or a fresh state and 0."""
+def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int, dict[str, Any]]:
+    """The state of the latest checkpoint, its step and record; or a fresh state, 0 and {}."""
     fresh = run.initial_state()
-    if checkpoints.latest is None:
-        return fresh, 0
-    return run.parallel.place_state(checkpoints.restore(run.parallel.gather_state(fresh))), checkpoints.latest
+    saved = checkpoints.restore(run.parallel.gather_state(fresh))
+    if saved is None:
+        return fresh, 0, {}
+    return run.parallel.place_state(saved.state), int(saved.state.step), saved.record
 
 
 def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
@@ -128,20 +201,39 @@ def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, i
     compiled = parallel.compile_train(run.step)
     key = jax.random.key(config.seed)
     step = start
-    while group := list(islice(batches, config.steps_per_dispatch)):
+    while group := read(batches, config.steps_per_dispatch):
         stacked = {name: np.stack([batch[name] for batch in group]) for name in group[0]}
         state, metrics = compiled(state, arrays, parallel.place_batch(stacked, stacked=True), key)
         step += len(group)
         yield step, len(group), state, metrics
 
 
-def evaluator(run: Run, source: Source, predict: Callable) -> Evaluate:
-    """A function from parameters to the predictions on all of a split, which stays on the device between calls."""
+def read(batches: Iterator[Batch], count: int) -> list[Batch]:
+    """The next batches, `count` of them or as many as there are.
+
+    Raises:
+        TrainingError: if one cannot be read.
+    """
+    try:
+        return list(islice(batches, count))
+    except (OSError, ValueError) as error:
+        raise TrainingError(str(error)) from error
+
+
+def evaluator(run: Run, source: Source, predict: Callable, stop: StopSignals) -> Evaluate:
+    """A function from parameters to the predictions on all of a split, which stays on the device between calls.
+
+    It raises CutShort when the run is to stop.
+    """
     feed = make_feed(source, run.config.data, run.dataset.image_shape, run.share)
     arrays = run.parallel.place_arrays(feed.arrays)
 
     def evaluate(params: Any) -> Predictions:
-        batches = feed.in_order(run.config.batch_size)
-        return collect(lambda batch: predict(params, arrays, run.parallel.place_batch(batch)), batches)
+        def predict_batch(batch: Batch) -> dict[str, np.ndarray]:
+            if stop.requested:
+                raise CutShort
+            return predict(params, arrays, run.parallel.place_batch(batch))
+
+        return collect(predict_batch, feed.in_order(run.config.batch_size))
 
     return evaluate

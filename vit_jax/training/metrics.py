@@ -43,6 +43,10 @@ class MetricsLog:
                 if value is not None:
                     self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
+    def flush_to_disk(self) -> None:
+        """Waits until the disk has every row: a checkpoint is never ahead of them."""
+        os.fsync(self.file.fileno())
+
     def close(self) -> None:
         """Closes the files."""
         self.file.close()
@@ -57,11 +61,20 @@ def to_line(row: dict[str, Any]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; none if there is no such file. A last line cut off in mid-write is passed over."""
+    """The rows of a metrics.jsonl; none if there is no such file. A last line cut off in mid-write is passed over.
+
+    Raises:
+        ValueError: if another line is no JSON.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    rows = []
+    for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}") from error
+    return rows
 
 
 def summary_writer(directory: Path) -> Any:

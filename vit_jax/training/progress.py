@@ -30,6 +30,8 @@ class Display(Protocol):
 def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
     """A row of training metrics in words; speed and time left are missing where only the first step was done."""
     text = f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:6.2%}"
+    if row["skipped"]:
+        text += f"  {row['skipped']} updates skipped: not finite"
     if seconds_left is None:
         return text
     left = datetime.timedelta(seconds=round(seconds_left))

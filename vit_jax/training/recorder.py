@@ -1,9 +1,10 @@
 """Turns what the steps and evaluations return into rows of metrics.jsonl and into what a person sees."""
 
+import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from vit_jax.evaluation.accuracy import Predictions
@@ -15,25 +16,42 @@ from vit_jax.training.run import Run
 class Recorder:
     """Records a run that goes on at step `start`.
 
+    Args:
+        run: that is recorded.
+        start: the step it goes on from.
+        before: what `record` gave when that step was saved; {} at the start.
+        display: for whoever watches.
+
     Attributes:
         log: the rows so far.
     """
 
-    def __init__(self, run: Run, start: int, display: Display):
+    def __init__(self, run: Run, start: int, before: Mapping[str, Any], display: Display):
         self.run = run
         self.display = display
         self.log = MetricsLog(run.workdir, start)
         self.log_every = run.steps(run.config.log_every)
-        self.compiled = False
-        self.recent: list[dict[str, np.ndarray]] = []
-        self.seconds_before = self.log.rows[-1]["seconds"] if self.log.rows else 0.0
+        recent = {name: np.array(values, np.float32) for name, values in before.get("recent", {}).items()}
+        self.recent: list[Mapping[str, np.ndarray]] = [recent] if recent else []
+        self.seconds_before = before.get("seconds", 0.0)
         self.began = time.perf_counter()
+        self.compiles = True  # the first dispatch
+        self.timed_steps, self.timed_seconds = 0, 0.0
         self.resume_clock()
 
+    def record(self) -> dict[str, Any]:
+        """What a run that goes on from here needs: metrics of the steps since the last row, and the time so far."""
+        names = self.recent[0] if self.recent else ()
+        recent = {name: np.concatenate([metrics[name] for metrics in self.recent]).tolist() for name in names}
+        return {"recent": recent, "seconds": self.seconds}
+
     def resume_clock(self) -> None:
-        """Starts to measure training speed anew, after something that is no training."""
+        """Goes on to measure training speed, after something that is no training."""
         self.clock = time.perf_counter()
-        self.timed_steps = 0
+
+    def expect_compilation(self) -> None:
+        """Keeps the time of the next dispatch, which is compiled first, out of the measured speed."""
+        self.compiles = True
 
     @property
     def seconds(self) -> float:
@@ -44,39 +62,37 @@ class Recorder:
         """The epoch after `step` steps."""
         return {"epoch": round(step * self.run.config.batch_size / len(self.run.dataset.train), 4)}
 
-    def train(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        """Takes the metrics of one dispatch, [K] each, that ended with `step`; waits until it has been computed."""
-        self.recent.append(jax.device_get(metrics))
-        count = len(self.recent[-1]["loss"])
-        self.timed_steps += count
-        if not self.compiled:  # the first dispatch includes compilation: no measure of speed
-            self.compiled = True
-            self.resume_clock()
+    def has(self, kind: str, step: int) -> bool:
+        """Whether there is a row of this kind for this step."""
+        return any(row["kind"] == kind and row["step"] == step for row in self.log.rows)
+
+    def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+        """Takes the metrics of one dispatch, [K] each, that ended with `step` and has been computed."""
+        now = time.perf_counter()
+        count = len(metrics["loss"])
+        if not self.compiles:
+            self.timed_steps += count
+            self.timed_seconds += now - self.clock
+        self.compiles = False
+        self.clock = now
+        self.recent.append(metrics)
         if is_due(step, count, self.log_every, self.run.total_steps):
-            self.flush(step)
+            self.write_row(step)
 
-    def flush(self, step: int) -> None:
-        """Writes the means since the last row as a row, if there were steps since.
-
-        Called before every checkpoint too: no mean then spans one, and a resumed run writes the rows of an
-        uninterrupted one.
-        """
-        if not self.recent:
-            return
-        means = {name: float(np.mean(np.concatenate([m[name] for m in self.recent]))) for name in self.recent[0]}
+    def write_row(self, step: int) -> None:
+        """Writes the means since the last row as a row."""
+        joined = {name: np.concatenate([metrics[name] for metrics in self.recent]) for name in self.recent[0]}
+        skipped = joined.pop("skipped").astype(bool)
+        means = {name: float(np.mean(x[~skipped])) if not skipped.all() else math.nan for name, x in joined.items()}
         images = self.timed_steps * self.run.config.batch_size
-        speed = round(images / (time.perf_counter() - self.clock), 1) if images else None
-        row = {**self.when(step), **means, "images_per_second": speed, "seconds": self.seconds}
+        speed = round(images / self.timed_seconds, 1) if images else None
+        measured = {"images_per_second": speed, "seconds": self.seconds}
+        row = {**self.when(step), **means, "skipped": int(skipped.sum()), **measured}
         self.log.write("train", step, **row)
         images_left = (self.run.total_steps - step) * self.run.config.batch_size
         self.display.train(step, row, images_left / speed if speed else None)
-        self.recent.clear()
-        self.resume_clock()
-
-    def expect_compilation(self, step: int) -> None:
-        """Keeps the time that the dispatch after `step` takes, which is compiled first, out of the measured speed."""
-        self.flush(step)
-        self.compiled = False
+        self.recent = []
+        self.timed_steps, self.timed_seconds = 0, 0.0
 
     def evaluation(self, kind: str, step: int, predictions: Predictions, **extra: Any) -> None:
         """Takes the predictions on the split `kind` after `step` steps."""

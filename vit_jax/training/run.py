@@ -16,12 +16,14 @@ from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
+from vit_jax.pretrained.native import replace_file
 from vit_jax.training import durations
 from vit_jax.training.config import Config, differences, to_json
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
+from vit_jax.training.workdir_lock import WorkdirLock
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Run:
         share: the part of each batch that this process feeds.
         start: where its network comes from.
         params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
+        lock: of the workdir, held until it is closed or the process ends.
     """
 
     config: Config
@@ -51,6 +54,7 @@ class Run:
     share: Share
     start: Start
     params: Any | None
+    lock: WorkdirLock
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
@@ -91,7 +95,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     shapes = parameter_shapes(model)
     optimizer = make_optimizer(config.optimizer, schedule, shapes)
     params = start.read(model)
-    claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
+    lock = claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
     if start.stored is not None:
         write_network(workdir, model)
     write_listing(dataset, workdir / LISTING)
@@ -109,7 +113,7 @@ def prepare(config: Config, workdir: Path) -> Run:
         freeze=config.optimizer.freeze,
     )
     share = Share(jax.process_index(), jax.process_count())
-    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params)
+    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, lock)
 
 
 def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
@@ -118,11 +122,12 @@ def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, confi
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
-def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
-    """Makes the workdir and writes the config into it; an existing run there must have the same config.
+def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock:
+    """Makes the workdir, locks it and writes the config into it; an existing run there must have the same config.
 
     Raises:
         ValueError: if it holds a run of another config; the differences are listed.
+        BlockingIOError: if another process is training there.
         OSError: if it cannot be written to, or the disk has no room for the checkpoints.
     """
     path = workdir / "config.json"
@@ -136,7 +141,10 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
             )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(new, indent=2) + "\n")
+        lock = WorkdirLock(workdir)
+        replace_file(path, lambda path: path.write_text(json.dumps(new, indent=2) + "\n"))
+    except BlockingIOError:
+        raise
     except OSError as error:
         raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
     needed = bytes_each * (config.keep_checkpoints + 1)
@@ -146,6 +154,7 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> None:
             f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {config.keep_checkpoints} checkpoints need "
             f"{needed / 2**20:,.0f} MiB. Free some space, give another --workdir or a smaller keep_checkpoints"
         )
+    return lock
 
 
 def describe(run: Run) -> list[str]:

@@ -26,16 +26,23 @@ class TrainState:
     """All that changes during training; float32 throughout.
 
     Attributes:
-        step: int32 scalar, the number of updates done.
+        step: int32 scalar, the number of batches seen.
+        skipped: int32 scalar, how many of these left everything as it was, because something in them was not finite.
         params: the network's parameters, a nested dict; batch norm's running statistics are among them.
         opt_state: of the optimizer.
         ema_params: exponential moving average of the parameters; None where the config has no `ema_decay`.
     """
 
     step: jax.Array
+    skipped: jax.Array
     params: Tree
     opt_state: Tree
     ema_params: Tree | None
+
+    @property
+    def updates(self) -> jax.Array:
+        """The number of updates done: what schedules and averages go by."""
+        return self.step - self.skipped
 
     @property
     def evaluated_params(self) -> Tree:
@@ -46,7 +53,7 @@ class TrainState:
 def start_state(params: Tree, optimizer: optax.GradientTransformation, ema: bool) -> TrainState:
     """The state before the first update of given parameters."""
     average = jax.tree.map(jnp.copy, params) if ema else None
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
+    return TrainState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
 
 
 def network_input(model: Network, pixels: jax.Array) -> jax.Array:
@@ -110,7 +117,7 @@ class Step:
     def update(
         self, state: TrainState, arrays: Tree, batch: Mapping[str, jax.Array], key: jax.Array
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        """One update from one batch of this device's examples."""
+        """One update from one batch of this device's examples; none, but for the step's number, if it is not finite."""
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         images, labels = gather(arrays, batch)
         pixels, labels = augment(
@@ -130,9 +137,20 @@ class Step:
         params = with_statistics(params, statistics)
         ema_params = state.ema_params and self.average(state, params)
 
-        learning_rate = jnp.asarray(self.schedule(state.step), jnp.float32)
-        metrics |= dict(loss=loss, gradient_norm=optax.tree.norm(gradient), learning_rate=learning_rate)
-        return TrainState(state.step + 1, params, opt_state, ema_params), metrics
+        gradient_norm = optax.tree.norm(gradient)
+        finite = all_finite((loss, gradient_norm, statistics))
+        old = (state.params, state.opt_state, state.ema_params)
+        params, opt_state, ema_params = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old), (params, opt_state, ema_params), old
+        )
+        skipped = (~finite).astype(jnp.int32)
+        metrics |= dict(
+            loss=loss,
+            gradient_norm=gradient_norm,
+            learning_rate=jnp.asarray(self.schedule(state.updates), jnp.float32),
+            skipped=skipped.astype(jnp.float32),
+        )
+        return TrainState(state.step + 1, state.skipped + skipped, params, opt_state, ema_params), metrics
 
     def differentiate(
         self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array
@@ -168,8 +186,13 @@ class Step:
     def average(self, state: TrainState, params: Tree) -> Tree:
         """The new moving average; the decay rises as (1 + n) / (10 + n), so that a young average forgets its start."""
         assert self.ema_decay is not None
-        decay = jnp.minimum(self.ema_decay, (1 + state.step) / (10 + state.step))
+        decay = jnp.minimum(self.ema_decay, (1 + state.updates) / (10 + state.updates))
         return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params)
+
+
+def all_finite(tree: Tree) -> jax.Array:
+    """Whether every value is finite, bool scalar. A sum of squares is finite only if all of its terms are."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
 
 
 def make_predict(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:

@@ -1,0 +1,86 @@
+"""The manifest of a checkpoint notices whatever happens to its files."""
+
+import json
+import shutil
+
+import pytest
+
+from vit_jax.training.manifest import MANIFEST, problems, read_manifest, write_manifest
+
+CONTENTS = {"step": 7, "tree": {"params/x": "float32[3]"}, "record": {"recent": {"loss": [0.1, 2e-30]}, "none": None}}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    directory = tmp_path / "7"
+    (directory / "d").mkdir(parents=True)
+    (directory / "d" / "data").write_bytes(bytes(range(256)))
+    (directory / "empty").write_bytes(b"")
+    write_manifest(directory, CONTENTS)
+    return directory
+
+
+def test_a_whole_directory_has_no_problems_and_gives_its_contents_back(directory):
+    assert problems(directory) == []
+    read = read_manifest(directory)
+    assert {name: read[name] for name in CONTENTS} == CONTENTS
+    assert list(read["files"]) == ["d/data", "empty"]
+    assert read["files"]["d/data"]["bytes"] == 256
+
+
+@pytest.mark.parametrize("name", ["d/data", MANIFEST])
+def test_every_single_flipped_bit_is_noticed(directory, name):
+    whole = (directory / name).read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (directory / name).write_bytes(damaged)
+        assert problems(directory), f"bit {bit}"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "problem"),
+    [
+        ("d/data", 255, "d/data has 255 bytes, not 256"),
+        ("d/data", 257, "d/data has 257 bytes, not 256"),
+        ("empty", 1, "empty has 1 bytes, not 0"),
+        (MANIFEST, 0, "manifest.json is damaged"),
+        (MANIFEST, 100, "manifest.json is damaged"),
+    ],
+)
+def test_a_file_of_another_size_is_named(directory, name, size, problem):
+    path = directory / name
+    path.write_bytes(path.read_bytes()[:size].ljust(size, b"\0"))
+    assert problems(directory) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("d/data", "d/data cannot be read: No such file or directory"),
+        ("empty", "empty cannot be read: No such file or directory"),
+        (MANIFEST, "it has no manifest.json: saving it did not come to its end"),
+    ],
+)
+def test_a_file_that_is_gone_is_named(directory, name, problem):
+    (directory / name).unlink()
+    assert problems(directory) == [problem]
+
+
+def test_all_damaged_files_are_named_at_once(directory):
+    (directory / "d" / "data").write_bytes(bytes(256))
+    (directory / "empty").unlink()
+    assert problems(directory) == [
+        "d/data is damaged: its SHA-256 is another",
+        "empty cannot be read: No such file or directory",
+    ]
+
+
+def test_a_manifest_whose_digest_was_left_out_is_damaged(directory):
+    contents = read_manifest(directory)
+    (directory / MANIFEST).write_text(json.dumps(contents, indent=1))
+    assert problems(directory) == ["manifest.json is damaged"]
+
+
+def test_a_copy_is_as_good(directory, tmp_path):
+    assert problems(shutil.copytree(directory, tmp_path / "copy")) == []

@@ -1,0 +1,64 @@
+"""The end of a run whose updates are no longer finite, with what is needed to find out why."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+
+from vit_jax.data.dataset import NamedSource
+from vit_jax.data.order import ShuffledOrder
+from vit_jax.pretrained.native import replace_file
+from vit_jax.training.errors import TrainingError
+from vit_jax.training.run import Run
+
+REPORT = "not_finite.json"
+"""In the workdir: the steps that were skipped in a row, their figures and their examples."""
+
+
+class NonFiniteGuard:
+    """Counts updates that were skipped in a row, and ends the run when there are too many.
+
+    Args:
+        run: that is guarded.
+        skipped_in_a_row: at the end of what was trained so far.
+    """
+
+    def __init__(self, run: Run, skipped_in_a_row: int):
+        self.run = run
+        self.skipped_in_a_row = skipped_in_a_row
+        self.figures: list[dict[str, float]] = []
+
+    def take(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
+        """Takes the metrics of one dispatch, [K] each, that ended with `step`.
+
+        Raises:
+            TrainingError: if as many updates in a row as the config says were skipped.
+        """
+        first = step - len(metrics["skipped"]) + 1
+        for place, skipped in enumerate(metrics["skipped"]):
+            self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
+            figures = {name: float(metrics[name][place]) for name in ("loss", "gradient_norm", "learning_rate")}
+            self.figures = [*self.figures, {"step": first + place, **figures}] if skipped else []
+            if self.skipped_in_a_row >= self.run.config.stop_after_skipped:
+                raise self.too_many()
+
+    def too_many(self) -> TrainingError:
+        """The error that ends the run; writes what is known of the skipped updates into the workdir."""
+        source = self.run.dataset.train
+        order = ShuffledOrder(self.run.config.seed, len(source))
+        steps = []
+        for figures in self.figures:
+            examples = order.batch(int(figures["step"]) - 1, self.run.config.batch_size).tolist()
+            named = {"files": [source.files[i] for i in examples]} if isinstance(source, NamedSource) else {}
+            written = {name: value if np.isfinite(value) else str(value) for name, value in figures.items()}
+            steps.append({**written, "examples": examples, **named})
+        path = self.run.workdir / REPORT
+        replace_file(path, lambda path: path.write_text(json.dumps(steps, indent=1) + "\n"))
+        last = steps[-1]
+        first_examples = ", ".join(map(str, last.get("files", last["examples"])[:3]))
+        return TrainingError(
+            f"{self.skipped_in_a_row} updates in a row were not finite, the last at step {last['step']}: loss "
+            f"{last['loss']}, gradient norm {last['gradient_norm']}, learning rate {last['learning_rate']}. Its "
+            f"examples begin with {first_examples}; those of every such step are in {path}. A lower learning rate, a "
+            "longer warm-up or optimizer.clip_norm may help"
+        )

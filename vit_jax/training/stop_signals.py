@@ -1,0 +1,93 @@
+"""Signals that ask a run to stop. It finishes its step and saves, so that the same command goes on from there."""
+
+import os
+import signal
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+import jax
+from jax.experimental import multihost_utils
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""What schedulers send before they take a machine away, and Ctrl-C."""
+
+RESUME_STATUS = os.EX_TEMPFAIL
+"""The exit status, 75, of a run that is to be started again: "temporary failure" of sysexits.h."""
+
+
+def interrupt_on_signals() -> None:
+    """Makes each of the signals raise a KeyboardInterrupt, as SIGINT does, while there is nothing to save."""
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+
+
+class StopSignals:
+    """While entered, the first signal is a request to stop; the second ends the process at once, with RESUME_STATUS.
+
+    Before the first dispatch there is nothing to save, and compiling it may take minutes: the first signal is enough.
+
+    A thread learns of them through a pipe that Python writes to inside the signal itself: handlers have to wait until
+    the main thread comes back from compiling or computing, which may take minutes.
+
+    With several processes, all stop after the same step: the one that JAX's preemption service agrees upon, which it
+    does for the SIGTERM of any of them. Other signals are passed on to it as that.
+    """
+
+    def __init__(self):
+        self.received: str | None = None
+        self.alone = jax.process_count() == 1
+        self.dispatches = 0
+
+    @property
+    def requested(self) -> bool:
+        """Whether this process, the only one, was asked to stop."""
+        return self.alone and self.received is not None
+
+    def after_dispatch(self) -> bool:
+        """Whether all processes stop now; asked after every dispatch."""
+        self.dispatches += 1
+        if self.alone:
+            return self.requested
+        agreed = multihost_utils.reached_preemption_sync_point(self.dispatches)
+        self.received = self.received or ("SIGTERM" if agreed else None)
+        return agreed
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # signals belong to the main thread, and to whoever began this one
+        caught = SIGNALS if self.alone else tuple(number for number in SIGNALS if number != signal.SIGTERM)
+        self.pipe = os.pipe()
+        os.set_blocking(self.pipe[1], False)
+        self.handlers = {number: signal.signal(number, lambda *_: None) for number in caught}
+        self.wakeup = signal.set_wakeup_fd(self.pipe[1], warn_on_full_buffer=False)
+        self.thread = threading.Thread(target=self.listen, args=(caught,), daemon=True, name="signals")
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.set_wakeup_fd(self.wakeup)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        os.close(self.pipe[1])  # the thread ends
+        self.thread.join()
+        os.close(self.pipe[0])
+
+    def listen(self, caught: tuple[int, ...]) -> None:
+        """Takes the signals as they come."""
+        while number := os.read(self.pipe[0], 1):
+            if number[0] not in caught:
+                continue
+            name = signal.Signals(number[0]).name
+            if self.received is not None or (self.alone and self.dispatches == 0):
+                print(f"{name}: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
+                os._exit(RESUME_STATUS)
+            self.received = name
+            print(f"{name}: stops after this step, and saves; once more: stops at once", file=sys.stderr)
+            if not self.alone:
+                os.kill(os.getpid(), signal.SIGTERM)
