@@ -132,7 +132,7 @@ def test_a_file_that_is_no_image_stops_the_run_and_is_named(kind: str, make_fold
     root = make_folder({"a": 4, "b": 4})
     (root / "a" / "bad.jpg").write_bytes(BAD[kind])
     (root / "b" / "worse.jpg").write_bytes(BAD[kind])
-    with pytest.raises(ValueError, match=r"a/bad\.jpg cannot be read .*1 more in train.*--data\.skip_unreadable True"):
+    with pytest.raises(ValueError, match=r"a/bad\.jpg cannot be read .*1 more in train\)\. .* ask for skip_unreadable"):
         load_folder(root, CONFIG)
 
 

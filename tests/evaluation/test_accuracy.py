@@ -14,11 +14,18 @@ def test_only_examples_that_count_are_kept_in_order():
 
     predictions = collect(predict, batches)
     assert predictions.label.tolist() == [0, 1, 2, 3, 4]
+    assert predictions.place.tolist() == [0, 1, 2, 3, 4]
     assert predictions.accuracy == 2 / 5
     assert predictions.mean_loss == 2.0
 
 
+def test_the_places_of_the_examples_that_count_are_kept():
+    counts = np.array([True, False, True])
+    answers = dict(label=np.ones(3), predicted=np.ones(3), confidence=np.ones(3), loss=np.ones(3), counts=counts)
+    assert collect(lambda _: answers, range(2)).place.tolist() == [0, 2, 3, 5]
+
+
 def test_rows_of_the_confusion_matrix_are_true_classes():
     label, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 2, 2])
-    confusion = Predictions(label, predicted, np.ones(6), np.ones(6)).confusion(4)
+    confusion = Predictions(np.arange(6), label, predicted, np.ones(6), np.ones(6)).confusion(4)
     assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]

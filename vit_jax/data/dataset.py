@@ -98,6 +98,7 @@ class DataConfig:
             loaded at load_size x load_size.
         skip_unreadable: False: the first file of a folder that is not a readable image stops the run, and is named.
             True: every file is decoded once at the start, and those that cannot be are left out, counted and named.
+            Of those that go bad later, others take the place in training, and evaluation does not count them.
         feed: "resident" keeps the set on the device, "streaming" reads it in worker processes, "auto" goes by size.
         workers: processes of the streaming feed.
     """

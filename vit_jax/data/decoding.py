@@ -1,5 +1,7 @@
 """Image files to uint8 arrays."""
 
+import os
+import stat
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -7,14 +9,22 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is read, recognised by content. Pillow's other formats are off: they are rare, and some run old parsers."""
 
 MAX_PIXELS = 2**28 // 3
-"""The most pixels an image may have, 256 MiB as RGB: a small file can claim many more than there is memory for."""
+"""The most pixels an image may have, 256 MiB as RGB: a small file can claim many more than there is memory for.
+
+Decoding takes several times that, at most 1.6 GiB (a WebP image, or one with transparency).
+"""
 
 T = TypeVar("T")
+
+
+class UnreadableImage(ValueError):
+    """What was to be an image cannot be read as one; says which, and why."""
 
 
 def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
@@ -25,7 +35,7 @@ def image_size(path: Path | str, decode: bool = False) -> tuple[int, int]:
         decode: whether to decode the image too, to see if it can be.
 
     Raises:
-        ValueError: not an image, or not one of the formats and sizes that are read; names the file.
+        UnreadableImage: not an image, or not one of the formats and sizes that are read; names the file.
     """
     return _open(path, str(path), lambda image: to_rgb(image).size if decode else image.size)
 
@@ -34,7 +44,7 @@ def read_upright(path: Path | str) -> Image.Image:
     """An image file as `to_rgb` makes it.
 
     Raises:
-        ValueError: an image that cannot be decoded; names the file.
+        UnreadableImage: an image that cannot be decoded; names the file.
     """
     return _open(path, str(path), to_rgb)
 
@@ -43,7 +53,7 @@ def read_square(path: Path | str, size: int) -> np.ndarray:
     """The centre square of an image file, uint8 [size, size, 3].
 
     Raises:
-        ValueError: an image that cannot be decoded; names the file.
+        UnreadableImage: an image that cannot be decoded; names the file.
     """
     return _open(path, str(path), lambda image: np.asarray(centre_square(to_rgb(image), size)))
 
@@ -58,7 +68,7 @@ def decode(encoded: bytes, channels: int, size: int | None, name: str) -> np.nda
         name: what the image is called in the error.
 
     Raises:
-        ValueError: an image that cannot be decoded.
+        UnreadableImage: an image that cannot be decoded.
     """
 
     def pixels(image: Image.Image) -> np.ndarray:
@@ -96,13 +106,22 @@ def centre_square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
 
 
+def check_size(width: int, height: int, what: str) -> None:
+    """Raises ValueError for more than `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{what} {width:,} x {height:,} pixels, which is more than {MAX_PIXELS:,}")
+
+
 def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T]) -> T:
     try:
+        if not isinstance(file, BytesIO) and not stat.S_ISREG(os.stat(file).st_mode):
+            raise ValueError("it is no file, but a pipe, a folder or a device")  # a pipe would be waited for
         with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"its {image.width:,} x {image.height:,} pixels are more than {MAX_PIXELS:,}")
+            check_size(*image.size, "it is")
+            if isinstance(image, TiffImageFile) and TILEWIDTH in image.tag_v2:
+                check_size(image.tag_v2[TILEWIDTH], image.tag_v2[TILELENGTH], "its tiles are")
             return read(image)
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
         reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise ValueError(f"{name} cannot be read as an image: {reason}") from error
+        raise UnreadableImage(f"{name} cannot be read as an image: {reason}") from error

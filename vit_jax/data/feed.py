@@ -4,7 +4,7 @@ Both give the same batches in the same order. A batch on the host is a dict of n
 inside its own program, is `gather(feed.arrays, batch)`: uint8 images [B, H, W, C] and int32 labels [B].
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Source, as_arrays
 from vit_jax.data.order import ShuffledOrder
+from vit_jax.data.processes import in_processes
+from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
 
 RESIDENT_LIMIT = 2 * 2**30
 """Bytes of images up to which `feed="auto"` keeps a set on the device."""
@@ -46,7 +48,10 @@ class Feed(Protocol):
         ...
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every example once, in order; the last batch is filled up with examples whose "counts" is False."""
+        """Every example once, in order.
+
+        "counts" is False of those that fill up the last batch, and of those that could not be read.
+        """
         ...
 
 
@@ -65,12 +70,19 @@ def ordered_batches(examples: int, batch_size: int) -> Iterator[tuple[np.ndarray
 
 
 class ResidentFeed:
-    """Keeps a whole split on the device as uint8; a batch is only the indices of its examples."""
+    """Keeps a whole split on the device as uint8; a batch is only the indices of its examples.
 
-    def __init__(self, source: Source, share: Share = Share()):
-        images, labels = as_arrays(source)
+    Args:
+        source: of the split, read here and now.
+        share: of each batch.
+        skip: gets the unreadable examples, which others stand in for; None: the first of them is an error.
+    """
+
+    def __init__(self, source: Source, share: Share = Share(), skip: Unreadable | None = None):
+        images, labels = as_arrays(source) if skip is None else readable_arrays(source, skip)
         self.arrays = {"image": images, "label": labels.astype(np.int32)}
         self.share = share
+        self.unreadable = [] if skip is None else list(skip.reasons)
 
     def shuffled(self, seed: int, batch_size: int, steps: range) -> Iterator[Batch]:
         order = ShuffledOrder(seed, len(self.arrays["label"]))
@@ -79,25 +91,38 @@ class ResidentFeed:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         for index, counts in ordered_batches(len(self.arrays["label"]), batch_size):
+            counts &= ~np.isin(index, self.unreadable)
             yield {"index": self.share.of(index), "counts": self.share.of(counts)}
 
 
 @dataclass
 class LoadBatch:
-    """Loads the examples of one step's batch; runs in Grain's worker processes."""
+    """Loads the examples of one step's batch, and says which were unreadable; runs in worker processes."""
 
     source: Source
     order: ShuffledOrder
     batch_size: int
     share: Share
+    skip: bool
 
-    def __call__(self, step: int) -> Batch:
-        return load(self.source, self.share.of(self.order.batch(step, self.batch_size)))
+    def __call__(self, step: int) -> tuple[Batch, dict[int, str]]:
+        index = self.share.of(self.order.batch(step, self.batch_size))
+        return load_readable(self.source, index) if self.skip else (load(self.source, index), {})
 
 
 def load(source: Source, index: np.ndarray) -> Batch:
     """The examples at `index` as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B]."""
-    examples = [source[int(i)] for i in index]
+    return as_batch([source[int(i)] for i in index])
+
+
+def load_readable(source: Source, index: np.ndarray) -> tuple[Batch, dict[int, str]]:
+    """The examples at `index`, others standing in for unreadable ones; and these, with the reasons."""
+    unreadable: dict[int, str] = {}
+    return as_batch([read_or_next(source, int(i), unreadable) for i in index]), unreadable
+
+
+def as_batch(examples: Sequence[tuple[np.ndarray, int]]) -> Batch:
+    """Examples as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B]."""
     return {
         "image": np.stack([image for image, _ in examples]),
         "label": np.array([label for _, label in examples], np.int32),
@@ -105,34 +130,45 @@ def load(source: Source, index: np.ndarray) -> Batch:
 
 
 class StreamingFeed:
-    """Reads and decodes examples in worker processes (Grain), for sets that do not fit on the device."""
+    """Reads and decodes examples in worker processes, for sets that do not fit on the device.
 
-    def __init__(self, source: Source, workers: int, share: Share = Share()):
+    Args:
+        source: of the split; can be pickled.
+        workers: how many processes; 0: threads of this one.
+        share: of each batch.
+        skip: gets the unreadable examples, which others stand in for; None: the first of them is an error.
+    """
+
+    def __init__(self, source: Source, workers: int, share: Share = Share(), skip: Unreadable | None = None):
         self.source = source
         self.workers = workers
         self.share = share
+        self.skip = skip
         self.arrays: dict[str, np.ndarray] = {}
 
     def shuffled(self, seed: int, batch_size: int, steps: range) -> Iterator[Batch]:
-        import grain  # imported here: it takes half a second that the resident feed does not need
-        from absl import flags
-
-        if not flags.FLAGS.is_parsed():  # Grain's workers read absl's flags, which this program does not use
-            flags.FLAGS.mark_as_parsed()
-        load_batch = LoadBatch(self.source, ShuffledOrder(seed, len(self.source)), batch_size, self.share)
-        batches = grain.MapDataset.range(steps.start, steps.stop).map(load_batch)
-        read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-        options = grain.MultiprocessingOptions(num_workers=self.workers)
-        yield from batches.to_iter_dataset(read).mp_prefetch(options)
+        order = ShuffledOrder(seed, len(self.source))
+        load_batch = LoadBatch(self.source, order, batch_size, self.share, self.skip is not None)
+        for batch, unreadable in in_processes(load_batch, steps, self.workers):
+            if self.skip is not None:
+                self.skip.add(unreadable)
+            yield batch
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         for index, counts in ordered_batches(len(self.source), batch_size):
-            yield {**load(self.source, self.share.of(index)), "counts": self.share.of(counts)}
+            index, counts = self.share.of(index), self.share.of(counts)
+            if self.skip is None:
+                yield {**load(self.source, index), "counts": counts}
+            else:
+                batch, unreadable = load_readable(self.source, index)
+                self.skip.add(unreadable)
+                yield {**batch, "counts": counts & ~np.isin(index, list(unreadable))}
 
 
 def make_feed(source: Source, config: DataConfig, image_shape: tuple[int, ...], share: Share) -> Feed:
     """The feed that the config asks for; "auto" keeps up to `RESIDENT_LIMIT` bytes of images on the device."""
+    skip = Unreadable(len(source)) if config.skip_unreadable else None
     fits = len(source) * int(np.prod(image_shape)) <= RESIDENT_LIMIT
     if config.feed == "resident" or (config.feed == "auto" and fits):
-        return ResidentFeed(source, share)
-    return StreamingFeed(source, config.workers, share)
+        return ResidentFeed(source, share, skip)
+    return StreamingFeed(source, config.workers, share, skip)

@@ -16,6 +16,9 @@ from vit_jax.data.decoding import image_size, read_square
 from vit_jax.data.splits import divide
 from vit_jax.data.threads import map_files
 
+FOLDER = "folder:"
+"""What the names of such sets begin with; the folder follows."""
+
 SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
@@ -53,6 +56,11 @@ class FolderSource:
 
     def subset(self, indices: np.ndarray) -> "FolderSource":
         return FolderSource(tuple(self.files[i] for i in indices), self.labels[indices], self.load_size)
+
+
+def folder_root(name: str) -> Path:
+    """The folder of a set called "folder:DIR"."""
+    return Path(name.removeprefix(FOLDER)).expanduser()
 
 
 def load_folder(root: Path, config: DataConfig) -> Dataset:
@@ -148,7 +156,7 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         errors = [error for error in seen if isinstance(error, ValueError)]
         if errors and not config.skip_unreadable:
             more = f" (and {len(errors) - 1:,} more in {split})" if len(errors) > 1 else ""
-            raise ValueError(f"{errors[0]}{more}; delete it, or skip what is unreadable: --data.skip_unreadable True")
+            raise ValueError(f"{errors[0]}{more}. Delete it, or ask for skip_unreadable to leave such files out")
         readable = np.array([not isinstance(size, ValueError) for size in seen], bool)
         checked[split] = source.subset(np.flatnonzero(readable))
         skipped += [source.files[i] for i in np.flatnonzero(~readable)]

@@ -22,10 +22,12 @@ class ShuffledOrder:
 
     def epoch(self, number: int) -> np.ndarray:
         """The permutation int64 [examples] of one epoch; the last two are kept."""
-        if number not in self.epochs:
-            self.epochs = {old: order for old, order in self.epochs.items() if old == number - 1}
-            self.epochs[number] = np.random.default_rng((self.seed, number)).permutation(self.examples)
-        return self.epochs[number]
+        order = self.epochs.get(number)
+        if order is None:
+            order = np.random.default_rng((self.seed, number)).permutation(self.examples)
+            # One assignment, as another thread may be looking at the same time.
+            self.epochs = {old: kept for old, kept in self.epochs.items() if old == number - 1} | {number: order}
+        return order
 
     def batch(self, step: int, batch_size: int) -> np.ndarray:
         """The examples of a step's batch: int32 [batch_size]."""

@@ -11,10 +11,14 @@ from vit_jax.data.splits import divide
 NAMES = ("digits", "cifar10", "cifar100", "folder:DIR", "tfds:NAME")
 
 
-def load_dataset(config: DataConfig) -> Dataset:
+def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
     """The data set that a config names, divided as it says.
 
     CIFAR is downloaded and prepared if it is not yet; other TFDS sets must have been prepared.
+
+    Args:
+        config: of the images.
+        listing: where `vit_jax.data.listing` lists the images of a run that is to go on with them, if it does.
 
     Raises:
         ValueError: an unknown name, with the nearest ones, or a set that cannot be used, with the reason.
@@ -33,9 +37,12 @@ def load_dataset(config: DataConfig) -> Dataset:
 
         return load_cifar(LAYOUTS[config.name], config)
     if kind == "folder" and rest:
-        from vit_jax.data.folder import load_folder
+        from vit_jax.data.folder import folder_root, load_folder
+        from vit_jax.data.listing import load_listed
 
-        return load_folder(Path(rest).expanduser(), config)
+        if listing is not None and listing.exists():
+            return load_listed(config, listing)
+        return load_folder(folder_root(config.name), config)
     if kind == "tfds" and rest:
         from vit_jax.data.tfds_sets import load_tfds
 

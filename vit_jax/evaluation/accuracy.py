@@ -9,15 +9,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Predictions:
-    """A classifier's answers on a split of N examples, in the split's order.
+    """A classifier's answers on the N examples of a split that count, in the split's order.
 
     Attributes:
+        place: int [N], which examples of the split they are: all of them, where all could be read.
         label: int [N], the true classes.
         predicted: int [N], the classes with the highest probability.
         confidence: float [N], those probabilities.
         loss: float [N], cross-entropy of each example (no label smoothing).
     """
 
+    place: np.ndarray
     label: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
@@ -43,8 +45,11 @@ class Predictions:
 def collect(predict: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> Predictions:
     """Runs `predict` (see `training.step.make_predict`) over the batches and keeps the examples that count."""
     kept: dict[str, list[np.ndarray]] = {"label": [], "predicted": [], "confidence": [], "loss": []}
+    counts: list[np.ndarray] = []
     for batch in batches:
         answers = predict(batch)
+        counts.append(answers["counts"])
         for name, values in kept.items():
             values.append(answers[name][answers["counts"]])
-    return Predictions(**{name: np.concatenate(values) for name, values in kept.items()})
+    place = np.flatnonzero(np.concatenate(counts))
+    return Predictions(place, **{name: np.concatenate(values) for name, values in kept.items()})

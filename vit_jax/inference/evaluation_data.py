@@ -11,8 +11,8 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, Source
 from vit_jax.data.feed import load
+from vit_jax.data.in_threads import in_threads
 from vit_jax.data.sources import load_dataset
-from vit_jax.inference.in_threads import in_threads
 from vit_jax.models.network import Network
 
 Split = Literal["test", "validation", "train", "all"]

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vit_jax.data.decoding import read_upright
+from vit_jax.data.in_threads import in_threads
 from vit_jax.inference.classifier import compile_classifier, load_classifier
 from vit_jax.inference.image_files import image_files
-from vit_jax.inference.in_threads import in_threads
 from vit_jax.models.network import Network
 from vit_jax.pretrained.load import Pretrained
 from vit_jax.pretrained.preprocess import preprocessing

@@ -4,6 +4,7 @@ import datetime
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.data.dataset import Source
+from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.attention_image import attention_to_image
 from vit_jax.inspection.features import attention_maps
@@ -48,7 +50,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         confusion=result.test.confusion(len(run.dataset.class_names)),
         class_names=run.dataset.class_names,
         examples=examples(run, result),
-        notes=run.dataset.notes,
+        notes=notes(run, result),
         config=json.loads((run.workdir / "config.json").read_text()),
         published=published_results(run.dataset.class_names),
     )
@@ -87,9 +89,9 @@ def chosen_examples(test: Predictions) -> list[int]:
 
 def examples(run: Run, result: Result) -> list[Example]:
     """Test images with the model's answers and what its last block attends to."""
-    source: Source = run.dataset.test
-    chosen = chosen_examples(result.test)
-    images = [source[index][0] for index in chosen]
+    chosen, images = pictures(run.dataset.test, result.test, chosen_examples(result.test))
+    if not chosen:
+        return []
     inputs = network_input(run.model, jnp.asarray(np.stack(images)))
     attention = last_attention(run.model, result.params, inputs)
     return [
@@ -102,6 +104,22 @@ def examples(run: Run, result: Result) -> list[Example]:
         )
         for index, image, attended in zip(chosen, images, attention, strict=True)
     ]
+
+
+def pictures(source: Source, test: Predictions, chosen: list[int]) -> tuple[list[int], list[np.ndarray]]:
+    """Those of the chosen predictions whose images can be read, and these: a report is no reason to stop for a file."""
+    read = []
+    for index in chosen:
+        with suppress(UnreadableImage):
+            read.append((index, source[int(test.place[index])][0]))
+    return [index for index, _ in read], [image for _, image in read]
+
+
+def notes(run: Run, result: Result) -> list[str]:
+    """What is to be known of the data, and whether all of the test images were there to be scored."""
+    missing = len(run.dataset.test) - len(result.test.label)
+    told = f"{missing:,} test images could not be read any more: they are not counted, right or wrong"
+    return [*run.dataset.notes, *([told] if missing else [])]
 
 
 def last_attention(

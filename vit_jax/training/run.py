@@ -12,6 +12,7 @@ import optax
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.data.feed import Share
+from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
@@ -87,7 +88,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     """
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
-    dataset = load_dataset(config.data)
+    dataset = load_dataset(config.data, workdir / LISTING)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
 
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
@@ -100,6 +101,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     lock = claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
     if start.stored is not None:
         write_network(workdir, model)
+    write_listing(dataset, workdir / LISTING)
 
     step = Step(
         model=model,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vit_jax.inference.in_threads import in_threads
+from vit_jax.data.in_threads import in_threads
 
 
 def test_results_come_in_order_whichever_is_done_first():

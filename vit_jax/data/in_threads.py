@@ -10,18 +10,21 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_threads(function: Callable[[A], B], items: Iterable[A], ahead: int) -> Generator[B, None, None]:
+def in_threads(
+    function: Callable[[A], B], items: Iterable[A], ahead: int, threads: int | None = None
+) -> Generator[B, None, None]:
     """function(item) for each item, in the order of the items.
 
     Unlike `ThreadPoolExecutor.map` it takes an item only when it is about to be worked on, so that memory does not grow
     with their number.
 
     Args:
-        function: called in one of as many threads as there are processors.
+        function: called in a thread.
         items: any number of them.
         ahead: how many items may be under way or done before their result is asked for.
+        threads: how many; None: as many as there are processors.
     """
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(threads or os.cpu_count())
     under_way: deque[Future[B]] = deque()
     try:
         for item in items:

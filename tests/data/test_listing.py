@@ -1,0 +1,73 @@
+"""A run goes on with the images that it began with."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vit_jax.data.dataset import DataConfig, Dataset, as_arrays
+from vit_jax.data.folder import FolderSource
+from vit_jax.data.listing import LISTING, write_listing
+from vit_jax.data.sources import load_dataset
+
+
+@pytest.fixture
+def config(make_folder: Callable[..., Path]) -> DataConfig:
+    root = make_folder({"a": 20, "b": 20})
+    return DataConfig(name=f"folder:{root}", load_size=8, test_fraction=0.25, skip_unreadable=True)
+
+
+def files(dataset: Dataset) -> list[tuple[str, ...]]:
+    splits = [split for split in (dataset.train, dataset.validation, dataset.test) if isinstance(split, FolderSource)]
+    return [split.files for split in splits]
+
+
+@pytest.mark.parametrize("validation_fraction", [0.0, 0.2])
+def test_whatever_becomes_of_the_folder(validation_fraction: float, config: DataConfig, tmp_path: Path):
+    config = replace(config, validation_fraction=validation_fraction)
+    before = load_dataset(config, tmp_path / LISTING)
+    write_listing(before, tmp_path / LISTING)
+    images, labels = as_arrays(before.test)
+    Path(files(before)[0][3]).unlink()
+    Path(files(before)[0][5]).write_bytes(b"")
+    Path(files(before)[0][0]).with_name("another.png").write_bytes(Path(files(before)[0][0]).read_bytes())
+
+    after = load_dataset(config, tmp_path / LISTING)
+    assert files(after) == files(before)
+    assert files(load_dataset(config)) != files(before)
+    assert (after.validation is None) == (not validation_fraction)
+    assert (after.name, after.class_names, after.image_shape) == (before.name, before.class_names, before.image_shape)
+    assert after.notes == (*before.notes, "the images are those of the run's beginning, as images.json lists them")
+    for one, other in zip(as_arrays(after.test), (images, labels), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_a_file_that_is_gone_stops_the_run_where_it_may_not_be_left_out(config: DataConfig, tmp_path: Path):
+    config = replace(config, skip_unreadable=False)
+    dataset = load_dataset(config)
+    write_listing(dataset, tmp_path / LISTING)
+    gone = Path(files(dataset)[0][3])
+    gone.unlink()
+    with pytest.raises(ValueError, match=f"{gone} cannot be read as an image: .*No such file"):
+        load_dataset(config, tmp_path / LISTING)
+
+
+def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_listing(load_dataset(config), tmp_path / LISTING)
+    (tmp_path / "images").rename(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    dataset = load_dataset(replace(config, name="folder:pictures"), tmp_path / LISTING)
+    assert len(as_arrays(dataset.train)[0]) == 30
+
+
+def test_the_first_list_stays_and_other_sets_have_none(config: DataConfig, tmp_path: Path):
+    write_listing(load_dataset(DataConfig("digits")), tmp_path / LISTING)
+    assert not (tmp_path / LISTING).exists()
+    dataset = load_dataset(config)
+    write_listing(dataset, tmp_path / LISTING)
+    write_listing(replace(dataset, class_names=("x", "y")), tmp_path / LISTING)
+    assert load_dataset(config, tmp_path / LISTING).class_names == ("a", "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["images", LISTING]
