@@ -193,6 +193,29 @@ def convert(
     convert(source, directory, to, publisher, revision)
 
 
+def checkpoints(
+    action: tyro.conf.Positional[Literal["list", "verify", "diff"]],
+    workdir: tyro.conf.Positional[Path],
+    steps: tuple[int, ...] = (),
+    other: Path | None = None,
+) -> int:
+    """Look after the checkpoints of a run: which there are, whether each file is as it was written, what changed.
+
+    verify ends with status 1 if one is damaged; diff, as diff does, if the two are not the same to the last bit.
+
+    Args:
+        action: list: steps, sizes and times. verify: read every file. diff: compare two, array by array.
+        workdir: Of the run.
+        steps: Verify only these; compare these two, or this one of both runs. Without it, all; the latest two.
+        other: diff: the workdir of another run, whose latest checkpoint, or that of the same step, is compared.
+    """
+    from vit_jax.inspection.checkpoints import diff, list_checkpoints, verify
+
+    if action == "list":
+        return list_checkpoints(workdir)
+    return verify(workdir, steps) if action == "verify" else diff(workdir, steps, other)
+
+
 COMMANDS = {
     "prepare": prepare,
     "compare": compare,
@@ -201,6 +224,7 @@ COMMANDS = {
     "export": export,
     "attention": attention,
     "convert": convert,
+    "checkpoints": checkpoints,
 }
 
 

@@ -193,10 +193,12 @@ class Checkpoints:
 def tree_of(state: TrainState) -> dict[str, str]:
     """What a state is made of: the path of every array with its dtype and shape, such as "float32[3,64]"."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
-        for path, leaf in leaves
-    }
+    return {path_name(path): f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" for path, leaf in leaves}
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """The path of an array in a state, such as "params/head/bias"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @jax.jit

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vit_jax.data.dataset import Source
-from vit_jax.data.feed import Batch, make_feed
+from vit_jax.data.feed import Batch, Feed, make_feed
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
@@ -200,27 +200,39 @@ def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, i
     if not steps:
         return
     config, parallel = run.config, run.parallel
-    feed = make_feed(run.dataset.train, config.data, run.dataset.image_shape, run.share)
+    feed = feed_of(run, run.dataset.train)
     arrays = parallel.place_arrays(feed.arrays)
-    batches = feed.shuffled(config.seed, config.batch_size, steps)
+    batches = reading(feed.shuffled(config.seed, config.batch_size, steps))
     compiled = parallel.compile_train(run.step)
     key = jax.random.key(config.seed)
     step = start
-    while group := read(batches, config.steps_per_dispatch):
+    while group := list(islice(batches, config.steps_per_dispatch)):
         stacked = {name: np.stack([batch[name] for batch in group]) for name in group[0]}
         state, metrics = compiled(state, arrays, parallel.place_batch(stacked, stacked=True), key)
         step += len(group)
         yield step, len(group), state, metrics
 
 
-def read(batches: Iterator[Batch], count: int) -> list[Batch]:
-    """The next batches, `count` of them or as many as there are.
+def feed_of(run: Run, source: Source) -> Feed:
+    """The feed of a split.
+
+    Raises:
+        TrainingError: if what it reads at once cannot be read.
+    """
+    try:
+        return make_feed(source, run.config.data, run.dataset.image_shape, run.share)
+    except (OSError, ValueError) as error:
+        raise TrainingError(str(error)) from error
+
+
+def reading(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches of a feed.
 
     Raises:
         TrainingError: if one cannot be read.
     """
     try:
-        return list(islice(batches, count))
+        yield from batches
     except (OSError, ValueError) as error:
         raise TrainingError(str(error)) from error
 
@@ -230,7 +242,7 @@ def evaluator(run: Run, source: Source, predict: Callable, stop: StopSignals) ->
 
     It raises CutShort when the run is to stop.
     """
-    feed = make_feed(source, run.config.data, run.dataset.image_shape, run.share)
+    feed = feed_of(run, source)
     arrays = run.parallel.place_arrays(feed.arrays)
 
     def evaluate(params: Any) -> Predictions:
@@ -239,6 +251,6 @@ def evaluator(run: Run, source: Source, predict: Callable, stop: StopSignals) ->
                 raise CutShort
             return predict(params, arrays, run.parallel.place_batch(batch))
 
-        return collect(predict_batch, feed.in_order(run.config.batch_size))
+        return collect(predict_batch, reading(feed.in_order(run.config.batch_size)))
 
     return evaluate

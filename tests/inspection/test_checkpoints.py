@@ -1,0 +1,88 @@
+"""`vit-jax checkpoints`: what it lists, what it finds damaged, and what it says of two states."""
+
+import dataclasses
+import shutil
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+from vit_jax import cli
+from vit_jax.training.checkpoint import Checkpoints
+from vit_jax.training.step import start_state
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """A run with the checkpoints 10 and 20, which differ in the step and in one of the kernel's values."""
+    params = {"dense": {"kernel": jnp.ones((3, 4)), "bias": jnp.zeros(4)}}
+    state = start_state(params, optax.adam(1e-3), ema=False)
+    with Checkpoints(tmp_path / "run" / "checkpoints", 2, print) as checkpoints:
+        checkpoints.save(10, dataclasses.replace(state, step=jnp.int32(10)), {})
+        changed = {"dense": {**params["dense"], "kernel": jnp.ones((3, 4)).at[1, 2].set(1.5)}}
+        checkpoints.save(20, dataclasses.replace(state, step=jnp.int32(20), params=changed), {})
+    return tmp_path / "run"
+
+
+def run(*arguments) -> int:
+    return cli.main(["checkpoints", *map(str, arguments)])
+
+
+def damage(workdir, step):
+    path = workdir / "checkpoints" / str(step) / "_METADATA"
+    path.write_bytes(path.read_bytes().replace(b"kernel", b"kernal", 1))
+
+
+def test_list_shows_every_step_and_what_was_set_aside(workdir, capsys):
+    (workdir / "checkpoints" / "10").rename(workdir / "checkpoints" / "10.damaged")
+    assert run("list", workdir) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["20", "10.damaged"]
+    assert "not used" not in lines[0]
+    assert lines[1].endswith("not used")
+
+
+def test_verify_names_the_damaged_file_and_fails(workdir, capsys):
+    assert run("verify", workdir) == 0
+    assert capsys.readouterr().out.split() == ["10", "whole", "20", "whole"]
+    damage(workdir, 20)
+    assert run("verify", workdir) == 1
+    assert "20  DAMAGED: _METADATA is damaged: its SHA-256 is another" in capsys.readouterr().out
+    assert run("verify", workdir, "--steps", 10) == 0
+
+
+def test_diff_names_the_arrays_that_differ_and_by_how_much(workdir, capsys):
+    assert run("diff", workdir) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 of 9 arrays differ" in lines[0]
+    assert lines[1:] == [
+        "  params/dense/kernel: 1 of 12 values, by at most 0.5",
+        "  step: 1 of 1 values, by at most 10",
+    ]
+
+
+def test_diff_of_two_runs_that_are_the_same_is_nothing(workdir, tmp_path, capsys):
+    shutil.copytree(workdir, tmp_path / "copy")
+    assert run("diff", workdir, "--other", tmp_path / "copy") == 0
+    assert "0 of 9 arrays differ" in capsys.readouterr().out
+    assert run("diff", workdir, "--steps", 10, "--other", tmp_path / "copy") == 0
+
+
+def test_mistakes_are_told(workdir, tmp_path, capsys):
+    assert run("list", tmp_path) == 2
+    assert "has no checkpoints: name the --workdir of a run" in capsys.readouterr().err
+    assert run("verify", workdir, "--steps", 15) == 2
+    assert "has no checkpoint 15; it has 10, 20" in capsys.readouterr().err
+    assert run("diff", workdir, "--steps", 10) == 2
+    assert "two checkpoints are needed" in capsys.readouterr().err
+    damage(workdir, 20)
+    assert run("diff", workdir) == 2
+    assert "20 is damaged: _METADATA" in capsys.readouterr().err
+
+
+def test_values_that_are_no_numbers_are_compared_bit_by_bit(workdir, tmp_path):
+    from vit_jax.inspection.checkpoints import difference
+
+    nan = {"x": jax.device_get(jnp.array([jnp.nan, 1.0]))}
+    assert difference("x", nan, nan) is None
