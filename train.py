@@ -55,7 +55,7 @@ def run_experiment(arguments: list[str], command: str) -> int:
     except Stopped as stopped:
         display.say(f"{stopped} and saved; the same command goes on from there:  {command}")
         return RESUME_STATUS
-    except TrainingError as error:
+    except (TrainingError, OSError) as error:  # the disk may be full wherever it is written to
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
