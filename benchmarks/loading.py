@@ -14,41 +14,34 @@ import tempfile
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
+import vit_jax
 from benchmarks.measure import save, spread
+from vit_jax.models.parameters import shapes_by_path
+from vit_jax.models.registry import create_model
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.publishers.timm import VIT
+from vit_jax.pretrained.rules import find_ours
 
 WAYS = ("safetensors", "vit_jax")
 
 
-def write_weights(path: Path) -> None:
-    """Random weights of ViT-B/16 by timm's names."""
-    import jax
-    from flax.traverse_util import flatten_dict
-    from safetensors.numpy import save_file
-
-    from vit_jax.models.parameters import parameter_shapes
-    from vit_jax.models.registry import create_model
-    from vit_jax.pretrained.publishers.timm import VIT
-    from vit_jax.pretrained.rules import find_ours
-
+def random_weights(model: VisionTransformer) -> dict[str, np.ndarray]:
+    """Random weights of a network by timm's names."""
     random, arrays = np.random.default_rng(0), {}
-    for name, leaf in flatten_dict(parameter_shapes(create_model("vit_base_patch16_224")), sep="/").items():
+    for name, shape in shapes_by_path(model).items():
         match = find_ours(name, VIT)
         assert match is not None
-        assert isinstance(leaf, jax.ShapeDtypeStruct)
-        array = random.standard_normal(leaf.shape, np.float32)
+        array = random.standard_normal(shape, np.float32)
         arrays |= dict(zip(match.theirs, match.layout.theirs(array, len(match.theirs)), strict=True))
-    save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, path)
+    return {name: np.ascontiguousarray(x) for name, x in arrays.items()}
 
 
 def load(way: str, path: Path) -> dict[str, float]:
     """Loads in this process: seconds, and by how many MiB the process's memory grew at most."""
-    import jax
-    from safetensors.numpy import load_file
-
-    import vit_jax
-
     jax.block_until_ready(jax.device_put(0.0))
     before = peak_memory()
     start = time.perf_counter()
@@ -76,7 +69,9 @@ def main() -> None:
     measured: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "model.safetensors")
-        write_weights(path)
+        model = create_model("vit_base_patch16_224")
+        assert isinstance(model, VisionTransformer)
+        save_file(random_weights(model), path)
         for _ in range(args.rounds):
             for way in WAYS:
                 command = [sys.executable, "-m", "benchmarks.loading", "--load", way, str(path)]

@@ -151,8 +151,8 @@ def send(pipe: BufferedWriter, message: Any) -> None:
 def receive(pipe: BufferedReader) -> Any:
     """Reads what `send` wrote; EOFError where it ends before."""
 
-    def read(size: int) -> np.ndarray:
-        data = np.empty(size, np.uint8)
+    def read(size: int) -> Any:
+        data: Any = np.empty(size, np.uint8)  # unlike a bytearray, it is not filled with zeros first
         if pipe.readinto(data) < size:
             raise EOFError
         return data

@@ -1,0 +1,53 @@
+"""Training that is killed, files that rot, disks that fill: what was done, how often, what was lost.
+
+    python -m benchmarks.faults
+
+Prints the table of docs/reliability.md and writes benchmarks/results/faults.json. As root on Linux it mounts a file
+system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less.
+"""
+
+import argparse
+import dataclasses
+import random
+import tempfile
+from pathlib import Path
+
+from benchmarks.faults.files import damage
+from benchmarks.faults.mutations import mutations
+from benchmarks.faults.runs import Row, disturbed, full_disk, kills_and_signals
+from benchmarks.measure import save
+
+
+def table(rows: list[Row]) -> str:
+    """The rows in Markdown."""
+    lines = [f"| {row.fault} | {row.times:,} | {row.outcome} |" for row in rows]
+    return "\n".join(["| what was done | times | what came of it |", "|---|---|---|", *lines])
+
+
+def main() -> None:
+    """Runs everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and places of all faults")
+    args = parser.parse_args()
+    share = 10 if args.quick else 1
+    chance, rows = random.Random(args.seed), []
+    with tempfile.TemporaryDirectory() as directory:
+        scratch = Path(directory)
+        parts = [
+            kills_and_signals(scratch, chance, kills=50 // share, stops=20 // share),
+            damage(scratch / "straight", scratch, chance, flips=100 // share),
+            mutations(chance, images=9000 // share, weights=1000 // share),
+            full_disk(scratch),
+            disturbed(scratch),
+        ]
+        for part in parts:
+            for row in part:
+                print(f"{row.fault}: {row.times} times; {row.outcome}", flush=True)
+                rows.append(row)
+    print(table(rows))
+    save("faults", [dataclasses.asdict(row) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

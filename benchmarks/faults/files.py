@@ -1,0 +1,116 @@
+"""Damage to checkpoint files: what is noticed here, and what other formats make of the same flipped bits."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import serialization
+from safetensors.numpy import load_file, save_file
+
+from benchmarks.faults.runs import Row, latest_whole
+from vit_jax.inspection.checkpoints import arrays_of
+from vit_jax.training.manifest import problems
+
+
+def flip(path: Path, place: int) -> None:
+    """Flips a bit of a file; the same again flips it back."""
+    with path.open("r+b") as file:
+        file.seek(place // 8)
+        (byte,) = file.read(1)
+        file.seek(place // 8)
+        file.write(bytes([byte ^ 1 << place % 8]))
+
+
+def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> Iterator[Row]:
+    """Flipped bits, truncated and deleted files of the latest checkpoint of a run that has ended."""
+    directory = workdir / "checkpoints"
+    checkpoint = directory / str(latest_whole(directory))
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    noticed = 0
+    for path, place in random_places(files, chance, flips):
+        flip(path, place)
+        noticed += bool(problems(checkpoint))
+        flip(path, place)
+    yield Row(f"a bit flipped, over all {len(files)} files", flips, f"noticed: {noticed}", {"noticed": noticed})
+    for how, spoil in (("truncated", truncate), ("deleted", Path.unlink)):
+        noticed = 0
+        for path in files:
+            content = path.read_bytes()
+            spoil(path)
+            noticed += bool(problems(checkpoint))
+            path.write_bytes(content)
+        yield Row(f"each file {how}", len(files), f"noticed: {noticed}", {"noticed": noticed})
+    assert not problems(checkpoint)
+    yield from other_formats(arrays_of(checkpoint), scratch, chance, flips)
+
+
+def random_places(files: list[Path], chance: random.Random, count: int) -> Iterator[tuple[Path, int]]:
+    """Bits at random, each as likely as any other; and the first of them once in every file."""
+    sizes = [path.stat().st_size for path in files]
+    for number in range(count):
+        chosen = number if number < len(files) and sizes[number] else chance.choices(range(len(files)), sizes)[0]
+        yield files[chosen], chance.randrange(8 * sizes[chosen])
+
+
+def truncate(path: Path) -> None:
+    """Cuts off the last byte of a file, or adds one to an empty one."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] if content else b"\0")
+
+
+def other_formats(arrays: dict[str, np.ndarray], scratch: Path, chance: random.Random, flips: int) -> Iterator[Row]:
+    """The same arrays in the formats of others, and what they read after a bit was flipped."""
+    orbax = scratch / "orbax"
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(orbax.absolute(), arrays)
+    save_file(arrays, scratch / "arrays.safetensors")
+    (scratch / "arrays.msgpack").write_bytes(serialization.msgpack_serialize(dict(arrays)))
+    as_numpy = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in arrays}
+
+    def read_orbax() -> dict[str, Any]:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            return checkpointer.restore(orbax.absolute(), ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+    formats: dict[str, tuple[list[Path], Callable[[], Mapping[str, Any]]]] = {
+        "orbax alone": (sorted(path for path in orbax.rglob("*") if path.is_file()), read_orbax),
+        "safetensors": ([scratch / "arrays.safetensors"], lambda: load_file(scratch / "arrays.safetensors")),
+        "flax msgpack": (
+            [scratch / "arrays.msgpack"],
+            lambda: cast(dict, serialization.msgpack_restore((scratch / "arrays.msgpack").read_bytes())),
+        ),
+    }
+    for name, (files, read) in formats.items():
+        outcomes = {"error": 0, "right": 0, "wrong": 0}
+        for path, place in random_places(files, chance, flips):
+            flip(path, place)
+            outcomes[outcome(read, arrays)] += 1
+            flip(path, place)
+        assert outcome(read, arrays) == "right"
+        yield Row(
+            f"for comparison: a bit flipped in the same arrays as {name} keeps them",
+            flips,
+            f"error: {outcomes['error']}; read right all the same: {outcomes['right']}; "
+            f"**read wrong in silence: {outcomes['wrong']}**",
+            dict(outcomes),
+        )
+    shutil.rmtree(orbax)
+
+
+def outcome(read: Callable[[], Mapping[str, Any]], arrays: dict[str, np.ndarray]) -> str:
+    """What came of reading: an "error", what was written ("right"), or something else ("wrong")."""
+    try:
+        found = read()
+    except Exception:  # whichever: it was noticed
+        return "error"
+    same = found.keys() == arrays.keys() and all(same_bits(found[name], x) for name, x in arrays.items())
+    return "right" if same else "wrong"
+
+
+def same_bits(found: Any, expected: np.ndarray) -> bool:
+    """Whether an array is the expected one to the last bit."""
+    found = np.asarray(found)
+    return (found.dtype, found.shape) == (expected.dtype, expected.shape) and found.tobytes() == expected.tobytes()

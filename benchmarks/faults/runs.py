@@ -1,0 +1,284 @@
+"""Training runs that are killed, stopped, starved of space and disturbed, and what was left of them."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vit_jax.inspection.checkpoints import arrays_of
+from vit_jax.training.checkpoint import steps_of
+from vit_jax.training.manifest import problems
+
+ROOT = Path(__file__).parents[2]
+EVERY = 20
+"""Steps between checkpoints: saving one is under way for most of the time."""
+SMALL = ["--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--log_every", "1 steps"]
+SMALL += ["--schedule.warmup", "5 steps", "--evaluate_every", "60 steps", "--checkpoint_every", f"{EVERY} steps"]
+
+
+Process = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        fault: what was done.
+        times: how often.
+        outcome: what was lost, and what was wrong.
+        figures: the same for programs.
+    """
+
+    fault: str
+    times: int
+    outcome: str
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+
+
+class Training:
+    """A small run in a workdir, started again and again.
+
+    Args:
+        workdir: of the run.
+        steps: of the whole run.
+        extra: further arguments.
+        env: further environment.
+    """
+
+    def __init__(self, workdir: Path, steps: int, extra: tuple[str, ...] = (), env: dict[str, str] | None = None):
+        self.workdir = workdir
+        self.command = [sys.executable, str(ROOT / "train.py"), *SMALL, "--duration", f"{steps} steps", *extra]
+        self.command += ["--workdir", str(workdir)]
+        own = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device, not the tests'
+        self.env = {**own, "JAX_PLATFORMS": "cpu", **(env or {})}
+        self.log = workdir.parent / f"{workdir.name}.log"
+
+    def start(self) -> Process:
+        """Starts it, or goes on."""
+        with self.log.open("w") as log:
+            return subprocess.Popen(self.command, env=self.env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+
+    def end(self, process: Process) -> str:
+        """Waits for the end of a process; returns what it printed."""
+        process.wait(timeout=600)
+        return self.log.read_text()
+
+    def rows(self) -> list[dict]:
+        """The complete rows of metrics.jsonl."""
+        path = self.workdir / "metrics.jsonl"
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+    def last_step(self) -> int:
+        """The last step that was trained, as far as is known."""
+        return max((row["step"] for row in self.rows()), default=0)
+
+    def wait_for_training(self, process: Process) -> None:
+        """Waits until a step was trained since the start of this process, or the process has ended."""
+        path, began = self.workdir / "metrics.jsonl", time.time()
+        first = path.stat().st_size if path.exists() else 0
+        while process.poll() is None and time.time() - began < 120:
+            if path.exists() and path.stat().st_size not in (0, first):
+                return
+            time.sleep(0.01)
+
+    def finish(self) -> str:
+        """Goes on to the end; returns what was printed."""
+        process = self.start()
+        output = self.end(process)
+        if process.returncode:
+            raise RuntimeError(f"the run did not come to its end: {output[-2000:]}")
+        return output
+
+
+def same_end(one: Path, other: Path) -> bool:
+    """Whether two runs came to the same: every array of the last checkpoint, and every row but for what is measured."""
+    last = [max(steps_of(workdir / "checkpoints")) for workdir in (one, other)]
+    states = [arrays_of(workdir / "checkpoints" / str(step)) for workdir, step in zip((one, other), last, strict=True)]
+    if states[0].keys() != states[1].keys():
+        return False
+    if any(not np.array_equal(states[0][name], states[1][name]) for name in states[0]):
+        return False
+    measured = ("seconds", "images_per_second", "peak_memory")
+    rows = []
+    for workdir in (one, other):
+        lines = (workdir / "metrics.jsonl").read_text().splitlines()
+        rows.append([{k: v for k, v in json.loads(line).items() if k not in measured} for line in lines])
+    return rows[0] == rows[1]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a process ended that was sent a signal.
+
+    Attributes:
+        lost: steps that were trained, but are not in the latest checkpoint that is whole.
+        seconds: from the signal to the end.
+        status: of the process.
+    """
+
+    lost: int
+    seconds: float
+    status: int
+
+
+def interrupt(training: Training, number: int, times: int, chance: random.Random) -> list[End]:
+    """Sends a signal at random moments: one time in five while the program starts and compiles, else in training."""
+    ends = []
+    for count in range(times):
+        process = training.start()
+        if count % 5 == 4:
+            time.sleep(chance.uniform(0.5, 8))
+        else:
+            training.wait_for_training(process)
+            time.sleep(chance.uniform(0, 2))
+        sent = time.perf_counter()
+        process.send_signal(number)
+        output = training.end(process)
+        if "Traceback" in output:
+            raise RuntimeError(output[-2000:])
+        lost = training.last_step() - latest_whole(training.workdir / "checkpoints")
+        ends.append(End(lost, time.perf_counter() - sent, process.returncode))
+        print(f"  {signal.Signals(number).name} {count + 1} of {times}: {ends[-1]}", flush=True)
+    return ends
+
+
+def latest_whole(directory: Path) -> int:
+    """The latest step whose checkpoint is whole; 0 for none."""
+    return max((step for step in steps_of(directory) if not problems(directory / str(step))), default=0)
+
+
+def kills_and_signals(scratch: Path, chance: random.Random, kills: int, stops: int) -> Iterator[Row]:
+    """kill -9, then SIGTERM, at random moments of one run; in the end it is compared with one that was left alone."""
+    steps = 150 * (kills + stops)
+    straight = Training(scratch / "straight", steps, ("--checkpoint_every", f"{10 * EVERY} steps"))
+    straight.finish()
+    training = Training(scratch / "killed", steps)
+    killed = interrupt(training, signal.SIGKILL, kills, chance)
+    stopped = interrupt(training, signal.SIGTERM, stops, chance)
+    training.finish()
+    same = same_end(straight.workdir, training.workdir)
+    steps_lost = [end.lost for end in killed]
+    yield Row(
+        f"`kill -9` at random moments, a checkpoint every {EVERY} steps, saving under way for most of the time",
+        kills,
+        f"steps to do again: {min(steps_lost)} to {max(steps_lost)}, median {np.median(steps_lost):.0f}",
+        {"lost_most": max(steps_lost), "lost_median": float(np.median(steps_lost))},
+    )
+    slowest, statuses = max(end.seconds for end in stopped), sorted({end.status for end in stopped})
+    yield Row(
+        "SIGTERM at random moments",
+        stops,
+        f"steps lost: {max(end.lost for end in stopped)}; status {', '.join(map(str, statuses))}; "
+        f"ended within {slowest:.1f} s",
+        {"lost_most": max(end.lost for end in stopped), "slowest_seconds": round(slowest, 1)},
+    )
+    how = "equal to the last bit" if same else "NOT EQUAL"
+    yield Row("the same run, at its end, beside one left alone: states and metrics", kills + stops, how, {"same": same})
+
+
+def full_disk(scratch: Path) -> Iterator[Row]:
+    """No space left in the middle of a run, on a small file system of its own; and one that turns read-only."""
+    disk = scratch / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True).returncode:
+        yield Row("no space left on the device", 0, "not tried: mounting a small file system was not permitted")
+        return
+    try:
+        straight = Training(scratch / "not_full", 400)
+        straight.finish()
+        training = Training(disk / "run", 400)
+        training.log = scratch / "disk.log"
+        messages = []
+        for _ in range(5):
+            process = training.start()
+            training.wait_for_training(process)
+            time.sleep(0.5)
+            with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(2**16))
+            output = training.end(process)
+            messages.append((process.returncode, "Traceback" in output, output.strip().splitlines()[-1]))
+            (disk / "filler").unlink()
+        training.finish()
+        same = same_end(straight.workdir, training.workdir)
+        told = sum(status in (1, 2) and not traceback and "error:" in line for status, traceback, line in messages)
+        print("  full:", *messages, sep="\n    ")
+        yield Row(
+            "no space left on the device, then space again",
+            len(messages),
+            f"ended with a message: {told}; the end {'equal to the last bit' if same else 'NOT EQUAL'}",
+            {"told": told, "same": same},
+        )
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        process = training.start()
+        output = training.end(process)
+        told = process.returncode in (1, 2) and "error:" in output and "Traceback" not in output
+        yield Row("read-only directory", 1, "refused with a message" if told else f"NOT REFUSED: {output[-200:]}")
+    finally:
+        subprocess.run(["umount", str(disk)])
+
+
+def disturbed(scratch: Path) -> Iterator[Row]:
+    """A worker that is killed, a clock that jumps, a second run in the same workdir."""
+    streaming = ("--data.feed", "streaming", "--data.workers", "2")
+    training = Training(scratch / "worker", 20_000, streaming)
+    seconds, told = [], 0
+    for _ in range(5):
+        process = training.start()
+        training.wait_for_training(process)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(workers[0]), signal.SIGKILL)
+        killed = time.perf_counter()
+        output = training.end(process)
+        seconds.append(time.perf_counter() - killed)
+        told += process.returncode == 1 and "was killed (SIGKILL)" in output
+    yield Row(
+        "killed worker process of the streaming feed", 5, f"ended with a message: {told}, within {max(seconds):.1f} s"
+    )
+
+    jumping = scratch / "jumping"
+    jumping.mkdir()
+    (jumping / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    straight, jumped = (
+        Training(scratch / "calm", 400),
+        Training(scratch / "jumped", 400, env={"PYTHONPATH": str(jumping), "PYTHONDONTWRITEBYTECODE": "1"}),
+    )
+    straight.finish()
+    ends = interrupt(jumped, signal.SIGKILL, 3, random.Random(0))
+    jumped.finish()
+    same = same_end(straight.workdir, jumped.workdir)
+    yield Row(
+        "clock that jumps by up to a year at every look, with `kill -9`",
+        len(ends),
+        f"the end {'equal to the last bit' if same else 'NOT EQUAL'}",
+        {"same": same},
+    )
+
+    first = Training(scratch / "two", 20_000)
+    process = first.start()
+    first.wait_for_training(process)
+    other = Training(scratch / "two", 20_000)
+    other.log = scratch / "second.log"
+    second = other.start()
+    output = other.end(second)
+    refused = second.returncode == 2 and f"process {process.pid} on" in output and process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    yield Row("a second run in the same workdir", 1, "refused, naming the first" if refused else "NOT REFUSED")
+
+
+JUMPING_CLOCK = """
+import random, time
+real, chance = time.time, random.Random()
+time.time = lambda: real() + chance.uniform(-3e7, 3e7)
+"""

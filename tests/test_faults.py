@@ -1,0 +1,33 @@
+"""The quick part of `python -m benchmarks.faults`: processes that are killed, files that rot."""
+
+import random
+
+from benchmarks.faults import files, mutations, runs
+
+
+def rows_of(rows):
+    return {row.fault: row for row in rows}
+
+
+def test_a_killed_and_stopped_run_comes_to_the_same_end_and_its_files_are_guarded(tmp_path):
+    """`kill -9` and SIGTERM from outside, one of them while the program starts; then bits, truncation, deletion."""
+    chance = random.Random(1)
+    killed, stopped, end = runs.kills_and_signals(tmp_path, chance, kills=2, stops=1)
+    assert int(killed.figures["lost_most"]) <= 2 * runs.EVERY  # a save was under way
+    assert stopped.figures["lost_most"] == 0
+    assert float(stopped.figures["slowest_seconds"]) < 10
+    assert "status 75" in stopped.outcome
+    assert end.figures["same"] is True
+
+    flipped, truncated, deleted, *others = files.damage(tmp_path / "straight", tmp_path, chance, flips=20)
+    for row in (flipped, truncated, deleted):
+        assert row.figures["noticed"] == row.times
+    assert sum(int(row.figures["wrong"]) for row in others) > 0  # or the manifest would be for nothing
+
+
+def test_mutated_files_are_read_or_refused():
+    """Any exception but a ValueError ends the test."""
+    images, weights = mutations.mutations(random.Random(2), images=300, weights=30)
+    for row in (images, weights):
+        assert 0 < int(row.figures["refused"]) <= row.times
+        assert int(row.figures["more_mib"]) < 300
