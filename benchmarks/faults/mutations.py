@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import io
+import logging
 import random
 import sys
 import tempfile
@@ -72,7 +73,8 @@ def weight_files(directory: Path, model: VisionTransformer) -> list[Path]:
 
 def mutations(chance: random.Random, images: int, weights: int) -> Iterator[Row]:
     """Rows of the table; an exception of another kind than is documented ends the benchmark."""
-    warnings.simplefilter("ignore")  # Pillow's, about what is damaged
+    warnings.simplefilter("ignore")  # Pillow's words about what is damaged
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     originals = image_files()
 
     def read_image() -> None:

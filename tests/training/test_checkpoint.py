@@ -189,6 +189,14 @@ def test_an_error_of_the_last_save_is_not_lost_at_the_end(saved, said, monkeypat
         checkpoints.save(30, state_at(30), {})
 
 
+def test_an_error_of_orbax_is_told_in_our_words(saved, said):
+    """Its own thread must not have the last word, where a save fails after it began: here, a file is in its way."""
+    (saved / "30").write_text("in the way")
+    checkpoints = Checkpoints(saved, 2, said.append)
+    with pytest.raises(TrainingError, match="saving checkpoint 30 failed"), checkpoints:
+        checkpoints.save(30, state_at(30), {})
+
+
 def test_a_state_of_another_shape_is_refused_before_it_is_read(saved, said):
     with pytest.raises(TrainingError, match=r"checkpoint 20 .* is of another network or optimizer: .*dense/kernel"):
         restore(saved, said, state_at(0, width=6))

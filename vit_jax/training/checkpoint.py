@@ -7,6 +7,7 @@ read from the disk, always.
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
@@ -185,9 +186,14 @@ class Checkpoints:
         """Waits for the save under way, also when the run is cut off; raises its error if it had one."""
         try:
             self.wait()
+        except TrainingError:
+            with suppress(Exception):  # Orbax would raise the same again, in its own words
+                self.checkpointer.close()
+            raise
+        else:
+            self.checkpointer.close()
         finally:
             self.thread.shutdown()
-            self.checkpointer.close()
 
 
 def tree_of(state: TrainState) -> dict[str, str]:
