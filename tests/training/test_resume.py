@@ -117,6 +117,26 @@ def test_stopped_by_signals_and_killed_it_comes_to_the_same(
     assert_same(straight, stopped)
 
 
+def test_a_signal_while_metrics_are_waited_for_loses_none_of_them(
+    small_config, run_to_end, one_device, monkeypatch, tmp_path
+):
+    """Most signals come then. The row of the step under way must not be missing afterwards."""
+    changes = dict(duration="12 steps", log_every="1 steps")
+    *straight, _ = run_to_end(small_config, tmp_path / "straight", **changes)
+    stop, original = StopSignals(), loop.Course.take
+
+    def take(self, step, metrics):
+        stop.received = "SIGTERM" if step >= 4 else None
+        original(self, step, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Course, "take", take)
+        with pytest.raises(Stopped):
+            run_to_end(small_config, tmp_path / "stopped", stop, **changes)
+    *continued, _ = run_to_end(small_config, tmp_path / "stopped", **changes)
+    assert_same(straight, continued)
+
+
 @pytest.mark.parametrize("evaluation", [1, 2])
 def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config, run_to_end, monkeypatch, tmp_path):
     """The one at step 8, and the final test: the run must end at once, and have each row once afterwards."""

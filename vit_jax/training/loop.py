@@ -143,9 +143,11 @@ class Course:
                 self.take(*pending.popleft())
             if to_evaluate:
                 self.evaluate_once(step, state)
-            if to_save or self.stop.requested:
+            # A request that comes just now waits for the next dispatch: the metrics of this one may not be taken yet.
+            cut_short = to_evaluate and self.stop.requested
+            if to_save or cut_short:
                 self.save(step, state)
-            if stops or self.stop.requested:
+            if stops or cut_short:
                 raise Stopped(step, str(self.stop.received))
             if to_compile:
                 self.recorder.expect_compilation()
