@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from vit_jax.inspection.run_report import summarise, write_run_report
-from vit_jax.training import compilation_cache
+from vit_jax.training import compilation_cache, processes
 from vit_jax.training.command_line import parse
 from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.loop import train
@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
     interrupt_on_signals()
     compilation_cache.enable()
     try:
-        return run_experiment(arguments, command)
+        status = run_experiment(arguments, command)
+        return processes.leave(status) if status in (1, 2) else status
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on:  {command}")
         return RESUME_STATUS
@@ -42,6 +43,8 @@ def run_experiment(arguments: list[str], command: str) -> int:
     """As `main`; a signal that comes before or after the training raises a KeyboardInterrupt."""
     try:
         config, workdir = parse(arguments, DEFAULT_CONFIG)
+        if config.parallel.distributed:
+            processes.join()
         run = prepare(config, workdir)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -60,6 +63,8 @@ def run_experiment(arguments: list[str], command: str) -> int:
         return 1
     finally:
         display.close()
+    if not processes.is_first():
+        return 0
     report = write_run_report(run, result, command)
     for line in summarise(run, result, report):
         display.say(line)

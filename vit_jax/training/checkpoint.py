@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.manifest import MANIFEST, problems, read_manifest, write_manifest
+from vit_jax.training.processes import is_first
 from vit_jax.training.step import TrainState
 
 SET_ASIDE = ".damaged"
@@ -66,7 +67,7 @@ class Checkpoints:
         self.checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self.saving: Future[None] | None = None
-        if jax.process_index() == 0:
+        if is_first():
             self.directory.mkdir(parents=True, exist_ok=True)
             for pattern in ("*.orbax-checkpoint-tmp*", f"*{DELETING}"):  # not yet, or no longer a checkpoint
                 for remains in self.directory.glob(pattern):
@@ -81,7 +82,7 @@ class Checkpoints:
             TrainingError: if checkpoints were saved, but none is whole, or it is one of another network.
         """
         step, none_whole = -1, None
-        if jax.process_index() == 0:
+        if is_first():
             try:
                 step = self.latest_whole()
             except TrainingError as error:
@@ -149,7 +150,7 @@ class Checkpoints:
         """Waits for a save, proves it, and deletes the oldest ones; in a thread of its own."""
         try:
             self.checkpointer.wait_until_finished()
-            if jax.process_index() == 0:
+            if is_first():
                 write_manifest(self.path(step), contents)
                 self.delete_old()
         except Exception as error:

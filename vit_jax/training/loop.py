@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +18,8 @@ from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.memory import peak_memory
 from vit_jax.training.nonfinite import NonFiniteGuard
+from vit_jax.training.parallel import on_host
+from vit_jax.training.processes import is_first
 from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
@@ -71,7 +73,8 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
             a row were not finite.
     """
     stop = stop or StopSignals()
-    with run.lock, Checkpoints(run.workdir / "checkpoints", run.config.keep_checkpoints, display.say) as checkpoints:
+    directory, keep = run.workdir / "checkpoints", run.config.keep_checkpoints
+    with run.lock or nullcontext(), Checkpoints(directory, keep, display.say) as checkpoints:
         state, start, before = restore(run, checkpoints)
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
@@ -144,7 +147,7 @@ class Course:
             if to_evaluate:
                 self.evaluate_once(step, state)
             # A request that comes just now waits for the next dispatch: the metrics of this one may not be taken yet.
-            cut_short = to_evaluate and self.stop.requested
+            cut_short = to_evaluate and self.stop.stops
             if to_save or cut_short:
                 self.save(step, state)
             if stops or cut_short:
@@ -178,8 +181,9 @@ class Course:
 
 def write_model(run: Run, state: TrainState) -> Any:
     """Writes the model for others to read; returns its parameters, on the host."""
-    params = jax.device_get(run.parallel.gather_state(state).evaluated_params)
-    save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
+    params = on_host(run.parallel.gather_state(state).evaluated_params)
+    if is_first():
+        save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
     return params
 
 
@@ -249,7 +253,7 @@ def evaluator(run: Run, source: Source, predict: Callable, stop: StopSignals) ->
 
     def evaluate(params: Any) -> Predictions:
         def predict_batch(batch: Batch) -> dict[str, np.ndarray]:
-            if stop.requested:
+            if stop.agreed():
                 raise CutShort
             return predict(params, arrays, run.parallel.place_batch(batch))
 

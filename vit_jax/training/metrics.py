@@ -8,9 +8,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vit_jax.training.processes import is_first
+
 
 class MetricsLog:
     """Appends rows to `workdir`/metrics.jsonl, one JSON object a line; numbers that are not finite become null.
+
+    Of several processes the first writes; the others only keep the rows.
 
     Args:
         workdir: of the run.
@@ -27,17 +31,20 @@ class MetricsLog:
         before = read_rows(self.path)
         self.rows = [row for row in before if row["step"] <= step and not row.get("final")]
         self.peak_memory_before = max((row.get("peak_memory", 0) for row in before), default=0)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text("".join(map(to_line, self.rows)))
-        os.replace(temporary, self.path)
-        self.file = self.path.open("a", buffering=1)
-        self.tensorboard = summary_writer(workdir / "tensorboard")
+        self.file = self.tensorboard = None
+        if is_first():
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text("".join(map(to_line, self.rows)))
+            os.replace(temporary, self.path)
+            self.file = self.path.open("a", buffering=1)
+            self.tensorboard = summary_writer(workdir / "tensorboard")
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Appends a row: its kind ("train", "validation" or "test"), its step and its values."""
         row = {"kind": kind, "step": step, **values}
         self.rows.append(row)
-        self.file.write(to_line(row))
+        if self.file:
+            self.file.write(to_line(row))
         if self.tensorboard:
             for name, value in values.items():
                 if value is not None:
@@ -45,11 +52,13 @@ class MetricsLog:
 
     def flush_to_disk(self) -> None:
         """Waits until the disk has every row: a checkpoint is never ahead of them."""
-        os.fsync(self.file.fileno())
+        if self.file:
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """Closes the files."""
-        self.file.close()
+        if self.file:
+            self.file.close()
         if self.tensorboard:
             self.tensorboard.close()
 

@@ -9,6 +9,7 @@ from vit_jax.data.dataset import NamedSource
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.pretrained.native import replace_file
 from vit_jax.training.errors import TrainingError
+from vit_jax.training.processes import is_first
 from vit_jax.training.run import Run
 
 REPORT = "not_finite.json"
@@ -53,7 +54,8 @@ class NonFiniteGuard:
             written = {name: value if np.isfinite(value) else str(value) for name, value in figures.items()}
             steps.append({**written, "examples": examples, **named})
         path = self.run.workdir / REPORT
-        replace_file(path, lambda path: path.write_text(json.dumps(steps, indent=1) + "\n"))
+        if is_first():
+            replace_file(path, lambda path: path.write_text(json.dumps(steps, indent=1) + "\n"))
         last = steps[-1]
         first_examples = ", ".join(map(str, last.get("files", last["examples"])[:3]))
         return TrainingError(

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = Any
@@ -27,10 +28,13 @@ class ParallelConfig:
             each part's, in both modes). Its running statistics are the mean over all parts.
         fsdp: number of devices that share one copy of the parameters and optimizer state (jit only); it must divide
             the number of devices. 1: every device has a whole copy.
+        distributed: this process is one of several, on one machine or many, that train together; each is started with
+            the same command. See docs/cluster.md.
     """
 
     mode: Literal["jit", "pmap"] = "jit"
     fsdp: int = 1
+    distributed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Parallel(Protocol):
         ...
 
     def gather_state(self, state: Tree) -> Tree:
-        """The state as a tree of whole arrays, as checkpoints hold it."""
+        """The state as a tree of whole arrays over all devices, as checkpoints hold it."""
         ...
 
     def place_arrays(self, arrays: Tree) -> Tree:
@@ -96,11 +100,30 @@ class Parallel(Protocol):
         ...
 
 
+def spread(x: Any, sharding: NamedSharding) -> jax.Array:
+    """Puts an array where a sharding says: one that every process has, or one that is spread over the devices."""
+    if sharding.is_fully_addressable or (isinstance(x, jax.Array) and not x.is_fully_addressable):
+        return jax.device_put(x, sharding)
+    whole = np.asarray(x)  # device_put would send it to every process, to compare it with theirs
+    return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
+
+
+def on_host(tree: Tree) -> Tree:
+    """Arrays that are spread over devices as whole numpy arrays on every process, all of which have to ask."""
+
+    def fetch(x: jax.Array) -> np.ndarray:
+        elsewhere = not (x.is_fully_addressable or x.is_fully_replicated)
+        return np.asarray(multihost_utils.process_allgather(x, tiled=True) if elsewhere else x)
+
+    return jax.tree.map(fetch, tree)
+
+
 class OneProgram:
     """`mode="jit"`: one program over a mesh, parameters replicated over "data" and sharded over "fsdp"."""
 
     def __init__(self, devices: Sequence[Any], fsdp: int):
-        grid = np.array(devices).reshape(-1, fsdp)
+        # The rows of a batch that a process feeds lie side by side, and so do its devices.
+        grid = np.array(sorted(devices, key=lambda device: (device.process_index, device.id))).reshape(-1, fsdp)
         self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
         self.replicas = Replicas()
         self.devices = grid.size
@@ -116,13 +139,13 @@ class OneProgram:
         return NamedSharding(self.mesh, PartitionSpec(*[None] * largest, "fsdp"))
 
     def place_state(self, state: Tree) -> Tree:
-        return jax.device_put(state, jax.tree.map(self.sharding, state))
+        return jax.tree.map(lambda x: spread(x, self.sharding(x)), state)
 
     def gather_state(self, state: Tree) -> Tree:
         return state
 
     def place_arrays(self, arrays: Tree) -> Tree:
-        return jax.device_put(arrays, self.replicated)
+        return jax.tree.map(lambda x: spread(x, self.replicated), arrays)
 
     def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
         spec = PartitionSpec(*[None] * stacked, ("data", "fsdp"))
@@ -131,7 +154,8 @@ class OneProgram:
     def compile_train(self, step: Callable) -> Callable:
         def keep_sharding(state: Tree, *inputs: Tree) -> tuple[Tree, Tree]:
             state, metrics = step(state, *inputs)
-            return jax.lax.with_sharding_constraint(state, jax.tree.map(self.sharding, state)), metrics
+            shardings = (jax.tree.map(self.sharding, state), jax.tree.map(lambda _: self.replicated, metrics))
+            return jax.lax.with_sharding_constraint((state, metrics), shardings)
 
         return jax.jit(keep_sharding, donate_argnums=0)
 
@@ -147,12 +171,16 @@ class OnePerDevice:
         self.replicas = Replicas("devices")
         self.devices = jax.device_count()
         self.local = jax.local_devices()
+        self.replicated = NamedSharding(Mesh(np.array(jax.devices()), ("devices",)), PartitionSpec())
 
     def place_state(self, state: Tree) -> Tree:
-        return self.place_arrays(state)
+        def mine(x: Any) -> Any:
+            return x.addressable_data(0) if isinstance(x, jax.Array) else x
+
+        return self.place_arrays(jax.tree.map(mine, state))
 
     def gather_state(self, state: Tree) -> Tree:
-        return jax.tree.map(lambda x: x[0], state)
+        return jax.tree.map(lambda x: spread(x[0], self.replicated), state)
 
     def place_arrays(self, arrays: Tree) -> Tree:
         mesh = Mesh(np.array(self.local), ("devices",))

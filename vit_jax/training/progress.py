@@ -6,6 +6,8 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from vit_jax.training.processes import is_first
+
 
 class Display(Protocol):
     """Shows how a run goes on."""
@@ -85,7 +87,25 @@ class Bar:
         self.progress.stop()
 
 
+class Silence:
+    """Nothing: what all processes know, the first of them tells."""
+
+    def say(self, text: str) -> None:
+        pass
+
+    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
+        pass
+
+    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def make_display(total_steps: int, console: Console | None = None) -> Display:
-    """A bar where the output is a terminal, lines where it is not."""
+    """A bar where the output is a terminal, lines where it is not; nothing in other processes than the first."""
+    if not is_first():
+        return Silence()
     console = console or Console()
     return Bar(console, total_steps) if console.is_terminal else Lines(console, total_steps)

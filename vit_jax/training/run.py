@@ -1,5 +1,6 @@
 """From a config to everything a run needs, every mistake found before any work is done."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import optax
 
-from vit_jax.data.dataset import Dataset
+from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
@@ -21,6 +22,7 @@ from vit_jax.training import durations
 from vit_jax.training.config import Config, differences, to_json
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
+from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
 from vit_jax.training.workdir_lock import WorkdirLock
@@ -44,7 +46,7 @@ class Run:
         share: the part of each batch that this process feeds.
         start: where its network comes from.
         params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
-        lock: of the workdir, held until it is closed or the process ends.
+        lock: of the workdir, held until it is closed or the process ends; of several processes by the first.
     """
 
     config: Config
@@ -57,7 +59,7 @@ class Run:
     share: Share
     start: Start
     params: Any | None
-    lock: WorkdirLock
+    lock: WorkdirLock | None
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
@@ -98,10 +100,13 @@ def prepare(config: Config, workdir: Path) -> Run:
     shapes = parameter_shapes(model)
     optimizer = make_optimizer(config.optimizer, schedule, shapes)
     params = start.read(model)
-    lock = claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
-    if start.stored is not None:
-        write_network(workdir, model)
-    write_listing(dataset, workdir / LISTING)
+    lock = None
+    if is_first():
+        lock = claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
+        if start.stored is not None:
+            write_network(workdir, model)
+        write_listing(dataset, workdir / LISTING)
+    require_same("a config or images", fingerprint(config, dataset))
 
     step = Step(
         model=model,
@@ -117,6 +122,16 @@ def prepare(config: Config, workdir: Path) -> Run:
     )
     share = Share(jax.process_index(), jax.process_count())
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, lock)
+
+
+def fingerprint(config: Config, dataset: Dataset) -> str:
+    """What all processes of a run must have alike: the config, but for where the images are, and these."""
+    data = dataclasses.replace(config.data, data_dir=None, workers=0)
+    parts = [to_json(dataclasses.replace(config, data=data)), dataset.class_names]
+    for source in (dataset.train, dataset.validation, dataset.test):
+        parts += [len(source) if source is not None else None]
+        parts += [source.files] if isinstance(source, NamedSource) else []
+    return json.dumps(parts)
 
 
 def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:

@@ -32,28 +32,35 @@ class StopSignals:
     A thread learns of them through a pipe that Python writes to inside the signal itself: handlers have to wait until
     the main thread comes back from compiling or computing, which may take minutes.
 
-    With several processes, all stop after the same step: the one that JAX's preemption service agrees upon, which it
+    With several processes, all stop at the same place: the one that JAX's preemption service agrees upon, which it
     does for the SIGTERM of any of them. Other signals are passed on to it as that.
+
+    Attributes:
+        received: the signal that came, if one did.
+        stops: whether the run stops, as it was last `agreed`.
     """
 
     def __init__(self):
         self.received: str | None = None
+        self.stops = False
         self.alone = jax.process_count() == 1
-        self.dispatches = 0
-
-    @property
-    def requested(self) -> bool:
-        """Whether this process, the only one, was asked to stop."""
-        return self.alone and self.received is not None
+        self.dispatched = False
+        self.asked = 0
 
     def after_dispatch(self) -> bool:
-        """Whether all processes stop now; asked after every dispatch."""
-        self.dispatches += 1
+        """As `agreed`, after every dispatch: from the first one on there is something to save."""
+        self.dispatched = True
+        return self.agreed()
+
+    def agreed(self) -> bool:
+        """Whether the run stops now; asked by all processes at the same places."""
+        self.asked += 1
         if self.alone:
-            return self.requested
-        agreed = multihost_utils.reached_preemption_sync_point(self.dispatches)
-        self.received = self.received or ("SIGTERM" if agreed else None)
-        return agreed
+            self.stops = self.received is not None
+        elif multihost_utils.reached_preemption_sync_point(self.asked):
+            self.received = self.received or "SIGTERM"
+            self.stops = True
+        return self.stops
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -85,7 +92,7 @@ class StopSignals:
             if number[0] not in caught:
                 continue
             name = signal.Signals(number[0]).name
-            if self.received is not None or (self.alone and self.dispatches == 0):
+            if self.received is not None or (self.alone and not self.dispatched):
                 print(f"{name}: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
                 os._exit(RESUME_STATUS)
             self.received = name

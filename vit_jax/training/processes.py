@@ -1,0 +1,79 @@
+"""Several processes as one run: how they find one another, which of them writes, and how they end.
+
+Each feeds its part of every batch to its own devices; programs run over the devices of all. Everything that is decided,
+each decides for itself from the same numbers; what is on disk is written by the first of them alone.
+"""
+
+import hashlib
+import os
+import sys
+import time
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+"""Tell a process about the others where no scheduler does that JAX knows."""
+
+LOST_AFTER_SECONDS = 30
+"""Without a sign of life for so long, a process counts as dead, and JAX ends the others."""
+
+LAST_WORDS_SECONDS = 3
+"""What the first process, whose end is the end of all, leaves the others to say what is wrong."""
+
+
+def join() -> None:
+    """Joins the processes of a job; before anything else is asked of JAX.
+
+    JAX knows the others from Slurm, Open MPI, Kubernetes or the TPU pod, or from VARIABLES.
+
+    Raises:
+        ValueError: if nothing tells of other processes.
+    """
+    address, count, index = (os.environ.get(name) for name in VARIABLES)
+    try:
+        jax.distributed.initialize(
+            coordinator_address=address,
+            num_processes=None if count is None else int(count),
+            process_id=None if index is None else int(index),
+            heartbeat_timeout_seconds=LOST_AFTER_SECONDS,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"parallel.distributed is set, but the other processes are not known ({error}): start it under Slurm, Open "
+            f"MPI, Kubernetes or on a TPU pod, or set {', '.join(VARIABLES)}"
+        ) from error
+    if jax.default_backend() == "cpu":
+        # JAX keeps the programs of the first process only. Read back, they order their collectives otherwise than those
+        # that the other processes compile anew, and all would wait for one another for ever.
+        jax.config.update("jax_enable_compilation_cache", False)
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def require_same(what: str, text: str) -> None:
+    """Compares a text with that of the first process; called by all.
+
+    Raises:
+        ValueError: if it is another.
+    """
+    if jax.process_count() == 1:
+        return
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+    if not np.array_equal(multihost_utils.broadcast_one_to_all(digest), digest):
+        raise ValueError(f"process {jax.process_index()} has {what} other than those of process 0: they must be equal")
+
+
+def leave(status: int) -> int:
+    """Ends a process that the others may still wait for, who end soon after; returns the status where it is alone."""
+    if not jax.distributed.is_initialized():
+        return status
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if is_first():
+        time.sleep(LAST_WORDS_SECONDS)
+    os._exit(status)  # JAX's own end waits for the others, which are waiting for this one
