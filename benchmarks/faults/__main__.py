@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.faults.files import damage
 from benchmarks.faults.mutations import mutations
 from benchmarks.faults.runs import Row, disturbed, full_disk, kills_and_signals
+from benchmarks.faults.several import several
 from benchmarks.measure import save
 
 
@@ -40,6 +41,7 @@ def main() -> None:
             mutations(chance, images=9000 // share, weights=1000 // share),
             full_disk(scratch),
             disturbed(scratch),
+            several(scratch, chance, times=4 // min(share, 2)),
         ]
         for part in parts:
             for row in part:

@@ -1,7 +1,9 @@
 """Checkpoints: what was saved comes back bit for bit or not at all, and two that are whole are always there."""
 
 import dataclasses
+import random
 import shutil
+import time
 from pathlib import Path
 
 import jax
@@ -155,6 +157,16 @@ def test_an_old_one_stays_until_the_newer_is_verified(saved, said, monkeypatch):
         for step in (30, 40):
             checkpoints.save(step, state_at(step), {})
     assert seen == [[20, 30], [30, 40]]
+
+
+def test_a_clock_that_is_set_does_not_matter(tmp_path, said, monkeypatch):
+    """A laptop that slept while it saved must not lose what it saved, nor end."""
+    real, chance = time.time, random.Random(0)
+    monkeypatch.setattr(time, "time", lambda: real() + chance.uniform(-9e5, 9e5))
+    with Checkpoints(tmp_path, 2, said.append) as checkpoints:
+        for step in (10, 20, 30, 40):
+            checkpoints.save(step, state_at(step), {})
+    assert [step for step in steps_of(tmp_path) if not problems(tmp_path / str(step))] == [30, 40]
 
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf, -jnp.inf])

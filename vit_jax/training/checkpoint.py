@@ -26,6 +26,9 @@ SET_ASIDE = ".damaged"
 DELETING = ".deleting"
 """What its name ends with while its files are deleted, one after the other."""
 
+PATIENCE_SECONDS = 10**7
+"""How long Orbax waits for its own work. It goes by a clock that can be set, and that runs while a laptop sleeps."""
+
 
 class Checkpoint(NamedTuple):
     """What a run goes on from.
@@ -64,7 +67,9 @@ class Checkpoints:
         self.directory = directory.absolute()
         self.keep = keep
         self.say = say
-        self.checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+        # For directories that are made in the background it has a patience of its own, five minutes by the same clock.
+        patient = ocp.options.AsyncOptions(timeout_secs=PATIENCE_SECONDS, create_directories_asynchronously=False)
+        self.checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler(), async_options=patient)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self.saving: Future[None] | None = None
         if is_first():
