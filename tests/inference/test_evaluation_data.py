@@ -9,6 +9,8 @@ from PIL import Image
 import vit_jax
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.folder import FolderSource
+from vit_jax.data.listing import LISTING, write_listing
+from vit_jax.data.sources import load_dataset
 from vit_jax.inference.evaluation_data import Split, load_evaluation_data, same_set, trained_division
 from vit_jax.training.config import Config, ModelConfig, to_json
 
@@ -64,6 +66,19 @@ def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
     assert [len(load(workdir, folder, split)) for split in splits] == [6, 6, 8, 20]
     other = run_on(tmp_path / "other", f"folder:{folder}", **{**fields, "split_seed": 8})
     assert files(load(other, folder)) != files(data) == files(load(workdir, folder))
+
+
+def test_images_that_came_to_the_folder_since_do_not_divide_it_anew(folder, tmp_path):
+    """Else images that the run learned from would be among those it is tested on."""
+    workdir = tmp_path / "run"
+    config = DataConfig(f"folder:{folder}", test_fraction=0.4)
+    source = run_on(workdir, config.name, test_fraction=0.4)
+    write_listing(load_dataset(config), workdir / LISTING)
+    before = files(load(source, folder))
+    for i in range(5):
+        Image.new("RGB", (40, 30)).save(folder / "a" / f"0{i}.png")
+    assert files(load("nothing", folder)) != files(load(source, folder)) == before
+    assert len(load(source, folder, "all")) == 20
 
 
 def test_what_the_run_skipped_is_skipped(folder, tmp_path):

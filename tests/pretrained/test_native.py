@@ -1,6 +1,8 @@
 """This project's own format: what is saved is what is loaded, and a damaged file is never loaded."""
 
+import itertools
 import json
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -123,3 +125,30 @@ def test_a_failed_write_leaves_the_old_model(saved, model, params, monkeypatch):
         vit_jax.save_pretrained(saved, model, params)
     vit_jax.load_pretrained(saved)
     assert sorted(path.name for path in saved.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_who_reads_while_it_is_replaced_reads_one_or_the_other(tmp_path, model, params):
+    """As `vit-jax predict` does on a run that is still training."""
+    versions = [jax.tree.map(lambda p, k=k: np.full_like(p, k), params) for k in range(2)]
+    vit_jax.save_pretrained(tmp_path, model, versions[0])
+    done = threading.Event()
+
+    def replace():
+        for round in itertools.count(1):
+            if done.is_set():
+                return
+            vit_jax.save_pretrained(tmp_path, model, versions[round % 2])
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        seen = set()
+        for _ in range(60):
+            _, read = vit_jax.load_pretrained(tmp_path)
+            values = {float(value) for leaf in jax.tree.leaves(read) for value in (leaf.min(), leaf.max())}
+            assert len(values) == 1
+            seen |= values
+    finally:
+        done.set()
+        writer.join()
+    assert seen == {0.0, 1.0}

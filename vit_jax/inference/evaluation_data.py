@@ -12,6 +12,7 @@ import numpy as np
 from vit_jax.data.dataset import DataConfig, Dataset, Source
 from vit_jax.data.feed import load
 from vit_jax.data.in_threads import in_threads
+from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.network import Network
 
@@ -60,9 +61,9 @@ def load_evaluation_data(
 ) -> EvaluationData:
     """Loads a set for a model.
 
-    A set that the run at `source` trained on is divided and loaded as that run did: its test images are no images that
-    it learned from. Of another set, images of different sizes are loaded at the size of which the model's preprocessing
-    keeps the centre.
+    A set that the run at `source` trained on is divided and loaded as that run did, whatever has come to its folder
+    since: its test images are no images that it learned from. Of another set, images of different sizes are loaded at
+    the size of which the model's preprocessing keeps the centre.
 
     Raises:
         ValueError: no such set, or it has no such split.
@@ -73,7 +74,7 @@ def load_evaluation_data(
     fields: dict[str, Any] = dict(division if division is not None else {"load_size": margin})
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}
-    dataset = load_dataset(DataConfig(name, **fields))
+    dataset = load_dataset(DataConfig(name, **fields), None if division is None else Path(source) / LISTING)
     notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
     return EvaluationData(
         split_sources(dataset, split), dataset.class_names, dataset.image_shape, division is not None, notes

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from vit_jax.pretrained.stored import StoredArray, Weights, check_shape, read_bytes
+from vit_jax.pretrained.stored import OpenFile, StoredArray, Weights, check_shape
 
 DTYPES = {
     "BOOL": np.bool_,
@@ -43,15 +43,16 @@ def open_safetensors(path: Path) -> Weights:
         ValueError: if the header does not fit the file.
     """
     try:
+        file = OpenFile(path)
         with safe_open(path, framework="np"):
             pass
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged, truncated perhaps: {error}") from error
-    length = int.from_bytes(read_bytes(path, 0, 8).tobytes(), "little")
-    text = read_bytes(path, 8, length).tobytes().decode()
+    length = int.from_bytes(file.read(0, 8).tobytes(), "little")
+    text = file.read(8, length).tobytes().decode()
     header = json.loads(text, object_pairs_hook=partial(unique, path))
     entries = {name: entry for name, entry in header.items() if name != METADATA}
-    return Weights(path, {name: stored_array(path, 8 + length, name, entry) for name, entry in entries.items()})
+    return Weights(path, {name: stored_array(file, 8 + length, name, entry) for name, entry in entries.items()})
 
 
 def unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -64,15 +65,15 @@ def unique(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def stored_array(path: Path, start: int, name: str, entry: dict[str, Any]) -> StoredArray:
+def stored_array(file: OpenFile, start: int, name: str, entry: dict[str, Any]) -> StoredArray:
     """The array that an entry of the header describes; `start` is where the arrays begin in the file."""
     if entry["dtype"] not in DTYPES:
-        raise ValueError(f"{path}: {name!r} has dtype {entry['dtype']}; those that are read: {', '.join(DTYPES)}")
+        raise ValueError(f"{file.path}: {name!r} has dtype {entry['dtype']}; those that are read: {', '.join(DTYPES)}")
     shape, dtype = tuple(entry["shape"]), np.dtype(DTYPES[entry["dtype"]])
-    check_shape(path, name, shape, dtype)
+    check_shape(file.path, name, shape, dtype)
     first, last = entry["data_offsets"]
 
     def read() -> np.ndarray:
-        return read_bytes(path, start + first, last - first).view(dtype).reshape(shape)
+        return file.read(start + first, last - first).view(dtype).reshape(shape)
 
     return StoredArray(shape, dtype, read)

@@ -1,5 +1,6 @@
 """What a file of weights holds, before anything big is read."""
 
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,18 +36,32 @@ class Weights:
     arrays: Mapping[str, StoredArray]
 
 
-def read_bytes(path: Path, offset: int, count: int) -> np.ndarray:
-    """Reads `count` bytes of a file from `offset` on: uint8 [count].
+class OpenFile:
+    """A file as it is now, whatever will take its place: a run that is training writes its model again and again.
 
-    Raises:
-        ValueError: if the file ends before.
+    It is closed when nobody needs it any more. Not to be read by several threads.
     """
-    data = np.empty(count, np.uint8)
-    with path.open("rb") as file:
-        file.seek(offset)
-        if file.readinto(data.data) != count:
-            raise ValueError(f"{path} is damaged: it ends before byte {offset + count}")
-    return data
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.file = path.open("rb", buffering=0)
+        weakref.finalize(self, self.file.close)
+
+    def read(self, offset: int, count: int) -> np.ndarray:
+        """Reads `count` bytes from `offset` on: uint8 [count].
+
+        Raises:
+            ValueError: if the file ends before.
+        """
+        data = np.empty(count, np.uint8)
+        self.file.seek(offset)
+        done = 0
+        while done < count:  # one call reads 2 GiB at most
+            got = self.file.readinto(data[done:].data)
+            if not got:
+                raise ValueError(f"{self.path} is damaged: it ends before byte {offset + count}")
+            done += got
+        return data
 
 
 def check_shape(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:

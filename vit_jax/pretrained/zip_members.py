@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vit_jax.pretrained.stored import most_bytes, read_bytes
+from vit_jax.pretrained.stored import OpenFile, most_bytes
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 """What stands before a member's name: signature, version, flags, method, time, date, CRC, two sizes, two lengths."""
@@ -101,7 +101,7 @@ def read_member(path: Path, member: Member) -> np.ndarray:
     Raises:
         ValueError: if it is damaged.
     """
-    content = inflate(path, member) if member.deflated else read_bytes(path, member.offset, member.size)
+    content = inflate(path, member) if member.deflated else OpenFile(path).read(member.offset, member.size)
     if zlib.crc32(content.data) != member.crc:
         raise ValueError(f"{path} is damaged: the checksum of {member.name!r} is wrong")
     return content
@@ -110,7 +110,7 @@ def read_member(path: Path, member: Member) -> np.ndarray:
 def read_start(path: Path, member: Member, count: int) -> bytes:
     """The first `count` bytes of a member's content, or all if it has fewer. Not compared with its CRC."""
     most = 2 * count + 1024 if member.deflated else count  # deflate may add a table, and a little to what cannot shrink
-    stored = read_bytes(path, member.offset, min(most, member.stored)).tobytes()
+    stored = OpenFile(path).read(member.offset, min(most, member.stored)).tobytes()
     if not member.deflated:
         return stored
     try:

@@ -37,6 +37,7 @@ def join() -> None:
             coordinator_address=address,
             num_processes=None if count is None else int(count),
             process_id=None if index is None else int(index),
+            cluster_detection_method="deactivate" if address and count and index else None,
             heartbeat_timeout_seconds=LOST_AFTER_SECONDS,
         )
     except ValueError as error:
