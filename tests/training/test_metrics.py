@@ -1,6 +1,7 @@
 """metrics.jsonl: complete, in order, and whole after a resume."""
 
 import json
+import struct
 
 import pytest
 
@@ -51,9 +52,32 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 
 def test_tensorboard_gets_the_rows_where_it_is_installed(tmp_path):
-    tensorboard = pytest.importorskip("tensorboardX")
-    assert tensorboard
+    pytest.importorskip("tensorboardX")
     log = MetricsLog(tmp_path, 0)
     log.write("train", 1, loss=0.5, images_per_second=None)  # no speed is known after the first step
+    log.write("test", 2, final=True, accuracy=0.25)
     log.close()
-    assert list((tmp_path / "tensorboard").glob("events.*"))
+    (path,) = (tmp_path / "tensorboard").glob("events.*")
+    assert list(events(path)) == [("train/loss", 1, 0.5), ("test/final", 2, 1.0), ("test/accuracy", 2, 0.25)]
+
+
+def events(path):
+    """The series, step and value of every scalar in a file of events: records with their length and checksums."""
+    messages = pytest.importorskip("tensorboardX.proto.event_pb2")
+    content = path.read_bytes()
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = messages.Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
+        for value in event.summary.value:
+            yield value.tag, event.step, value.simple_value
+
+
+def test_a_full_disk_is_an_error_and_no_hang_in_tensorboard_s_file(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    log = MetricsLog(tmp_path, 0)
+    assert log.tensorboard is not None
+    with open("/dev/full", "wb", buffering=0) as full:
+        monkeypatch.setattr(log.tensorboard.file._py_recordio_writer, "_writer", full)
+        with pytest.raises(OSError, match="No space left"):
+            log.write("train", 1, loss=0.5)

@@ -1,7 +1,5 @@
 """The record of a run: `metrics.jsonl` always, TensorBoard where it is installed."""
 
-import importlib
-import importlib.util
 import json
 import math
 import os
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.training.processes import is_first
+from vit_jax.training.tensorboard import event_file
 
 
 class MetricsLog:
@@ -37,7 +36,7 @@ class MetricsLog:
             temporary.write_text("".join(map(to_line, self.rows)))
             os.replace(temporary, self.path)
             self.file = self.path.open("a", buffering=1)
-            self.tensorboard = summary_writer(workdir / "tensorboard")
+            self.tensorboard = event_file(workdir / "tensorboard")
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Appends a row: its kind ("train", "validation" or "test"), its step and its values."""
@@ -46,9 +45,7 @@ class MetricsLog:
         if self.file:
             self.file.write(to_line(row))
         if self.tensorboard:
-            for name, value in values.items():
-                if value is not None:
-                    self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
+            self.tensorboard.write(kind, step, {name: value for name, value in values.items() if value is not None})
 
     def flush_to_disk(self) -> None:
         """Waits until the disk has every row: a checkpoint is never ahead of them."""
@@ -84,10 +81,3 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}") from error
     return rows
-
-
-def summary_writer(directory: Path) -> Any:
-    """A TensorBoard writer, or None where none is installed."""
-    if importlib.util.find_spec("tensorboardX") is None:
-        return None
-    return importlib.import_module("tensorboardX").SummaryWriter(str(directory))
