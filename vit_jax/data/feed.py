@@ -13,8 +13,8 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Source, as_arrays
 from vit_jax.data.order import ShuffledOrder
-from vit_jax.data.processes import in_processes
 from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
+from vit_jax.data.workers import in_processes
 
 RESIDENT_LIMIT = 2 * 2**30
 """Bytes of images up to which `feed="auto"` keeps a set on the device."""

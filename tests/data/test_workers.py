@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vit_jax.data.processes import in_processes
+from vit_jax.data.workers import in_processes
 
-PROLOGUE = "import os, signal, sys, time; from vit_jax.data.processes import in_processes\n"
+PROLOGUE = "import os, signal, sys, time; from vit_jax.data.workers import in_processes\n"
 
 
 def array(item: int) -> dict[str, Any]:
