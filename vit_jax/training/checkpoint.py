@@ -141,8 +141,6 @@ class Checkpoints:
             TrainingError: if a value of the state is not finite, or if the save before failed.
         """
         self.wait()
-        if (self.path(step) / MANIFEST).exists():
-            return  # the run has gone on from it
         refuse_not_finite(step, state)
         try:
             self.checkpointer.save(self.path(step), args=ocp.args.StandardSave(state))
