@@ -114,7 +114,7 @@ def test_workers_end_when_the_results_are_no_longer_asked_for():
 def test_signals_to_the_whole_job_are_the_main_process_s():
     """From the first moment on, as its workers begin; they go on until it has what it needs."""
     program = """
-        from tests.data.test_processes import own_id
+        from tests.data.test_workers import own_id
         numbers = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
         for number in numbers:
             signal.signal(number, lambda *_: None)
@@ -139,7 +139,7 @@ def test_signals_to_the_whole_job_are_the_main_process_s():
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.exit()"])
 def test_no_worker_outlives_the_main_process(end: str):
     program = f"""
-        from tests.data.test_processes import own_id
+        from tests.data.test_workers import own_id
         results = in_processes(own_id, range(10**6), 1)
         print(next(results), flush=True)
         {end}
