@@ -194,9 +194,9 @@ def full_disk(scratch: Path) -> Iterator[Row]:
         yield Row("no space left on the device", 0, "not tried: mounting a small file system was not permitted")
         return
     try:
-        straight = Training(scratch / "not_full", 400)
+        straight = Training(scratch / "not_full", 2000)
         straight.finish()
-        training = Training(disk / "run", 400)
+        training = Training(disk / "run", 2000)
         training.log = scratch / "disk.log"
         messages = []
         for _ in range(5):
