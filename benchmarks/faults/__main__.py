@@ -3,7 +3,8 @@
     python -m benchmarks.faults
 
 Prints the table of docs/reliability.md and writes benchmarks/results/faults.json. As root on Linux it mounts a file
-system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less.
+system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less. It trains
+on the CPU, or on what JAX_PLATFORMS names.
 """
 
 import argparse

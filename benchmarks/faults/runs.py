@@ -59,8 +59,8 @@ class Training:
         self.workdir = workdir
         self.command = [sys.executable, str(ROOT / "train.py"), *SMALL, "--duration", f"{steps} steps", *extra]
         self.command += ["--workdir", str(workdir)]
-        own = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device, not the tests'
-        self.env = {**own, "JAX_PLATFORMS": "cpu", **(env or {})}
+        flags = "--xla_gpu_deterministic_ops=true"  # in the place of the tests' eight devices
+        self.env = {"JAX_PLATFORMS": "cpu", **os.environ, "XLA_FLAGS": flags, **(env or {})}
         self.log = workdir.parent / f"{workdir.name}.log"
 
     def start(self) -> Process:

@@ -16,10 +16,10 @@ from safetensors.numpy import load_file
 ROOT = Path(__file__).parents[2]
 SMALL = "--model.embed_dim 16 --model.depth 1 --model.num_heads 2 --optimizer.name sgd --ema_decay 0.9 --batch_size 32"
 TIMES = {
-    "duration": "40 steps",
+    "duration": "80 steps",
     "schedule.warmup": "2 steps",
     "log_every": "3 steps",
-    "evaluate_every": "10 steps",
+    "evaluate_every": "20 steps",
     "checkpoint_every": "4 steps",
 }
 ENOUGH = 180
@@ -107,15 +107,10 @@ def alone(tmp_path_factory):
     return workdir
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
-    [
-        "--parallel.mode jit",
-        *(
-            pytest.param(flags, marks=pytest.mark.slow)
-            for flags in ("--parallel.mode pmap", "--parallel.fsdp 8", "--data.feed streaming --data.workers 1")
-        ),
-    ],
+    ["--parallel.mode jit", "--parallel.mode pmap", "--parallel.fsdp 8", "--data.feed streaming --data.workers 1"],
 )
 def test_two_processes_are_one_run(flags, alone, tmp_path):
     job = Job(tmp_path / "run", 2, *flags.split())
@@ -146,7 +141,7 @@ def test_a_signal_to_one_of_them_stops_all_at_the_same_step(number, alone, tmp_p
     job = Job(tmp_path / "run", 2)
     job.wait_for_checkpoint()
     job.processes[1].send_signal(number)
-    assert job.wait() in ([75, 75], [0, 0])  # the second, if it came after the last step
+    assert job.wait() == [75, 75]
     Job(tmp_path / "run", 1).succeeds()  # on other devices
     assert_same_run(tmp_path / "run", alone)
 
