@@ -142,6 +142,7 @@ def test_a_signal_to_one_of_them_stops_all_at_the_same_step(number, alone, tmp_p
     job.wait_for_checkpoint()
     job.processes[1].send_signal(number)
     assert job.wait() == [75, 75]
+    assert "8 x cpu in 2 processes" in job.words(0)
     Job(tmp_path / "run", 1).succeeds()  # on other devices
     assert_same_run(tmp_path / "run", alone)
 

@@ -183,12 +183,13 @@ def describe(run: Run) -> list[str]:
     sizes = [f"{len(data.train):,} training"]
     sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
     sizes += [f"{len(data.test):,} test"]
-    device = jax.devices()[0]
+    device, processes = jax.devices()[0], jax.process_count()
+    devices = f"{run.parallel.devices} x {device.device_kind}" + (f" in {processes} processes" if processes > 1 else "")
     return [
         f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, "
         f"{len(data.class_names)} classes",
         *(f"note     {note}" for note in data.notes),
         f"model    {run.start.describe(run.model)}",
-        f"device   {run.parallel.devices} x {device.device_kind} ({config.parallel.mode}), {config.dtype}",
+        f"device   {devices} ({config.parallel.mode}), {config.dtype}",
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
     ]
