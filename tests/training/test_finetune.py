@@ -296,7 +296,7 @@ def test_a_config_needs_a_network():
     ],
 )
 def test_other_networks_are_fine_tuned_too(name, fields, config, tmp_path):
-    model = create_model(name, **fields, num_classes=3, in_channels=1)
+    model = create_model(name, **fields, num_classes=3, in_channels=1, preprocessing=Preprocessing())
     params = random_params(model)
     vit_jax.save_pretrained(tmp_path / "source", model, params)
     run = prepare(with_model(config, pretrained=str(tmp_path / "source"), fields={}), tmp_path / "run")

@@ -12,6 +12,7 @@ import pytest
 
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.parameters import parameter_count
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.command_line import load_config
@@ -127,16 +128,25 @@ def narrow_deit(tmp_path_factory):
 def test_every_shipped_config_can_be_prepared(path, narrow_deit, tmp_path):
     """Its network can be built, its batch divided, its optimizer told which parameters are whose.
 
-    Weights are those of a narrow network in the place of the pretrained ones.
+    Images are grey, and weights are those of a narrow network in the place of the pretrained ones.
     """
     config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="1000 steps")
-    if config.model.pretrained is not None:
-        config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=str(narrow_deit)))
+    pretrained = None if config.model.pretrained is None else str(narrow_deit)
+    fields = {**config.model.fields, "preprocessing": Preprocessing()}
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields))
     assert prepare(config, tmp_path).total_steps == 1000
 
 
+def test_a_network_that_normalises_other_channels_is_refused(config, tmp_path):
+    model = ModelConfig("vit_tiny_patch4_32", {"preprocessing": Preprocessing((0.5, 0.4, 0.3), (0.2, 0.2, 0.2))})
+    with pytest.raises(ValueError, match=r"means of 3 channels; those of digits have 1\. Set model\.preprocessing"):
+        prepare(dataclasses.replace(config, model=model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_data_set_decides_classes_and_channels(config, tmp_path):
-    model = ModelConfig("vit_tiny_patch4_32", {"embed_dim": 8, "num_heads": 2, "depth": 1})
+    grey = Preprocessing((0.5,), (0.5,))
+    model = ModelConfig("vit_tiny_patch4_32", {"embed_dim": 8, "num_heads": 2, "depth": 1, "preprocessing": grey})
     run = prepare(dataclasses.replace(config, model=model, dtype="bfloat16"), tmp_path)
     assert (run.model.num_classes, run.model.in_channels) == (10, 1)
     assert run.model.dtype == "bfloat16"

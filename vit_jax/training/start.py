@@ -44,12 +44,18 @@ class Start:
         """The network for a data set.
 
         Raises:
-            ValueError: if it is pretrained on images of other channels.
+            ValueError: if it is pretrained on images of other channels, or normalises by the means of others.
         """
         if self.config.pretrained is not None and in_channels != self.network.in_channels:
             raise ValueError(
                 f"the network in {self.config.pretrained} takes images of {self.network.in_channels} channels; those "
                 f"of {name} have {in_channels}. Take weights or images of the other kind"
+            )
+        means = len(self.network.preprocessing.mean)
+        if means not in (1, in_channels):
+            raise ValueError(
+                f"{self.config.title} normalises images by the means of {means} channels; those of {name} have "
+                f"{in_channels}. Set model.preprocessing.mean and model.preprocessing.std to one value, or one for each"
             )
         return self.network.clone(num_classes=num_classes, in_channels=in_channels)
 
