@@ -213,10 +213,3 @@ def test_a_state_of_another_shape_is_refused_before_it_is_read(saved, said):
     with pytest.raises(TrainingError, match=r"checkpoint 20 .* is of another network or optimizer: .*dense/kernel"):
         restore(saved, said, state_at(0, width=6))
     assert steps_of(saved) == [10, 20]
-
-
-def test_a_state_saved_twice_is_saved_once(saved, said):
-    with Checkpoints(saved, 2, said.append) as checkpoints:
-        before = (saved / "20" / MANIFEST).stat().st_mtime_ns
-        checkpoints.save(20, state_at(20), {})
-    assert (saved / "20" / MANIFEST).stat().st_mtime_ns == before

@@ -96,7 +96,14 @@ def one_device(monkeypatch):
     monkeypatch.setattr(run_module, "make_parallel", on_one_device)
 
 
-@pytest.mark.parametrize("case", ["vit", "vit, streamed", "swin, several steps a dispatch"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "vit, streamed",
+        pytest.param("vit", marks=pytest.mark.slow),  # in a process of its own, tests/test_faults.py kills one
+        pytest.param("swin, several steps a dispatch", marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_by_signals_and_killed_it_comes_to_the_same(
     case, small_config, run_to_end, stop_at, cut_off, one_device, tmp_path
 ):
