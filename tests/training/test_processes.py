@@ -131,7 +131,9 @@ def test_where_one_is_killed_the_others_end_within_a_minute_and_the_run_goes_on(
     job.wait()
     assert time.monotonic() - began < 60
     assert job.processes[1 - killed].returncode != 0
-    assert "most likely indicates that another task died" in job.words(1 - killed)
+    # JAX says so after its heartbeats; the collectives of simulated devices may break at once, each in its own words.
+    words = job.words(1 - killed)
+    assert "most likely indicates that another task died" in words or "gloo::" in words
     Job(tmp_path / "run", 2).succeeds()
     assert_same_run(tmp_path / "run", alone)
 
