@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return processes.leave(status) if status in (1, 2) else status
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on:  {command}")
-        return RESUME_STATUS
+        return processes.leave(RESUME_STATUS)
 
 
 def run_experiment(arguments: list[str], command: str) -> int:

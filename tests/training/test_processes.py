@@ -165,6 +165,40 @@ def test_what_the_first_one_refuses_ends_the_others(tmp_path):
     assert "seed: 0 -> 1" in job.words(0)
 
 
+FAILING = """
+import sys, time
+from vit_jax.training import processes
+processes.join()
+if sys.argv[1:] == ["fails"]:
+    raise KeyError("nobody expected this")
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("failing", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_an_error_that_nobody_expected_ends_the_others_too(failing):
+    """JAX by itself waits five minutes for all to end."""
+    with socket.create_server(("localhost", 0)) as free:
+        address = f"localhost:{free.getsockname()[1]}"
+    variables = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    began = time.monotonic()
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", FAILING, "fails" if index == failing else "waits"],
+            env={**os.environ, **variables, "JAX_PROCESS_ID": str(index)},
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for index in range(2)
+    ]
+    said = [process.communicate(timeout=ENOUGH)[1] for process in processes]
+    assert time.monotonic() - began < 90
+    assert processes[failing].returncode == 1
+    assert "nobody expected this" in said[failing]
+    assert processes[1 - failing].returncode != 0
+
+
 def test_one_that_knows_of_no_others_says_what_would_tell_it(tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(tmp_path), "--parallel.distributed", "True"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ENOUGH)

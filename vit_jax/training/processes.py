@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import time
+from types import TracebackType
 
 import jax
 import numpy as np
@@ -45,6 +46,7 @@ def join() -> None:
             f"parallel.distributed is set, but the other processes are not known ({error}): start it under Slurm, Open "
             f"MPI, Kubernetes or on a TPU pod, or set {', '.join(VARIABLES)}"
         ) from error
+    sys.excepthook = leave_after
     if jax.default_backend() == "cpu":
         # JAX keeps the programs of the first process only. Read back, they order their collectives otherwise than those
         # that the other processes compile anew, and all would wait for one another for ever.
@@ -78,3 +80,9 @@ def leave(status: int) -> int:
     if is_first():
         time.sleep(LAST_WORDS_SECONDS)
     os._exit(status)  # JAX's own end waits for the others, which are waiting for this one
+
+
+def leave_after(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Says what error nobody expected, as Python does, and leaves: else the others would wait for minutes."""
+    sys.__excepthook__(kind, error, trace)
+    leave(1)
