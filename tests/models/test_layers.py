@@ -79,7 +79,7 @@ def test_layer_scale_multiplies_each_channel():
 def test_drop_path_drops_whole_examples_and_keeps_the_mean():
     """Every example is kept, scaled by 1 / (1 - rate), or is nothing; on average nothing changes."""
     x = jnp.ones((4096, 3, 2))
-    y = np.asarray(DropPath(0.25).apply({}, x, True, rngs={"dropout": jax.random.key(0)})).reshape(4096, -1)
+    y = np.asarray(DropPath().apply({}, x, 0.25, True, rngs={"dropout": jax.random.key(0)})).reshape(4096, -1)
     assert set(np.unique(y)) == {0, np.float32(1 / 0.75)}
     assert np.all(y == y[:, :1])
     assert np.mean(y[:, 0] == 0) == pytest.approx(0.25, abs=0.03)
@@ -88,7 +88,7 @@ def test_drop_path_drops_whole_examples_and_keeps_the_mean():
 
 def test_drop_path_is_off_in_evaluation():
     x = jnp.ones((8, 3, 2))
-    np.testing.assert_array_equal(DropPath(0.9).apply({}, x, False), x)
+    np.testing.assert_array_equal(DropPath().apply({}, x, 0.9, False), x)
 
 
 def test_query_key_and_value_kernels_are_each_xavier_uniform():

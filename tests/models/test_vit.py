@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
@@ -67,9 +68,17 @@ def test_sincos_positions_are_added_to_patches_only():
 
 
 def test_drop_path_rate_grows_linearly_over_depth():
-    model, params, _ = make(depth=5, drop_path_rate=0.2)
-    rates = [block.drop_path_rate for block in model.bind({"params": params}).blocks]
-    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.15, 0.2])
+    model, params, images = make(depth=5, drop_path_rate=0.2)
+    rates = []
+
+    def record(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if isinstance(context.module, EncoderBlock) and context.method_name == "__call__":
+            rates.append(args[3])
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(record):
+        jax.eval_shape(partial(model.apply, {"params": params}), images)
+    assert rates == [None, *(pytest.approx(rate) for rate in (0.05, 0.1, 0.15, 0.2))]
 
 
 def test_the_last_pooled_vector_is_the_one_that_the_head_reads():
@@ -87,11 +96,12 @@ def test_the_last_pooled_vector_is_the_one_that_the_head_reads():
 def test_block_whose_branches_are_dropped_is_the_identity():
     """Drop path acts on the branches, not on the residual stream; in evaluation it does nothing."""
     x = np.random.default_rng(0).standard_normal((2, 5, 12), dtype=np.float32)
-    block = EncoderBlock(num_heads=3, drop_path_rate=1.0, layer_scale=1.0)
+    block = EncoderBlock(num_heads=3, layer_scale=1.0)
 
     @partial(jax.jit, static_argnums=0)
     def output(train: bool) -> Any:
-        return block.init_with_output({"params": jax.random.key(0), "dropout": jax.random.key(1)}, x, train)[0]
+        keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+        return block.init_with_output(keys, x, train, None, 1 - 1e-6)[0]
 
     np.testing.assert_array_equal(output(True), x)
     assert np.abs(output(False) - x).min(axis=(1, 2)).max() > 0

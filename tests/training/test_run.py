@@ -11,6 +11,7 @@ import jax
 import pytest
 
 from vit_jax.data.dataset import DataConfig
+from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
@@ -18,7 +19,7 @@ from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import describe, init_params, prepare
+from vit_jax.training.run import describe, prepare
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ModelConfig("vit_digits_patch2_8")

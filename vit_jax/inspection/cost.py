@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import jax
@@ -118,7 +119,12 @@ def depend_on(jaxpr: Jaxpr, inputs: Sequence[Any]) -> set[Any]:
     """The variables of some operations that follow from these inputs, which are among them."""
     reached = set(inputs)
     for equation in jaxpr.eqns:
-        variables = [v for v in equation.invars if not isinstance(v, jax.extend.core.Literal)]
-        if not reached.isdisjoint(variables):
+        given = [not isinstance(v, jax.extend.core.Literal) and v in reached for v in equation.invars]
+        if equation.primitive.name == "jit":  # not all that a block gives follows from all that it takes
+            inner: Jaxpr = equation.params["jaxpr"].jaxpr
+            inside = depend_on(inner, list(compress(inner.invars, given)))
+            outputs = zip(equation.outvars, inner.outvars, strict=True)
+            reached.update(outer for outer, v in outputs if not isinstance(v, jax.extend.core.Literal) and v in inside)
+        elif any(given):
             reached.update(equation.outvars)
     return reached

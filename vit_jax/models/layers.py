@@ -6,7 +6,7 @@ then one matrix product, which XLA on a CPU computes about twice as fast as the 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,8 @@ from vit_jax.models.attention_products import similarity, weighted_sum
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.relative_position import RelativePositionBias
 from vit_jax.models.row_sums import softmax
+
+Block = TypeVar("Block", bound=nn.Module)
 
 Gelu = Literal["erf", "tanh"]
 """Form of the GELU: "erf" is the exact one of the PyTorch publishers, "tanh" the approximation of Google's ViT."""
@@ -79,17 +81,41 @@ class LayerScale(nn.Module):
         return x * gamma.astype(self.dtype)
 
 
+DropPathRate = jax.typing.ArrayLike | None
+"""Of one block, a float32 scalar; None for no drop path.
+
+It is an argument of the block and no field of it, so that blocks which differ in nothing else are traced once."""
+
+
 class DropPath(nn.Module):
     """Stochastic depth: drops a whole residual branch for some examples, and scales the others by 1 / (1 - rate).
 
-    Uses the random stream "dropout". The identity when `train` is False.
+    Uses the random stream "dropout".
     """
 
-    rate: float
-
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        return nn.Dropout(self.rate, broadcast_dims=range(1, x.ndim))(x, deterministic=not train)
+    def __call__(self, x: jax.Array, rate: DropPathRate, train: bool) -> jax.Array:
+        """Maps [B, ...] to the same; the identity where `rate` is None, and when `train` is False."""
+        if rate is None or not train:
+            return x
+        kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - rate, (x.shape[0],) + (1,) * (x.ndim - 1))
+        return jnp.where(kept, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros_like(x))
+
+
+def block_class(block: type[Block], remat: bool) -> type[Block]:
+    """The class to make an encoder's blocks of: those whose fields are equal are traced once, which takes as long for a
+    deep network as for a shallow one. The second argument of a block, `train`, is no array.
+
+    With `remat`, the backward pass computes each block again.
+    """
+    if remat:
+        block = nn.remat(block, static_argnums=(2,))
+    return nn.jit(block, static_argnums=(2,))
+
+
+def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:
+    """The rates of `depth` blocks, which grow linearly from 0 to the highest."""
+    return tuple(np.linspace(0, highest, depth).tolist())
 
 
 @partial(jax.checkpoint, static_argnums=(1,))

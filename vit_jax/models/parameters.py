@@ -1,6 +1,7 @@
 """What parameters a network has, from shapes alone: nothing is computed or allocated."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, cast
 
 import jax
@@ -33,9 +34,11 @@ def shapes_by_path(model: Network) -> dict[str, tuple[int, ...]]:
     traced: dict[str, Any] = flatten_dict(parameter_shapes(model.clone(**depths)), sep="/")
     shapes = {}
     for path, leaf in traced.items():
-        stack = next((stack for stack in stacks if path.startswith(f"{stack}_0/")), None)
-        for i in range(1 if stack is None else stacks[stack]):
-            shapes[path if stack is None else path.replace(f"{stack}_0/", f"{stack}_{i}/", 1)] = leaf.shape
+        stack = stack_of(path, stacks)
+        if stack is None:
+            shapes[path] = leaf.shape
+        else:
+            shapes |= {of_block(path, stack, i): leaf.shape for i in range(stacks[stack])}
     return shapes
 
 
@@ -53,7 +56,17 @@ def stacks_of(model: Network) -> tuple[dict[str, Any], dict[str, int]]:
     return {}, {}
 
 
+def stack_of(path: str, stacks: Iterable[str]) -> str | None:
+    """The stack whose first block a parameter belongs to; None if it belongs to none."""
+    return next((stack for stack in stacks if path.startswith(f"{stack}_0/")), None)
+
+
+def of_block(path: str, stack: str, number: int) -> str:
+    """The path of the same parameter in another block, from that in the first of its stack."""
+    return path.replace(f"{stack}_0/", f"{stack}_{number}/", 1)
+
+
 def parameter_count(model: Network) -> int:
     """Number of parameters that are learned: the running statistics of batch norm are none."""
-    leaves = jax.tree_util.tree_leaves_with_path(parameter_shapes(model))
-    return sum(math.prod(leaf.shape) for path, leaf in leaves if path[-1].key not in STATISTICS)
+    shapes = shapes_by_path(model).items()
+    return sum(math.prod(shape) for path, shape in shapes if path.split("/")[-1] not in STATISTICS)

@@ -6,15 +6,15 @@ blocks whose windows are shifted by half, so that the cost grows linearly with t
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import DropPath, Mlp, PatchEmbed, hidden_width
+from vit_jax.models.layers import DropPath, DropPathRate, Mlp, PatchEmbed, block_class, drop_path_rates, hidden_width
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
 from vit_jax.models.window_attention import SMALL, WindowAttention
 from vit_jax.models.windows import WindowGrid, WindowRule, window_grid
@@ -33,14 +33,13 @@ class SwinBlock(nn.Module):
     pretrained_window: int = 0
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
-    drop_path_rate: float = 0.0
     attn_drop_rate: float = 0.0
     proj_drop_rate: float = 0.0
     norm_eps: float = 1e-5
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, drop_path_rate: DropPathRate = None) -> jax.Array:
         """Maps [B, H, W, C] to [B, H, W, C]."""
         attention = WindowAttention(
             num_heads=self.num_heads,
@@ -62,13 +61,13 @@ class SwinBlock(nn.Module):
             name="mlp",
         )
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
-        drop_path = DropPath(self.drop_path_rate)
+        drop_path = DropPath()
         if self.version == 1:
-            x = x + drop_path(attention(norm(name="norm1")(x), train), train)
-            return x + drop_path(mlp(norm(name="norm2")(x), train), train)
+            x = x + drop_path(attention(norm(name="norm1")(x), train), drop_path_rate, train)
+            return x + drop_path(mlp(norm(name="norm2")(x), train), drop_path_rate, train)
         norm = partial(norm, scale_init=nn.initializers.zeros)
-        x = x + drop_path(norm(name="norm1")(attention(x, train)), train)
-        return x + drop_path(norm(name="norm2")(mlp(x, train)), train)
+        x = x + drop_path(norm(name="norm1")(attention(x, train)), drop_path_rate, train)
+        return x + drop_path(norm(name="norm2")(mlp(x, train)), drop_path_rate, train)
 
 
 class PatchMerging(nn.Module):
@@ -102,7 +101,7 @@ class SwinStage(nn.Module):
 
     Attributes:
         merging: makes the patch merging; None for the first stage, which has none.
-        block: makes a block from its grid, drop path rate and name.
+        block: makes a block from its grid and name.
         grids: the windows of each block.
         drop_path_rates: of each block.
     """
@@ -118,7 +117,7 @@ class SwinStage(nn.Module):
         if self.merging is not None:
             x = self.merging(name="downsample")(x)
         for i, (grid, rate) in enumerate(zip(self.grids, self.drop_path_rates, strict=True)):
-            x = self.block(grid=grid, drop_path_rate=rate, name=f"blocks_{i}")(x, train)
+            x = self.block(grid=grid, name=f"blocks_{i}")(x, train, rate or None)
         return x
 
 
@@ -234,8 +233,8 @@ class SwinTransformer(Network):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.patch_norm = norm()
-        block = nn.remat(SwinBlock, static_argnums=(2,)) if self.remat else SwinBlock
-        rates = np.split(np.linspace(0, self.drop_path_rate, sum(self.depths)), np.cumsum(self.depths)[:-1])
+        block = block_class(SwinBlock, self.remat)
+        rates = iter(drop_path_rates(self.drop_path_rate, sum(self.depths)))
         self.layers = [
             SwinStage(
                 merging=partial(PatchMerging, self.version, self.norm_eps, self.dtype) if stage else None,
@@ -252,7 +251,7 @@ class SwinTransformer(Network):
                     dtype=self.dtype,
                 ),
                 grids=grids,
-                drop_path_rates=tuple(rates[stage].tolist()),
+                drop_path_rates=tuple(islice(rates, len(grids))),
             )
             for stage, grids in enumerate(self.window_grids)
         ]

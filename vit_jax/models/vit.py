@@ -17,11 +17,14 @@ from vit_jax.models.layers import (
     Attention,
     AttentionPool,
     DropPath,
+    DropPathRate,
     Gelu,
     LayerScale,
     Mlp,
     PatchEmbed,
     SwiGlu,
+    block_class,
+    drop_path_rates,
     hidden_width,
     sincos_position_embedding,
 )
@@ -40,7 +43,6 @@ class EncoderBlock(nn.Module):
     bias_grid: tuple[int, int] | None = None
     qk_norm: bool = False
     layer_scale: float | None = None
-    drop_path_rate: float = 0.0
     attn_drop_rate: float = 0.0
     proj_drop_rate: float = 0.0
     gelu: Gelu = "erf"
@@ -48,7 +50,9 @@ class EncoderBlock(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, bias: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, train: bool, bias: jax.Array | None = None, drop_path_rate: DropPathRate = None
+    ) -> jax.Array:
         """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         attention = Attention(
@@ -72,12 +76,12 @@ class EncoderBlock(nn.Module):
         y = attention(norm(name="norm1")(x), train, bias)
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls1")(y)
-        x = x + DropPath(self.drop_path_rate)(y, train)
+        x = x + DropPath()(y, drop_path_rate, train)
 
         y = mlp(norm(name="norm2")(x), train)
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls2")(y)
-        return x + DropPath(self.drop_path_rate)(y, train)
+        return x + DropPath()(y, drop_path_rate, train)
 
 
 class VisionTransformer(Network):
@@ -229,7 +233,7 @@ class VisionTransformer(Network):
 
         if self.relative_position == "shared":
             self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads)
-        block = nn.remat(EncoderBlock, static_argnums=(2,)) if self.remat else EncoderBlock
+        block = block_class(EncoderBlock, self.remat)
         self.blocks = [
             block(
                 num_heads=self.num_heads,
@@ -240,14 +244,13 @@ class VisionTransformer(Network):
                 bias_grid=self.grid if self.relative_position == "per_block" else None,
                 qk_norm=self.qk_norm,
                 layer_scale=self.layer_scale,
-                drop_path_rate=float(rate),
                 attn_drop_rate=self.attn_drop_rate,
                 proj_drop_rate=self.proj_drop_rate,
                 gelu=self.gelu,
                 norm_eps=self.norm_eps,
                 dtype=self.dtype,
             )
-            for rate in np.linspace(0, self.drop_path_rate, self.depth)
+            for _ in range(self.depth)
         ]
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.final_norm = norm(name="fc_norm" if self.fc_norm else "norm")
@@ -306,8 +309,8 @@ class VisionTransformer(Network):
         block's output [B, N, D]."""
         bias = self.relative_position_bias() if self.relative_position == "shared" else None
         outputs = []
-        for block in self.blocks:
-            tokens = block(tokens, train, bias)
+        for block, rate in zip(self.blocks, drop_path_rates(self.drop_path_rate, self.depth), strict=True):
+            tokens = block(tokens, train, bias, rate or None)
             outputs.append(tokens)
         return tokens if self.fc_norm else self.final_norm(tokens), outputs
 

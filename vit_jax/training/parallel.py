@@ -14,6 +14,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from vit_jax.training.compilation import compiler_options
+
 Tree = Any
 
 
@@ -157,10 +159,10 @@ class OneProgram:
             shardings = (jax.tree.map(self.sharding, state), jax.tree.map(lambda _: self.replicated, metrics))
             return jax.lax.with_sharding_constraint((state, metrics), shardings)
 
-        return jax.jit(keep_sharding, donate_argnums=0)
+        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=compiler_options())
 
     def compile_predict(self, predict: Callable) -> Callable:
-        compiled = jax.jit(predict, out_shardings=self.replicated)
+        compiled = jax.jit(predict, out_shardings=self.replicated, compiler_options=compiler_options())
         return lambda *inputs: jax.device_get(compiled(*inputs))
 
 

@@ -15,6 +15,7 @@ from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
+from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.pretrained.native import replace_file
@@ -64,21 +65,15 @@ class Run:
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
 
-        def begin(params: Any | None, key: jax.Array) -> TrainState:
-            params = init_params(self.model, key) if params is None else params
+        def begin(params: Any) -> TrainState:
             return start_state(params, self.step.optimizer, ema=self.config.ema_decay is not None)
 
-        return self.parallel.place_state(jax.jit(begin)(self.params, jax.random.key(self.config.seed)))
+        params = init_params(self.model, jax.random.key(self.config.seed)) if self.params is None else self.params
+        return self.parallel.place_state(jax.jit(begin, donate_argnums=0)(params))
 
     def steps(self, duration: str) -> int:
         """A duration of this run in steps."""
         return durations.to_steps(duration, len(self.dataset.train), self.config.batch_size)
-
-
-def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
-    """Freshly initialised parameters of a network."""
-    variables = model.init(key, jax.numpy.zeros((1, *model.input_shape)))
-    return dict(variables["params"])
 
 
 def prepare(config: Config, workdir: Path) -> Run:

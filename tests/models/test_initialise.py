@@ -1,0 +1,51 @@
+"""Fresh parameters: what `model.init` would give but for the numbers, and every block its own."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+import vit_jax
+from vit_jax.models.initialise import init_params
+
+NETWORKS = {
+    "vit": ("vit_tiny_patch4_32", dict(depth=3, embed_dim=24, num_heads=2, layer_scale=0.5, drop_path_rate=0.1)),
+    "swin": (
+        "swin_cifar_patch2_window4_32",
+        dict(depths=(2, 3), embed_dim=24, num_heads=(2, 4), image_size=16),
+    ),
+    "mae": ("mae_base_patch16_224", dict(image_size=32, depth=2, decoder_depth=3, embed_dim=24, num_heads=2)),
+    "cnn": ("resnet9_32", {}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_those_of_init_by_shape_and_spread(name: str):
+    registered, fields = NETWORKS[name]
+    model = vit_jax.create_model(registered, **fields)
+    drawn: dict[str, Any] = flatten_dict(init_params(model, jax.random.key(0)), sep="/")
+    inputs = jnp.zeros((1, *model.input_shape))
+    keys = {"params": jax.random.key(1), "masking": jax.random.key(2)}
+    expected: dict[str, Any] = flatten_dict(jax.jit(model.init)(keys, inputs)["params"], sep="/")
+    assert {path: x.shape for path, x in drawn.items()} == {path: x.shape for path, x in expected.items()}
+    for path, x in drawn.items():
+        assert x.dtype == jnp.float32, path
+        other = np.asarray(expected[path])
+        if other.size > 500:
+            np.testing.assert_allclose(np.std(x), np.std(other), rtol=0.2, atol=1e-8, err_msg=path)
+        if other.min() == other.max():
+            np.testing.assert_array_equal(x, other, err_msg=path)
+
+
+def test_blocks_differ_and_follow_the_key():
+    model = vit_jax.create_model("vit_tiny_patch4_32", **NETWORKS["vit"][1])
+    params, again, other = (init_params(model, jax.random.key(seed)) for seed in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    kernels = [params[f"blocks_{i}"]["attn"]["qkv"]["kernel"] for i in range(3)]
+    kernels.append(other["blocks_0"]["attn"]["qkv"]["kernel"])
+    for i, kernel in enumerate(kernels):
+        for another in kernels[:i]:
+            assert abs(np.corrcoef(np.ravel(kernel), np.ravel(another))[0, 1]) < 0.1

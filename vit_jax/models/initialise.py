@@ -1,0 +1,42 @@
+"""Fresh parameters, by a program that takes no longer to compile for a deep network than for a shallow one."""
+
+from functools import partial
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vit_jax.models.network import Network
+from vit_jax.models.parameters import of_block, stack_of, stacks_of
+
+
+def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
+    """Freshly initialised parameters of a network, a nested dict of arrays.
+
+    They are distributed as those of `model.init`, but are others for the same key: the blocks of a stack are alike, so
+    that the first of each is compiled, and run again with another key for each of the others. It compiles with options
+    of its own, and so cannot be called in a jitted function.
+    """
+    depths, stacks = stacks_of(model)
+    first_blocks = model.clone(**depths)
+
+    # On a CPU, compiling takes longer than running what LLVM does not optimise.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+
+    @partial(jax.jit, static_argnums=1, compiler_options=options)
+    def init(key: jax.Array, wanted: frozenset[str | None]) -> dict[str, jax.Array]:
+        variables = first_blocks.init(key, jnp.zeros((1, *model.input_shape)))
+        params = cast(dict[str, jax.Array], flatten_dict(variables["params"], sep="/"))
+        return {path: x for path, x in params.items() if stack_of(path, stacks) in wanted}
+
+    params = {}
+    for i, block_key in enumerate(jax.random.split(key, max(stacks.values(), default=1))):
+        deep = frozenset(stack for stack, depth in stacks.items() if depth > i)
+        for path, x in init(block_key, deep | {None}).items():
+            stack = stack_of(path, stacks)
+            if stack is not None:
+                params[of_block(path, stack, i)] = x
+            elif i == 0:
+                params[path] = x
+    return unflatten_dict(params, sep="/")
