@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import vit_jax
+from vit_jax.training import loop
 from vit_jax.training.config import ModelConfig
-from vit_jax.training.parallel import ParallelConfig
+from vit_jax.training.parallel import OneProgram, ParallelConfig
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,27 @@ def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_
         data = dataclasses.replace(small_config.data, feed=feed, workers=0)
         results.append(run_to_end(small_config, tmp_path / feed, data=data, duration="6 steps")[1])
     jax.tree.map(np.testing.assert_array_equal, results[0].params, results[1].params)
+
+
+def test_the_next_batch_is_on_its_way_while_the_device_computes(small_config, run_to_end, tmp_path, monkeypatch):
+    """Reading and placing a batch must cost no time beside a longer step: it comes before the wait for metrics."""
+    events = []
+    place_batch, take = OneProgram.place_batch, loop.Course.take
+
+    def place(self, batch, stacked=False):
+        if stacked:
+            events.append(("placed", sum(what == "placed" for what, _ in events) + 1))
+        return place_batch(self, batch, stacked)
+
+    def take_metrics(self, step, metrics):
+        events.append(("taken", step))
+        take(self, step, metrics)
+
+    monkeypatch.setattr(OneProgram, "place_batch", place)
+    monkeypatch.setattr(loop.Course, "take", take_metrics)
+    run_to_end(small_config, tmp_path, duration="6 steps", checkpoint_every="3 steps")
+    placed_first = [events.index(("placed", step + 1)) < events.index(("taken", step)) for step in range(1, 6)]
+    assert placed_first == [True, True, False, True, True]  # what is saved after step 3 is all that was done
 
 
 def test_images_of_another_size_are_resized_to_the_models(small_config, run_to_end, tmp_path):
