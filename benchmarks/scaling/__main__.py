@@ -17,7 +17,7 @@ from benchmarks.scaling import devices, growth, tables
 def main() -> None:
     """Runs what is asked for, prints its tables and keeps what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is timed, in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is timed, in turn")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--devices", action="store_true", help="only this part; the file then has no other")
     part.add_argument("--growth", action="store_true", help="only this part; the file then has no other")
