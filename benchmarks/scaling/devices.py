@@ -37,7 +37,9 @@ def environment(platform: str, count: int) -> dict[str, str]:
         flags = (os.environ.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={count}", patience)
         return {"XLA_FLAGS": " ".join(flags).strip()}
     if platform == "gpu":
-        return {"JAX_CUDA_VISIBLE_DEVICES": ",".join(map(str, range(count)))}
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = given.split(",") if given else map(str, range(count))
+        return {"CUDA_VISIBLE_DEVICES": ",".join(list(names)[:count])}
     raise ValueError(f"devices are counted out on CPUs and NVIDIA GPUs, not on {platform!r}; try --growth")
 
 

@@ -15,8 +15,10 @@ def test_simulated_devices_come_last_so_that_they_count(monkeypatch):
     ]
 
 
-def test_the_first_gpus():
-    assert environment("gpu", 2) == {"JAX_CUDA_VISIBLE_DEVICES": "0,1"}
+@pytest.mark.parametrize(("given", "expected"), [("", "0,1"), ("3,5,6", "3,5")])
+def test_the_first_gpus_of_those_at_hand(given, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert environment("gpu", 2) == {"CUDA_VISIBLE_DEVICES": expected}
 
 
 def test_other_platforms_are_refused():
