@@ -1,0 +1,42 @@
+"""What devices exchange, read from the text of a compiled program."""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|ragged-all-to-all|collective-permute|collective-broadcast"
+# An array's type has no spaces; a tuple's has, and may have brackets within (TPU's tiles). Where an operation is begun
+# and ended apart, its end counts: the beginning has its inputs among its results.
+OPERATION = re.compile(
+    rf"^\s*(?:ROOT )?%?[\w.-]+ = (?P<type>\((?:[^()]|\([^()]*\))*\)|\S+) (?P<kind>{KINDS})(?:-done)?\(", re.MULTILINE
+)
+ARRAY = re.compile(r"\b(?P<dtype>pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<shape>[\d,]*)\]")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The collectives of one program.
+
+    Attributes:
+        operations: how many of each kind the program has, each counted once, also inside a loop.
+        bytes: of their results on one device.
+    """
+
+    operations: dict[str, int]
+    bytes: int
+
+
+def exchange(program: str) -> Exchange:
+    """The collectives in a program's text, `jax.stages.Compiled.as_text()`."""
+    found = list(OPERATION.finditer(program))
+    return Exchange(dict(Counter(match["kind"] for match in found)), sum(array_bytes(match["type"]) for match in found))
+
+
+def array_bytes(type_: str) -> int:
+    """Bytes of an array, or of a tuple of arrays, by its type, e.g. "(f32[2,3]{1,0}, bf16[4]{0})"."""
+    bits = 0
+    for array in ARRAY.finditer(type_):
+        size = math.prod(int(side) for side in array["shape"].split(",") if side)
+        bits += size * int(array["bits"] or 8)  # a truth value takes a byte
+    return bits // 8
