@@ -67,8 +67,9 @@ def test_sincos_positions_are_added_to_patches_only():
 # --- How it trains ---
 
 
-def test_drop_path_rate_grows_linearly_over_depth():
-    model, params, images = make(depth=5, drop_path_rate=0.2)
+def block_rates(**fields: Any) -> list[Any]:
+    """The drop path rate of every block that is traced."""
+    model, params, images = make(**fields)
     rates = []
 
     def record(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
@@ -78,7 +79,19 @@ def test_drop_path_rate_grows_linearly_over_depth():
 
     with nn.intercept_methods(record):
         jax.eval_shape(partial(model.apply, {"params": params}), images)
-    assert rates == [None, *(pytest.approx(rate) for rate in (0.05, 0.1, 0.15, 0.2))]
+    return rates
+
+
+def test_drop_path_rate_grows_linearly_over_depth(monkeypatch):
+    monkeypatch.setattr("vit_jax.models.vit.block_class", lambda block, remat: block)
+    assert block_rates(depth=5, drop_path_rate=0.2) == [None, *(pytest.approx(r) for r in (0.05, 0.1, 0.15, 0.2))]
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_equal_blocks_are_traced_once(remat: bool):
+    """Those that differ in the drop path rate alone, too."""
+    assert len(block_rates(depth=5, remat=remat)) == 1
+    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 2  # the first has none
 
 
 def test_the_last_pooled_vector_is_the_one_that_the_head_reads():
