@@ -1,0 +1,71 @@
+"""Where the time of a training step goes on a CPU: by kind of operation of the compiled program, and in page faults.
+
+    python -m benchmarks.profile --model vit_tiny_patch4_32 --batch 64
+
+XLA names an operation after what it is made of ("dot", "multiply_add_fusion"); their times are those of its own trace,
+added up over the step. Large matrix products of Eigen go on in other threads and are not in it: what is missing to the
+step's time is theirs. Page faults are counted by the kernel: memory that is asked for anew in each dispatch is filled
+with zeros page by page, as it is first written to.
+"""
+
+import argparse
+import re
+import resource
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import jax
+
+from benchmarks.throughput.ours import ours
+from benchmarks.throughput.workload import Setting, make_workload
+
+
+def by_kind(trace: Path, steps: int) -> list[tuple[str, float, int]]:
+    """Kinds of operations with their milliseconds and number in a step, the longest first.
+
+    Raises:
+        FileNotFoundError: if the profiler wrote no trace there.
+    """
+    files = list(trace.rglob("*.xplane.pb"))
+    if not files:
+        raise FileNotFoundError(f"no trace in {trace}: this build of JAX has no profiler")
+    nanoseconds, number = Counter[str](), Counter[str]()
+    for plane in jax.profiler.ProfileData.from_file(str(files[0])).planes:
+        for line in plane.lines:
+            for event in line.events:
+                if "hlo_op" in dict(event.stats):
+                    kind = re.sub(r"[.\d]+$", "", event.name)
+                    nanoseconds[kind] += int(event.duration_ns)
+                    number[kind] += 1
+    return [(kind, time / steps / 1e6, number[kind] // steps) for kind, time in nanoseconds.most_common()]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="vit_tiny_patch4_32", help="a name of the registry")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=1, help="training steps in a dispatch")
+    args = parser.parse_args()
+    work = make_workload(args.model, "float32")
+    run = ours(work, Setting("cpu", args.steps, 1)).training(work.batch(args.batch)).run
+    run()
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    run()
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    with tempfile.TemporaryDirectory() as directory:
+        with jax.profiler.trace(directory):
+            run()
+        rows = by_kind(Path(directory), args.steps)
+    print(f"{args.model}, batch {args.batch}, {args.steps} steps in a dispatch: {1e3 * seconds / args.steps:.0f} ms a step")
+    print(f"page faults: {(after.ru_minflt - before.ru_minflt) / args.steps:,.0f} a step, ", end="")
+    print(f"{(after.ru_stime - before.ru_stime) / args.steps:.2f} s of the kernel's time, over all cores")
+    print("| operation | number | ms |\n|---|---|---|")
+    for kind, milliseconds, number in rows[:16]:
+        print(f"| {kind} | {number} | {milliseconds:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
