@@ -14,30 +14,44 @@ torch.compile; the faster counts. This project does several steps in a dispatch 
 """
 
 import argparse
+from dataclasses import dataclass
 
 from benchmarks.measure import merge
 from benchmarks.throughput.compare import PEERS, compared
 from benchmarks.throughput.targets import targets
 from benchmarks.throughput.workload import Setting, make_workload, results_name, use_device
 
-BATCHES = {
+
+@dataclass(frozen=True)
+class Case:
+    """What is done with a network unless the command says otherwise.
+
+    Attributes:
+        batches: that are tried.
+        steps: training steps in a dispatch. On a GPU the host is ahead of the device anyway.
+    """
+
+    batches: tuple[int, ...]
+    steps: int = 1
+
+
+CASES = {
     "cpu": {
-        "vit_tiny_patch4_32": (64,),
-        "vit_small_patch16_224": (8,),
-        "swin_cifar_patch2_window4_32": (64,),
-        "swin_tiny_patch4_window7_224": (8,),
+        "vit_tiny_patch4_32": Case((64,), steps=8),
+        "vit_small_patch16_224": Case((8,), steps=4),
+        "swin_cifar_patch2_window4_32": Case((64,), steps=8),
+        "swin_tiny_patch4_window7_224": Case((8,), steps=4),
     },
     "gpu": {
-        "vit_small_patch16_224": (128, 256, 512),
-        "vit_base_patch16_224": (128, 256, 512),
-        "vit_large_patch16_224": (64, 128, 256),
-        "swin_tiny_patch4_window7_224": (128, 256, 512),
-        "swin_base_patch4_window7_224": (64, 128, 256),
-        "swinv2_tiny_window8_256": (64, 128, 256),
+        "vit_small_patch16_224": Case((128, 256, 512)),
+        "vit_base_patch16_224": Case((128, 256, 512)),
+        "vit_large_patch16_224": Case((64, 128, 256)),
+        "swin_tiny_patch4_window7_224": Case((128, 256, 512)),
+        "swin_base_patch4_window7_224": Case((64, 128, 256)),
+        "swinv2_tiny_window8_256": Case((64, 128, 256)),
     },
 }
-STEPS = {"cpu": 8, "gpu": 1}
-"""In a dispatch. On a GPU the host is ahead of the device anyway."""
+ANY_OTHER = {"cpu": Case((8,), steps=8), "gpu": Case((128, 256))}
 
 DISPATCHES = {"cpu": 1, "gpu": 16}
 """In a turn."""
@@ -62,10 +76,11 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     use_device(args.device)
-    setting = Setting(args.device, args.steps or STEPS[args.device], DISPATCHES[args.device])
     names = [name for peer in args.peers for name in PEERS[peer]]
-    for model in args.models or BATCHES[args.device]:
-        batches = tuple(map(int, args.batches)) if args.batches else BATCHES[args.device].get(model, (8,))
+    for model in args.models or CASES[args.device]:
+        case = CASES[args.device].get(model, ANY_OTHER[args.device])
+        setting = Setting(args.device, args.steps or case.steps, DISPATCHES[args.device])
+        batches = tuple(map(int, args.batches)) if args.batches else case.batches
         entry = compared(make_workload(model, setting.dtype), setting, names, batches, args.rounds)
         for kind in ("training", "inference"):
             for name, row in entry[kind]["implementations"].items():

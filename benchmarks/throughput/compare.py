@@ -13,8 +13,8 @@ import vit_jax
 from benchmarks.measure import in_turn, spread
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.peak import MatmulPeak, matmul_peak
-from benchmarks.throughput.plain_flax import plain_flax, trial
-from benchmarks.throughput.program import Implementation, Program, is_out_of_memory
+from benchmarks.throughput.plain_flax import plain_flax
+from benchmarks.throughput.program import Implementation, Program, is_out_of_memory, trial
 from benchmarks.throughput.workload import Setting, Workload
 
 PEERS = {"plain_flax": ("plain_flax",), "timm": ("timm", "timm_compiled"), "transformers": ("transformers",)}
@@ -78,7 +78,7 @@ def choose(implementation: Implementation, kind: Kind, work: Workload, batches: 
     for size in batches:
         try:
             program = getattr(implementation, kind)(work.batch(size))
-            speed = program.images / trial(program.run) if len(batches) > 1 else None
+            speed = program.images / trial(program) if len(batches) > 1 else None
         except RuntimeError as error:
             if implementation.name == "ours" and not is_out_of_memory(error):
                 raise
@@ -180,7 +180,7 @@ def timed(
 ) -> dict[str, Any]:
     """All programs and the peak, in turn."""
     functions = {name: program.run for name, program in programs.items()}
-    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=1)
+    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0)
     flops = peak.flops / seconds.pop("peak")
     speeds = {name: programs[name].images / seconds[name] for name in programs}
     rows: dict[str, Any] = {}

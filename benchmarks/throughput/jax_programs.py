@@ -47,6 +47,7 @@ class JaxImplementation:
                 compiled(params, images)
             return np.asarray(compiled(params, images))  # the device computes in order
 
+        run()
         return Program(run, len(images) * self.dispatches, 1, seconds, planned_bytes(compiled))
 
     def training(self, batch: Batch) -> Program:
@@ -78,6 +79,7 @@ class JaxImplementation:
                 latest[0] = compiled(latest[0], batches)
             jax.block_until_ready(latest[0])
 
+        run()
         images = len(batch[0]) * self.steps * self.dispatches
         return Program(run, images, self.steps, seconds, planned_bytes(compiled))
 

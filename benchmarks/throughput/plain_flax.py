@@ -4,8 +4,6 @@ Nothing here is tuned, and nothing is held back: heads stay the third axis, soft
 modules have this project's names, so that its parameters fit but for one name.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,7 +14,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from benchmarks.throughput.jax_programs import JaxImplementation
-from benchmarks.throughput.program import Program
+from benchmarks.throughput.program import Program, trial
 from benchmarks.throughput.workload import Batch, Setting, Workload
 from vit_jax.models.layers import hidden_width
 from vit_jax.models.network import Network, pair
@@ -253,15 +251,7 @@ class PlainFlax:
         """The form that is faster in a trial."""
         forms = [self.single] if self.looped.steps == 1 else [self.single, self.looped]
         programs = [form.training(batch) for form in forms]
-        return programs[0] if len(programs) == 1 else min(programs, key=lambda program: trial(program.run))
-
-
-def trial(run: Callable[[], Any]) -> float:
-    """Seconds of a second turn."""
-    run()
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+        return programs[0] if len(programs) == 1 else min(programs, key=trial)
 
 
 def plain_flax(work: Workload, setting: Setting) -> PlainFlax:

@@ -1,5 +1,6 @@
 """What every implementation gives: inference and training on one batch, ready to be timed."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from benchmarks.throughput.workload import Batch
 
 @dataclass(frozen=True)
 class Program:
-    """Inference or training on batches of one size.
+    """Inference or training on batches of one size; it has been run before, so that all is compiled and in place.
 
     Attributes:
         run: one turn; it returns when all is computed, in inference with the logits, float32 [B, classes].
@@ -41,6 +42,13 @@ class Implementation(Protocol):
     def training(self, batch: Batch) -> Program:
         """Steps of training: forward, cross-entropy, backward, update by AdamW."""
         ...
+
+
+def trial(program: Program) -> float:
+    """Seconds of a turn."""
+    start = time.perf_counter()
+    program.run()
+    return time.perf_counter() - start
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -51,22 +51,21 @@ class TorchImplementation:
         before, network, images, _ = self.placed(batch)
         network.eval()
 
-        def run() -> np.ndarray:
+        def run(calls: int) -> np.ndarray:
             with torch.inference_mode(), self.precision():
-                for _ in range(self.setting.dispatches - 1):
+                for _ in range(calls - 1):
                     network(images)
                 return network(images).float().cpu().numpy()
 
-        return self.program(run, before, len(images) * self.setting.dispatches)
+        return self.program(run, self.setting.dispatches, before, len(images))
 
     def training(self, batch: Batch) -> Program:
         """As many steps of training as the others do in a turn."""
         before, network, images, labels = self.placed(batch)
         network.train()
         optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
-        steps = self.setting.steps * self.setting.dispatches
 
-        def run() -> None:
+        def run(steps: int) -> None:
             for _ in range(steps):
                 optimizer.zero_grad()
                 with self.precision():
@@ -76,7 +75,7 @@ class TorchImplementation:
             if self.setting.device == "gpu":
                 torch.cuda.synchronize()
 
-        return self.program(run, before, len(images) * steps)
+        return self.program(run, self.setting.steps * self.setting.dispatches, before, len(images))
 
     def placed(self, batch: Batch) -> tuple[int, Any, torch.Tensor, torch.Tensor]:
         """Bytes that PyTorch had on the GPU before; the network, images and labels on the device."""
@@ -92,8 +91,14 @@ class TorchImplementation:
         """Products in bfloat16 on a GPU."""
         return torch.autocast("cuda", torch.bfloat16, enabled=self.setting.device == "gpu")
 
-    def program(self, run: Callable[[], Any], before: int, images: int) -> Program:
+    def program(self, run: Callable[[int], Any], repeats: int, before: int, batch: int) -> Program:
         """The program of a function that is called for the first time here.
+
+        Args:
+            run: does as many calls or steps as it is told.
+            repeats: of these in a turn.
+            before: bytes that PyTorch had on the GPU.
+            batch: images in a call.
 
         Raises:
             RuntimeError: if torch.compile fails.
@@ -101,18 +106,24 @@ class TorchImplementation:
         on_gpu = self.setting.device == "gpu"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
-        start = time.perf_counter()
-        try:
-            run()
-        except Exception as error:
-            if not self.compiles or is_out_of_memory(error):
-                raise
-            raise RuntimeError(f"torch.compile failed: {type(error).__name__}: {error}") from error
-        first, start = time.perf_counter() - start, time.perf_counter()
-        run()
-        compiling = max(0.0, first - (time.perf_counter() - start)) if self.compiles else None
+        compiling = None
+        if self.compiles:
+            try:
+                compiling = seconds(run)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                raise RuntimeError(f"torch.compile failed: {type(error).__name__}: {error}") from error
+        steady = seconds(run)
         peak = torch.cuda.max_memory_allocated() - before if on_gpu else None
-        return Program(run, images, 1, compiling, peak)
+        return Program(lambda: run(repeats), batch * repeats, 1, compiling and max(0.0, compiling - steady), peak)
+
+
+def seconds(run: Callable[[int], Any]) -> float:
+    """Of one call."""
+    start = time.perf_counter()
+    run(1)
+    return time.perf_counter() - start
 
 
 class Logits(torch.nn.Module):

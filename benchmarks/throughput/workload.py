@@ -1,5 +1,6 @@
 """What is worked on: a network with parameters, batches of images, and where and in which precision."""
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -11,9 +12,13 @@ import numpy as np
 
 import vit_jax
 from vit_jax.models.network import Network
+from vit_jax.models.parameters import parameter_shapes
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Images float32 [B, H, W, C] and labels int32 [B]."""
+
+CENTRES = {"scale": 1, "logit_scale": math.log(10)}
+"""Of parameters that are not around 0: norms' scales, and those of Swin V2's cosines."""
 
 GPU_SHARE = 0.45
 """Of the GPU's memory, for JAX; PyTorch has as much, since both are measured in turn in one process."""
@@ -61,15 +66,15 @@ class Workload:
 
 def make_workload(name: str, dtype: str, **fields: Any) -> Workload:
     """A network of the registry with random parameters, none of which has a value that would hide a difference."""
-    model = vit_jax.create_model(name, dtype=jnp.dtype(dtype), **fields)
-    image = jnp.zeros((1, *model.input_shape))
-    initial, rng = jax.jit(model.init)(jax.random.key(0), image)["params"], np.random.default_rng(0)
+    model, rng = vit_jax.create_model(name, dtype=jnp.dtype(dtype), **fields), np.random.default_rng(0)
 
-    def moved(x: jax.Array) -> np.ndarray:  # heads begin as zeros, and so do the scales of Swin V2
-        noise = rng.normal(scale=0.02 if x.ndim > 1 else 0.2, size=x.shape)
-        return np.asarray(x) + noise.astype(np.float32)
+    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        noise, kind = rng.standard_normal(leaf.shape, np.float32), path[-1].key
+        if kind == "kernel":
+            return noise * np.float32(math.prod(leaf.shape[:-1]) ** -0.5)
+        return noise * np.float32(0.2) + np.float32(CENTRES.get(kind, 0))
 
-    return Workload(name, model, jax.tree.map(moved, initial))
+    return Workload(name, model, jax.tree_util.tree_map_with_path(draw, parameter_shapes(model)))
 
 
 def use_device(device: Literal["cpu", "gpu"]) -> None:

@@ -21,8 +21,8 @@ from benchmarks.throughput.program import Program
 from benchmarks.throughput.targets import targets
 from benchmarks.throughput.workload import Batch, Setting, Workload, make_workload
 
-VIT = ("vit_tiny_patch4_32", dict(depth=2, image_size=16))
-SWIN = ("swin_cifar_patch2_window4_32", dict(depths=(2, 2), num_heads=(3, 6), image_size=16))
+VIT = ("vit_tiny_patch4_32", dict(depth=1, embed_dim=48, image_size=16))
+SWIN = ("swin_cifar_patch2_window4_32", dict(embed_dim=24, depths=(2, 1), num_heads=(3, 6), image_size=16))
 SETTING = Setting("cpu", steps=2, dispatches=1)
 
 
@@ -110,7 +110,7 @@ class Failing:
 
 
 def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compare, "trial", lambda run: run() or 1.0)
+    monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
     chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8))
     assert chosen.batch == 2
@@ -119,7 +119,7 @@ def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytes
 
 
 def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compare, "trial", lambda run: run() or 1.0)
+    monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
     chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16))
     assert (chosen.batch, chosen.tried["8"]) == (None, {"failed": "no compiler"})
