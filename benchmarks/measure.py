@@ -17,18 +17,18 @@ import numpy as np
 RESULTS = Path(__file__).with_name("results")
 
 
-def in_turn(functions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, np.ndarray]:
-    """Seconds [rounds] of each function, called one after the other in every round, after two rounds of warm-up.
+def in_turn(functions: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 2) -> dict[str, np.ndarray]:
+    """Seconds [rounds] of each function, called one after the other in every round, after rounds of warm-up.
 
     A slow moment of the machine then falls on all alike, and the ratio of two is best taken round by round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(2 + rounds):
+    for _ in range(warm_up + rounds):
         for name, function in functions.items():
             start = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - start)
-    return {name: np.array(times[2:]) for name, times in seconds.items()}
+    return {name: np.array(times[warm_up:]) for name, times in seconds.items()}
 
 
 def spread(values: np.ndarray) -> dict[str, float]:
@@ -41,7 +41,7 @@ def machine() -> dict[str, Any]:
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
     versions = {"python": platform.python_version()}
-    for package in ("jax", "jaxlib", "flax", "numpy", "torch", "timm"):
+    for package in ("jax", "jaxlib", "flax", "numpy", "torch", "timm", "transformers"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -55,14 +55,34 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, results: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes results with machine, command and time to `benchmarks/results/NAME.json`."""
-    content = {
-        "command": f"python -m benchmarks.{' '.join([name, *sys.argv[1:]])}",
+def origin(module: str) -> dict[str, Any]:
+    """Where results come from: the command that runs `benchmarks.MODULE` with these arguments, time and machine."""
+    return {
+        "command": f"python -m benchmarks.{' '.join([module, *sys.argv[1:]])}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "results": list(results),
     }
+
+
+def save(name: str, results: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes results with their origin to `benchmarks/results/NAME.json`."""
+    return write(name, {**origin(name), "results": list(results)})
+
+
+def merge(name: str, module: str, results: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Path:
+    """Puts results, each with its own origin, into `benchmarks/results/NAME.json`.
+
+    They take the place of those there that have the same values of `key`; the others stay.
+    """
+    path = RESULTS / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    entries = {tuple(entry[field] for field in key): entry for entry in before}
+    entries |= {tuple(entry[field] for field in key): {**origin(module), **entry} for entry in results}
+    return write(name, {"results": list(entries.values())})
+
+
+def write(name: str, content: Mapping[str, Any]) -> Path:
+    """Writes `benchmarks/results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,96 @@
+"""Images per second of training and inference: this project beside plain Flax, timm and transformers.
+
+    pip install torch torchvision timm transformers
+    python -m benchmarks.throughput                               # CPU, float32
+    python -m benchmarks.throughput --device gpu                  # GPU, bfloat16
+    python -m benchmarks.throughput --models vit_tiny_patch4_32   # one network; results of earlier ones are kept
+    python -m benchmarks.throughput.table                         # then: the results into README.md
+
+All have the same parameters, batches and precision, and the same logits, which is checked first. A turn is inference on
+one batch, or steps of training (forward, cross-entropy, backward, AdamW); all take turns in every round, and ratios are
+taken round by round. Where several batches are tried, each implementation has its best. timm is measured eager and by
+torch.compile; the faster counts. This project does several steps in a dispatch on a CPU, as its CPU recipes do
+(`steps_per_dispatch`); plain Flax does that too where it is faster so.
+"""
+
+import argparse
+from dataclasses import dataclass
+
+from benchmarks.measure import merge
+from benchmarks.throughput.compare import PEERS, compared
+from benchmarks.throughput.targets import targets
+from benchmarks.throughput.workload import Setting, make_workload, results_name, use_device
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is done with a network unless the command says otherwise.
+
+    Attributes:
+        batches: that are tried.
+        steps: training steps in a dispatch. On a GPU the host is ahead of the device anyway.
+    """
+
+    batches: tuple[int, ...]
+    steps: int = 1
+
+
+CASES = {
+    "cpu": {
+        "vit_tiny_patch4_32": Case((64,), steps=8),
+        "vit_small_patch16_224": Case((8,), steps=4),
+        "swin_cifar_patch2_window4_32": Case((64,), steps=8),
+        "swin_tiny_patch4_window7_224": Case((8,), steps=4),
+    },
+    "gpu": {
+        "vit_small_patch16_224": Case((128, 256, 512)),
+        "vit_base_patch16_224": Case((128, 256, 512)),
+        "vit_large_patch16_224": Case((64, 128, 256)),
+        "swin_tiny_patch4_window7_224": Case((128, 256, 512)),
+        "swin_base_patch4_window7_224": Case((64, 128, 256)),
+        "swinv2_tiny_window8_256": Case((64, 128, 256)),
+    },
+}
+ANY_OTHER = {"cpu": Case((8,), steps=8), "gpu": Case((128, 256))}
+
+DISPATCHES = {"cpu": 1, "gpu": 16}
+"""In a turn."""
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name for name in text.split(",") if name)
+
+
+def main() -> None:
+    """Measures, prints and saves, one network after the other."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--models", type=listed, help="names of the registry, with commas; by default those above")
+    parser.add_argument("--batches", type=listed, help="sizes to try, with commas; by default those of the network")
+    parser.add_argument("--peers", type=listed, default=tuple(PEERS), help=f"of {','.join(PEERS)} (the default)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
+    parser.add_argument("--steps", type=int, help="training steps that this project dispatches at once")
+    args = parser.parse_args()
+    unknown = set(args.peers) - set(PEERS)
+    if unknown:
+        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    use_device(args.device)
+    names = [name for peer in args.peers for name in PEERS[peer]]
+    for model in args.models or CASES[args.device]:
+        case = CASES[args.device].get(model, ANY_OTHER[args.device])
+        setting = Setting(args.device, args.steps or case.steps, DISPATCHES[args.device])
+        batches = tuple(map(int, args.batches)) if args.batches else case.batches
+        entry = compared(make_workload(model, setting.dtype), setting, names, batches, args.rounds)
+        for kind in ("training", "inference"):
+            for name, row in entry[kind]["implementations"].items():
+                speed = f"{row['images_per_second']['median']:,.4g} images/s" if row["batch"] else "failed"
+                print(f"{model}, {kind}, {name}: {speed}")
+        for target in targets(entry):
+            print(target)
+        path = merge(results_name(), "throughput", [entry], key=("measured", "model"))
+        print(f"{model} took {entry['seconds']:.0f} s; kept in {path}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""One network, all implementations: equal first, then timed in turn."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import vit_jax
+from benchmarks.measure import in_turn, spread
+from benchmarks.throughput.ours import ours
+from benchmarks.throughput.peak import MatmulPeak, matmul_peak
+from benchmarks.throughput.plain_flax import plain_flax
+from benchmarks.throughput.program import Implementation, Program, is_out_of_memory, trial
+from benchmarks.throughput.workload import Setting, Workload
+
+PEERS = {"plain_flax": ("plain_flax",), "timm": ("timm", "timm_compiled"), "transformers": ("transformers",)}
+"""Whom we are compared with, and the implementations of each: the fastest counts."""
+
+Kind = Literal["training", "inference"]
+KINDS: tuple[Kind, ...] = ("inference", "training")
+FORWARD_PASSES = {"training": 3, "inference": 1}
+"""That the products amount to: a backward pass has twice those of a forward pass."""
+
+CHECKED = 4
+"""Images whose logits are compared."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best of an implementation's batches.
+
+    Attributes:
+        batch: its size; None if none could be computed.
+        program: of that size.
+        tried: images per second of each in a trial, if there are several; or why it failed.
+    """
+
+    batch: int | None
+    program: Program | None
+    tried: dict[str, Any]
+
+
+def implementations(
+    work: Workload, setting: Setting, names: Sequence[str]
+) -> tuple[dict[str, Implementation], dict[str, str]]:
+    """Ours and those of these names; and why some could not be made."""
+    made: dict[str, Implementation] = {"ours": ours(work, setting)}
+    failed = {}
+    for name in names:
+        try:
+            made[name] = make(name, work, setting)
+        except ValueError as error:  # a library without such a network
+            failed[name] = reason(error)
+            print(f"{work.name}: {name} is left out: {failed[name]}")
+    return made, failed
+
+
+def make(name: str, work: Workload, setting: Setting) -> Implementation:
+    """An implementation other than ours; PyTorch is imported only if it is asked for."""
+    if name == "plain_flax":
+        return plain_flax(work, setting)
+    from benchmarks.throughput.torch_peers import torch_peer
+
+    return torch_peer(name, work, setting)
+
+
+def choose(implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int]) -> Chosen:
+    """Tries each batch, and keeps the one with the most images per second.
+
+    Raises:
+        RuntimeError: if our own program fails, other than for want of memory. What fails of others is recorded.
+    """
+    best, best_speed, tried = (None, None), 0.0, {}
+    for size in batches:
+        try:
+            program = getattr(implementation, kind)(work.batch(size))
+            speed = program.images / trial(program) if len(batches) > 1 else None
+        except RuntimeError as error:
+            if implementation.name == "ours" and not is_out_of_memory(error):
+                raise
+            tried[str(size)] = {"failed": reason(error)}
+            print(f"{work.name}, {kind}, {implementation.name}, batch {size} failed: {reason(error)}")
+            continue
+        if speed is not None:
+            tried[str(size)] = {"images_per_second": float(f"{speed:.4g}")}
+        if speed is None or speed > best_speed:
+            best, best_speed = (size, program), speed or 0.0
+    return Chosen(*best, tried)
+
+
+def reason(error: Exception) -> str:
+    """An error in a few lines: those that say most are first or last."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ... ".join(line.strip()[:300] for line in (lines if len(lines) < 4 else [*lines[:2], lines[-1]]))
+
+
+def check_equal(work: Workload, programs: Mapping[str, Program]) -> dict[str, float]:
+    """How far each inference's logits are from ours in float32, as a share of their standard deviation at most.
+
+    In float32 the largest difference counts, which may be 1e-4. In bfloat16 the root of the mean square counts: every
+    rounding errs by up to u = 2^-8. A block of the network rounds its stream at about ten places (two norms, four dense
+    layers, similarity, weighted sum, two sums), errors that are independent add up like a random walk, and the stream
+    does not grow much: u sqrt(10 blocks) in all, 0.04 for 12 blocks. (On a CPU, ViT and Swin are off by 0.003 to 0.011,
+    here and in PyTorch.) Another network is off by about 1; less is excluded in float32.
+
+    Raises:
+        ValueError: if one is farther away.
+    """
+    images, _ = work.batch(CHECKED)
+    model = work.model.clone(dtype=jnp.float32)
+    with jax.default_matmul_precision("highest"):
+        reference = np.asarray(jax.jit(model.apply)({"params": work.params}, images))
+    differences = {}
+    for name, program in programs.items():
+        logits = program.run()[:CHECKED]
+        difference = logits - reference[: len(logits)]
+        if work.model.dtype == jnp.float32:
+            size, allowed = np.abs(difference).max(), 1e-4 * max(1.0, reference.std())
+        else:
+            size = np.sqrt(np.square(difference).mean()) / reference.std()
+            allowed = 2**-8 * np.sqrt(10 * blocks(work))
+        differences[name] = float(f"{size:.3g}")
+        if not size <= allowed:  # nor if it is not a number
+            raise ValueError(
+                f"{work.name}: logits of {name} differ by {size:.2g} from ours in float32, where {allowed:.2g} is "
+                "allowed; it is not the same network"
+            )
+    return differences
+
+
+def blocks(work: Workload) -> int:
+    """How many blocks a ViT or Swin has."""
+    model: Any = work.model
+    return model.depth if hasattr(model, "depth") else sum(model.depths)
+
+
+def compared(
+    work: Workload, setting: Setting, names: Sequence[str], batches: Sequence[int], rounds: int
+) -> dict[str, Any]:
+    """Measures a network: ours and the implementations of these names.
+
+    Raises:
+        ValueError: if they do not compute the same.
+    """
+    start = time.perf_counter()
+    peak = matmul_peak(setting)
+    made, failed = implementations(work, setting, names)
+    entry: dict[str, Any] = {
+        "measured": "throughput",
+        "model": work.name,
+        "device": setting.device,
+        "dtype": setting.dtype,
+        "rounds": rounds,
+        "multiply_adds": vit_jax.cost(work.model).multiply_adds,
+        "failed": failed,
+    }
+    for kind in KINDS:  # inference first: its logits are compared
+        chosen = {name: choose(implementation, kind, work, batches) for name, implementation in made.items()}
+        programs = {name: choice.program for name, choice in chosen.items() if choice.program is not None}
+        if "ours" not in programs:
+            raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")
+        if kind == "inference":
+            entry["differences"] = check_equal(work, programs)
+        entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds)
+    entry["seconds"] = round(time.perf_counter() - start, 1)
+    return entry
+
+
+def timed(
+    kind: Kind,
+    multiply_adds: int,
+    chosen: Mapping[str, Chosen],
+    programs: Mapping[str, Program],
+    peak: MatmulPeak,
+    rounds: int,
+) -> dict[str, Any]:
+    """All programs and the peak, in turn."""
+    functions = {name: program.run for name, program in programs.items()}
+    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0)
+    flops = peak.flops / seconds.pop("peak")
+    speeds = {name: programs[name].images / seconds[name] for name in programs}
+    rows: dict[str, Any] = {}
+    for name, choice in chosen.items():
+        rows[name] = {"batch": choice.batch, "tried": choice.tried}
+        if choice.program is not None:
+            rows[name] |= {
+                "images_per_second": spread(speeds[name]),
+                "share_of_peak": share_of_peak(kind, multiply_adds, speeds[name], flops),
+                "steps_per_dispatch": choice.program.steps_per_dispatch,
+                "compile_seconds": choice.program.compile_seconds and round(choice.program.compile_seconds, 1),
+                "peak_bytes": choice.program.peak_bytes,
+            }
+    return {"matmul_flops_per_second": spread(flops), "implementations": rows, "ratios": ratios(speeds)}
+
+
+def share_of_peak(kind: Kind, multiply_adds: int, speed: np.ndarray, flops: np.ndarray) -> float:
+    """The network's products, as a share of what the device did at most in square matrices (flops [rounds]).
+
+    Args:
+        kind: training counts three forward passes.
+        multiply_adds: of an image's forward pass.
+        speed: images per second [rounds], of which the median counts.
+        flops: floating-point operations per second.
+    """
+    return float(f"{2 * multiply_adds * FORWARD_PASSES[kind] * np.median(speed) / flops.max():.3g}")
+
+
+def ratios(speeds: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Our speed over each peer's, round by round; of a peer's implementations the one with the highest median counts.
+
+    Args:
+        speeds: images per second [rounds] of the implementations that ran, ours among them.
+    """
+    compared_with = {}
+    for peer, forms in PEERS.items():
+        ran = [form for form in forms if form in speeds]
+        if ran:
+            fastest = max(ran, key=lambda form: float(np.median(speeds[form])))
+            compared_with[peer] = {"form": fastest, **spread(speeds["ours"] / speeds[fastest])}
+    return compared_with

@@ -1,0 +1,103 @@
+"""Inference and training of a Linen network, compiled ahead of time."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.throughput.program import Program
+from benchmarks.throughput.workload import Batch
+
+LEARNING_RATE, WEIGHT_DECAY = 1e-6, 0.05
+"""Of AdamW, here and in PyTorch: parameters that hardly move stay finite, and the work is the same."""
+
+
+@dataclass(frozen=True)
+class JaxImplementation:
+    """A network in JAX.
+
+    Attributes:
+        name: of the implementation.
+        apply: `apply(params, images, train)` gives the logits.
+        params: on the host.
+        steps: that are dispatched at once, in a `lax.scan`.
+        dispatches: in a turn.
+        compiler_options: XLA's.
+    """
+
+    name: str
+    apply: Callable[[Any, jax.Array, bool], jax.Array]
+    params: Any
+    steps: int
+    dispatches: int
+    compiler_options: Mapping[str, Any]
+
+    def inference(self, batch: Batch) -> Program:
+        """The logits of a batch, `dispatches` times."""
+        params, images = jax.device_put((self.params, batch[0]))
+        compiled, seconds = self.compiled(lambda params, images: self.apply(params, images, False), params, images)
+
+        def run() -> np.ndarray:
+            for _ in range(self.dispatches - 1):
+                compiled(params, images)
+            return np.asarray(compiled(params, images))  # the device computes in order
+
+        run()
+        return Program(run, len(images) * self.dispatches, 1, seconds, planned_bytes(compiled))
+
+    def training(self, batch: Batch) -> Program:
+        """`dispatches` times `steps` steps of training; the parameters go on from turn to turn."""
+        optimizer = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+
+        def step(state: Any, batch: Any) -> Any:
+            def loss(params: Any) -> jax.Array:
+                logits = self.apply(params, batch[0], True)
+                return optax.softmax_cross_entropy_with_integer_labels(logits, batch[1]).mean()
+
+            params, optimizer_state = state
+            updates, optimizer_state = optimizer.update(jax.grad(loss)(params), optimizer_state, params)
+            return (optax.apply_updates(params, updates), optimizer_state), None
+
+        def dispatched(state: Any, batches: Any) -> Any:
+            if self.steps == 1:  # as vit_jax.training.step.Step
+                return step(state, jax.tree.map(lambda x: x[0], batches))[0]
+            return jax.lax.scan(step, state, batches)[0]
+
+        batches = jax.tree.map(lambda x: jnp.array(np.broadcast_to(x, (self.steps, *x.shape))), batch)
+        params = jax.tree.map(jnp.array, self.params)  # copies: their memory is given away
+        state = (params, optimizer.init(params))
+        compiled, seconds = self.compiled(dispatched, state, batches, donate=0)
+        latest = [state]
+
+        def run() -> None:
+            for _ in range(self.dispatches):
+                latest[0] = compiled(latest[0], batches)
+            jax.block_until_ready(latest[0])
+
+        run()
+        images = len(batch[0]) * self.steps * self.dispatches
+        return Program(run, images, self.steps, seconds, planned_bytes(compiled))
+
+    def compiled(self, function: Callable, *inputs: Any, donate: int | tuple[()] = ()) -> tuple[Any, float]:
+        """A function compiled for these inputs, and the seconds that this took."""
+        start = time.perf_counter()
+        lowered = jax.jit(function, donate_argnums=donate).lower(*inputs)
+        program = lowered.compile(compiler_options=dict(self.compiler_options))
+        return program, time.perf_counter() - start
+
+
+def planned_bytes(compiled: Any) -> int | None:
+    """The memory that a compiled program takes: what it is given, what it returns and what it works in.
+
+    XLA plans all of it beforehand, on every device. (The device's own count cannot be reset between programs.)
+    """
+    memory = compiled.memory_analysis()
+    if memory is None:
+        return None
+    parts = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+    return parts - memory.alias_size_in_bytes

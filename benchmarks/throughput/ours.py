@@ -1,0 +1,25 @@
+"""This project's networks, compiled as its training compiles them."""
+
+from typing import Any
+
+import jax
+
+from benchmarks.throughput.jax_programs import JaxImplementation
+from benchmarks.throughput.workload import Setting, Workload
+
+
+def compiler_options() -> dict[str, Any]:
+    """XLA's options of this project's training.
+
+    TO BE REPLACED by `from vit_jax.training.compilation import compiler_options`, and nothing else changed here.
+    """
+    return {}
+
+
+def ours(work: Workload, setting: Setting) -> JaxImplementation:
+    """This project's network."""
+
+    def apply(params: Any, images: jax.Array, train: bool) -> Any:
+        return work.model.apply({"params": params}, images, train)
+
+    return JaxImplementation("ours", apply, work.params, setting.steps, setting.dispatches, compiler_options())

@@ -1,0 +1,151 @@
+"""Writes what was measured into README.md, between `<!-- throughput -->` and `<!-- /throughput -->`.
+
+python -m benchmarks.throughput.table
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS
+from benchmarks.throughput.compare import KINDS, PEERS
+from benchmarks.throughput.targets import targets
+
+README = Path(__file__).parents[2] / "README.md"
+MARKERS = ("<!-- throughput -->", "<!-- /throughput -->")
+FORMS = {
+    "plain_flax": "",
+    "timm": ", eager",
+    "timm_compiled": ", compiled",
+    "transformers": "",
+}
+
+Entry = Mapping[str, Any]
+
+
+def results() -> list[list[Entry]]:
+    """All entries of `benchmarks/results/throughput_*.json`, those of one device and machine together.
+
+    Raises:
+        FileNotFoundError: if nothing has been measured.
+    """
+    groups: dict[str, list[Entry]] = {}
+    for path in sorted(RESULTS.glob("throughput_*.json")):
+        for entry in json.loads(path.read_text(encoding="utf-8"))["results"]:
+            groups.setdefault(json.dumps([entry["device"], entry["machine"]], sort_keys=True), []).append(entry)
+    if not groups:
+        raise FileNotFoundError(f"{RESULTS} has no throughput_*.json; run python -m benchmarks.throughput first")
+    return list(groups.values())
+
+
+def section(entries: Sequence[Entry]) -> str:
+    """What was measured on one machine: where, the tables, the commands, and whether the targets were met."""
+    throughput = [entry for entry in entries if entry["measured"] == "throughput"]
+    epochs = [entry for entry in entries if entry["measured"] == "epoch"]
+    parts = [where(entries[0])]
+    if throughput:
+        parts += [table(throughput), notes(throughput)]
+    if epochs:
+        parts.append(epoch_table(epochs))
+    commands = dict.fromkeys(entry["command"] for entry in entries)
+    days = sorted({entry["time"][:10] for entry in entries})
+    measured = f"measured {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")
+    parts.append(f"{', '.join(f'`{command}`' for command in commands)}; {measured}.")
+    missed = [str(target) for entry in entries for target in targets(entry) if not target.met]
+    if missed:
+        parts.append("Of this project's targets, these are not met:\n\n" + "\n".join(f"- {line}" for line in missed))
+    return "\n\n".join(parts)
+
+
+def where(entry: Entry) -> str:
+    """The machine in a sentence."""
+    machine, versions = entry["machine"], entry["machine"]["versions"]
+    device = f"{machine['cores']} cores of {machine['processor']}" if entry["device"] == "cpu" else machine["device"]
+    named = {"jax": "jax", "torch": "PyTorch", "timm": "timm", "transformers": "transformers"}
+    used = ", ".join(f"{title} {versions[name]}" for name, title in named.items() if name in versions)
+    return f"On {device}, in {entry['dtype']} ({used}):"
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """One row for each network and kind: our speed, and how many times a peer's that is."""
+    peers = [peer for peer in PEERS if any(peer in entry[kind]["ratios"] for entry in entries for kind in KINDS)]
+    titles = ["network", "", "batch", "images/s", "of the peak", "memory", *(f"times {p}" for p in peers)]
+    titles = [title.replace("plain_flax", "plain Flax") for title in titles]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for entry in entries:
+        for kind in reversed(KINDS):
+            ours, ratios = entry[kind]["implementations"]["ours"], entry[kind]["ratios"]
+            speed, memory = ours["images_per_second"]["median"], ours["peak_bytes"]
+            cells = [f"`{entry['model']}`", kind, str(ours["batch"]), number(speed), f"{ours['share_of_peak']:.0%}"]
+            cells.append("" if memory is None else f"{number(memory / 1e6)} MB")
+            cells += [times(ratios.get(peer)) for peer in peers]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Three digits, or all of a whole number."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(ratio: Mapping[str, Any] | None) -> str:
+    """A ratio with its spread, and of two forms of the peer the faster."""
+    if ratio is None:
+        return ""
+    return f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}){FORMS[ratio['form']]}"
+
+
+def notes(entries: Sequence[Entry]) -> str:
+    """How to read the table, and what could not be measured."""
+    rounds = "/".join(map(str, sorted({entry["rounds"] for entry in entries})))
+    found = [
+        f"Medians over {rounds} rounds, and the lowest and highest, of implementations that take turns in one process "
+        "with the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "
+        "\"Of the peak\" is the network's products beside the device's speed in large square ones."
+    ]
+    for entry in entries:
+        failed = dict(entry["failed"])
+        for kind in KINDS:
+            for name, row in entry[kind]["implementations"].items():
+                if row["batch"] is None:
+                    failed[f"{name}, {kind}"] = next(iter(row["tried"].values()))["failed"]
+        found += [f"`{entry['model']}`, {what}: {why}" for what, why in failed.items()]
+    return "\n\n".join(found)
+
+
+def epoch_table(entries: Sequence[Entry]) -> str:
+    """Seconds of an epoch."""
+    lines = ["| network | images | seconds of an epoch | of these, evaluation |", "|---|---|---|---|"]
+    for entry in entries:
+        whole, evaluation = entry["seconds_of_an_epoch"], entry["seconds_of_evaluation"]["median"]
+        spread = f"{whole['median']:.3g} ({whole['min']:.3g} to {whole['max']:.3g})"
+        lines.append(
+            f"| `{entry['model']}` | {entry['images']:,} + {entry['test_images']:,} | {spread} | {evaluation:.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def rewritten(readme: str, content: str) -> str:
+    """A README with this content between the markers.
+
+    Raises:
+        ValueError: if the markers are not there, once each, in their order.
+    """
+    begin, end = MARKERS
+    if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
+        raise ValueError(f"README.md must have {begin} and, after it, {end}, once each")
+    before, _, rest = readme.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
+def main() -> None:
+    """Rewrites README.md."""
+    content = "\n\n".join(section(entries) for entries in results())
+    README.write_text(rewritten(README.read_text(encoding="utf-8"), content), encoding="utf-8")
+    print(content)
+
+
+if __name__ == "__main__":
+    main()

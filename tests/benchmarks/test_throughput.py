@@ -1,0 +1,199 @@
+"""benchmarks.throughput: its arithmetic, that implementations are compared, and a tiny measurement."""
+
+import json
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import vit_jax
+from benchmarks import measure
+from benchmarks.throughput import __main__ as command
+from benchmarks.throughput import compare
+from benchmarks.throughput.compare import check_equal, choose, compared, ratios, share_of_peak
+from benchmarks.throughput.peak import matmul_peak
+from benchmarks.throughput.plain_flax import plain_network, plain_params
+from benchmarks.throughput.program import Program
+from benchmarks.throughput.targets import targets
+from benchmarks.throughput.workload import Batch, Setting, Workload, make_workload
+
+VIT = ("vit_tiny_patch4_32", dict(depth=1, embed_dim=48, image_size=16))
+SWIN = ("swin_cifar_patch2_window4_32", dict(embed_dim=24, depths=(2, 1), num_heads=(3, 6), image_size=16))
+SETTING = Setting("cpu", steps=2, dispatches=1)
+
+
+def workload(case: tuple[str, dict[str, Any]], dtype: str = "float32") -> Workload:
+    return make_workload(case[0], dtype, **case[1])
+
+
+def program_of(logits: Any) -> Program:
+    return Program(lambda: np.asarray(logits), 4, 1, None, None)
+
+
+@pytest.mark.parametrize("case", [VIT, SWIN], ids=["vit", "swin"])
+def test_plain_networks_compute_what_ours_do(case: tuple[str, dict[str, Any]]):
+    work = workload(case)
+    images, _ = work.batch(4)
+    logits = jax.jit(plain_network(work.model).apply)({"params": plain_params(work.params)}, images)
+    assert check_equal(work, {"plain_flax": program_of(logits)})["plain_flax"] < 1e-5
+
+
+def test_networks_without_a_plain_form_are_refused():
+    for name, fields in (("vit_tiny_patch4_32", dict(pool="avg")), ("swinv2_tiny_window8_256", {}), ("resnet9_32", {})):
+        with pytest.raises(ValueError, match="plain"):
+            plain_network(vit_jax.create_model(name, **fields))
+
+
+@pytest.mark.parametrize(("dtype", "noise", "equal"), [
+    ("float32", 1e-5, True), ("float32", 1e-3, False), ("bfloat16", 0.005, True), ("bfloat16", 0.05, False),
+])  # fmt: skip
+def test_logits_that_differ_are_an_error(dtype: str, noise: float, equal: bool):
+    work = workload(VIT, dtype)
+    images, _ = work.batch(4)
+    logits = np.asarray(jax.jit(work.model.clone(dtype="float32").apply)({"params": work.params}, images))
+    moved = logits + noise * logits.std() * np.random.default_rng(0).normal(size=logits.shape)
+    if equal:
+        check_equal(work, {"other": program_of(moved)})
+    else:
+        with pytest.raises(ValueError, match="logits of other differ"):
+            check_equal(work, {"other": program_of(moved)})
+
+
+def test_logits_that_are_no_numbers_are_an_error():
+    work = workload(VIT)
+    with pytest.raises(ValueError, match="logits of other differ"):
+        check_equal(work, {"other": program_of(np.full((4, 10), np.nan))})
+
+
+def test_ratios_are_taken_round_by_round_against_the_faster_form():
+    speeds = {
+        "ours": np.array([10.0, 20, 30]),
+        "timm": np.array([10.0, 10, 40]),
+        "timm_compiled": np.array([5.0, 20, 20]),
+    }
+    found = ratios(speeds)
+    assert found == {"timm": dict(form="timm_compiled", median=1.5, min=1.0, max=2.0)}
+
+
+def test_the_share_of_the_peak_counts_the_backward_pass_and_the_fastest_product():
+    speed, flops = np.array([1.0, 2, 9]), np.array([100.0, 400, 200])
+    assert share_of_peak("inference", 50, speed, flops) == pytest.approx(2 * 50 * 2 / 400)
+    assert share_of_peak("training", 50, speed, flops) == pytest.approx(3 * 2 * 50 * 2 / 400)
+
+
+def test_the_peak_counts_two_operations_a_multiply_add():
+    peak = matmul_peak(SETTING, side=8)
+    peak.run()
+    assert peak.flops == 4 * 2 * 8**3
+
+
+class Failing:
+    """An implementation that has room for batches of up to 4, of which 2 is the fastest."""
+
+    def __init__(self, name: str, message: str):
+        self.name, self.message = name, message
+
+    def inference(self, batch: Batch) -> Program:
+        size = len(batch[0])
+
+        def run():
+            if size > 4:
+                raise RuntimeError(self.message)
+
+        return Program(run, {1: 1, 2: 200, 4: 4}.get(size, size), 1, None, None)
+
+    training = inference
+
+
+def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
+    work = workload(VIT)
+    chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8))
+    assert chosen.batch == 2
+    assert chosen.tried["2"] == {"images_per_second": 200.0}
+    assert "RESOURCE_EXHAUSTED" in chosen.tried["8"]["failed"]
+
+
+def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
+    work = workload(VIT)
+    chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16))
+    assert (chosen.batch, chosen.tried["8"]) == (None, {"failed": "no compiler"})
+    with pytest.raises(RuntimeError, match="no compiler"):
+        choose(Failing("ours", "no compiler"), "training", work, (8, 16))
+
+
+def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "use_device", lambda device: None)
+    monkeypatch.setattr(command, "make_workload", lambda name, dtype: workload(VIT))
+    path = tmp_path / "throughput_cpu.json"
+    path.write_text(json.dumps({"results": [{"measured": "throughput", "model": "another", "command": "before"}]}))
+    flags = "--models vit_tiny_patch4_32 --batches 2 --peers plain_flax --rounds 1 --steps 2"
+    monkeypatch.setattr(sys, "argv", ["throughput", *flags.split()])
+    command.main()
+    other, entry = json.loads(path.read_text())["results"]
+    assert other["command"] == "before"
+    assert entry["command"] == f"python -m benchmarks.throughput {flags}"
+    assert entry["machine"]["versions"]["jax"] == jax.__version__
+    for kind in ("training", "inference"):
+        assert set(entry[kind]["implementations"]) == {"ours", "plain_flax"}
+        assert entry[kind]["ratios"]["plain_flax"]["median"] > 0
+        row = entry[kind]["implementations"]["ours"]
+        assert row["images_per_second"]["median"] > 0 < row["share_of_peak"]
+        assert row["peak_bytes"] > 0 < row["compile_seconds"]
+    assert entry["training"]["implementations"]["ours"]["steps_per_dispatch"] == 2
+    assert "times plain_flax" in capsys.readouterr().out
+    assert targets(entry)
+
+
+def test_unequal_networks_are_not_timed(monkeypatch: pytest.MonkeyPatch):
+    work = workload(VIT)
+    other = replace(work, params=jax.tree.map(lambda x: x * 1.01, work.params))
+    monkeypatch.setattr(compare, "make", lambda name, work, setting: compare.plain_flax(other, setting))
+    with pytest.raises(ValueError, match="not the same network"):
+        compared(work, SETTING, ["plain_flax"], (2,), rounds=1)
+
+
+needs_peers = pytest.mark.skipif(
+    not all(map(find_spec, ("torch", "timm", "transformers"))), reason="needs torch, timm and transformers"
+)
+
+
+@needs_peers
+@pytest.mark.parity
+def test_the_peers_in_pytorch_compute_what_ours_do():
+    from benchmarks.throughput.torch_peers import torch_peer
+
+    for case in (VIT, SWIN):
+        work = workload(case)
+        programs = {name: torch_peer(name, work, SETTING).inference(work.batch(2)) for name in ("timm", "transformers")}
+        assert max(check_equal(work, programs).values()) < 1e-5
+        assert programs["timm"].images == 2
+        training = torch_peer("timm", work, SETTING).training(work.batch(2))
+        assert (training.images, training.compile_seconds, training.peak_bytes) == (4, None, None)
+
+
+@needs_peers
+@pytest.mark.parity
+def test_a_failure_of_torch_compile_says_so(monkeypatch: pytest.MonkeyPatch):
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.throughput.torch_peers import torch_peer
+
+    def fails(network: Any, **options: Any) -> Any:
+        def call(images: Any) -> Any:
+            raise OSError("no C++ compiler")
+
+        network.forward = call
+        return network
+
+    monkeypatch.setattr(torch, "compile", fails)
+    work = workload(VIT)
+    chosen = choose(torch_peer("timm_compiled", work, SETTING), "inference", work, (2,))
+    assert chosen.program is None
+    assert chosen.tried["2"] == {"failed": "torch.compile failed: OSError: no C++ compiler"}

@@ -1,0 +1,87 @@
+"""benchmarks.throughput.table and targets."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from benchmarks.throughput.table import MARKERS, rewritten, section
+from benchmarks.throughput.targets import targets
+
+MACHINE = dict(device="cpu", processor="Some CPU", cores=2, memory_gib=8, versions=dict(jax="0.1", torch="2.0"))
+
+
+def spread(median: float) -> dict[str, float]:
+    return dict(median=median, min=median / 2, max=2 * median)
+
+
+def timed(ratio: float) -> dict[str, Any]:
+    ours = dict(batch=8, tried={}, images_per_second=spread(123), share_of_peak=0.57, peak_bytes=456_000_000)
+    compiled = dict(batch=None, tried={"8": {"failed": "no compiler"}})
+    return dict(
+        implementations=dict(ours=ours, timm_compiled=compiled),
+        ratios=dict(timm=dict(form="timm", **spread(ratio)), plain_flax=dict(form="plain_flax", **spread(2))),
+    )
+
+
+def entry(training: float = 1.2, inference: float = 0.9, device: str = "cpu") -> dict[str, Any]:
+    return dict(
+        measured="throughput", model="vit_base_patch16_224", device=device, dtype="float32", rounds=5, failed={},
+        training=timed(training), inference=timed(inference), command="python -m x", time="2026-01-02T",
+        machine=MACHINE,
+    )  # fmt: skip
+
+
+def epoch(seconds: float, images: int = 50_000, device: str = "gpu") -> dict[str, Any]:
+    return dict(
+        measured="epoch", model="vit_cifar_patch4_32", device=device, dtype="bfloat16", images=images,
+        test_images=images // 5, seconds_of_an_epoch=spread(seconds), seconds_of_evaluation=spread(0.1),
+        command="python -m y", time="2026-01-03T", machine=MACHINE,
+    )  # fmt: skip
+
+
+def test_targets_on_a_cpu():
+    met = {str(target).split(",")[1].strip() + target.what[-4:]: target.met for target in targets(entry())}
+    assert met == {"trainingtimm": True, "trainingflax": True, "inferencetimm": False, "inferenceflax": True}
+    assert [str(t) for t in targets(entry()) if not t.met] == [
+        "vit_base_patch16_224, inference, times timm: 0.9, wanted >= 1: NOT met"
+    ]
+
+
+def test_targets_on_a_gpu():
+    assert [target.met for target in targets(entry(1.26, 1.24, "gpu"))] == [True, False, True]
+    slower = copy.deepcopy(entry(1.26, 1.26, "gpu"))
+    slower["training"]["implementations"]["ours"]["share_of_peak"] = 0.49
+    assert [target.met for target in targets(slower)] == [True, True, False]
+
+
+def test_targets_of_an_epoch_are_for_all_of_cifar10_on_a_gpu():
+    assert [target.met for target in targets(epoch(1.4))] == [True]
+    assert [target.met for target in targets(epoch(1.6))] == [False]
+    assert targets(epoch(0.1, images=500)) == targets(epoch(1.4, device="cpu")) == []
+
+
+def test_the_section_has_all_that_was_measured():
+    text = section([entry(), epoch(1.6)])
+    lines = text.splitlines()
+    assert lines[0] == "On 2 cores of Some CPU, in float32 (jax 0.1, PyTorch 2.0):"
+    numbers = "8 | 123 | 57% | 456 MB | 2.00 (1.00 to 4.00) | 1.20 (0.60 to 2.40), eager"
+    assert f"| `vit_base_patch16_224` | training | {numbers} |" in lines
+    assert "| network |  | batch | images/s | of the peak | memory | times plain Flax | times timm |" in lines
+    assert "| `vit_cifar_patch4_32` | 50,000 + 10,000 | 1.6 (0.8 to 3.2) | 0.1 |" in lines
+    assert "`vit_base_patch16_224`, timm_compiled, training: no compiler" in lines
+    assert "`python -m x`, `python -m y`; measured 2026-01-02 to 2026-01-03." in lines
+    assert [line for line in lines if "NOT met" in line] == [
+        "- vit_base_patch16_224, inference, times timm: 0.9, wanted >= 1: NOT met",
+        "- vit_cifar_patch4_32, seconds of an epoch: 1.6, wanted <= 1.5: NOT met",
+    ]
+
+
+def test_only_what_is_between_the_markers_is_rewritten():
+    begin, end = MARKERS
+    once = rewritten(f"before\n{begin}\nold\n{end}\nafter\n", "new")
+    assert once == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    assert rewritten(once, "new") == once
+    for readme in ("nothing", f"{end} {begin}", f"{begin} {end} {end}"):
+        with pytest.raises(ValueError, match="once each"):
+            rewritten(readme, "new")
