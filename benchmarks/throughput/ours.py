@@ -6,14 +6,7 @@ import jax
 
 from benchmarks.throughput.jax_programs import JaxImplementation
 from benchmarks.throughput.workload import Setting, Workload
-
-
-def compiler_options() -> dict[str, Any]:
-    """XLA's options of this project's training.
-
-    TO BE REPLACED by `from vit_jax.training.compilation import compiler_options`, and nothing else changed here.
-    """
-    return {}
+from vit_jax.training.compilation import compiler_options
 
 
 def ours(work: Workload, setting: Setting) -> JaxImplementation:
