@@ -65,8 +65,8 @@ def main() -> None:
     print(f"page faults: {(after.ru_minflt - before.ru_minflt) / args.steps:,.0f} a step, ", end="")
     print(f"{(after.ru_stime - before.ru_stime) / args.steps:.2f} s of the kernel's time, over all cores")
     print("| operation | number | ms |\n|---|---|---|")
-    for kind, milliseconds, number in rows[:16]:
-        print(f"| {kind} | {number} | {milliseconds:.1f} |")
+    for kind, taken, number in rows[:16]:
+        print(f"| {kind} | {number} | {taken:.1f} |")
 
 
 if __name__ == "__main__":
