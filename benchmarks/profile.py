@@ -59,9 +59,8 @@ def main() -> None:
         with jax.profiler.trace(directory):
             run()
         rows = by_kind(Path(directory), args.steps)
-    print(
-        f"{args.model}, batch {args.batch}, {args.steps} steps in a dispatch: {1e3 * seconds / args.steps:.0f} ms a step"
-    )
+    milliseconds = 1e3 * seconds / args.steps
+    print(f"{args.model}, batch {args.batch}, {args.steps} steps a dispatch: {milliseconds:.0f} ms a step")
     print(f"page faults: {(after.ru_minflt - before.ru_minflt) / args.steps:,.0f} a step, ", end="")
     print(f"{(after.ru_stime - before.ru_stime) / args.steps:.2f} s of the kernel's time, over all cores")
     print("| operation | number | ms |\n|---|---|---|")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import Any, Literal
 
@@ -14,12 +15,12 @@ from benchmarks.measure import in_turn, spread
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.dataset import ArraySource
 from vit_jax.data.feed import Batch, ResidentFeed, gather
+from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.training.config import Config
 from vit_jax.training.optimizer import make_optimizer
 from vit_jax.training.parallel import Parallel, ParallelConfig, make_parallel
-from vit_jax.training.run import init_params
 from vit_jax.training.step import Step, TrainState, start_state
 
 CLASSES = 10
@@ -63,7 +64,7 @@ class Work:
         self.model = create_model("vit_cifar_patch4_32", **size.fields, dtype=jnp.dtype(size.dtype))
         self.schedule = optax.constant_schedule(1e-5)
         self.optimizer = make_optimizer(self.recipe.optimizer, self.schedule, parameter_shapes(self.model))
-        self.begin = jax.jit(lambda key: start_state(init_params(self.model, key), self.optimizer, ema=False))
+        self.begin = jax.jit(partial(start_state, optimizer=self.optimizer, ema=False))
         random = np.random.default_rng(0)
         images = random.integers(0, 256, (size.examples, *self.model.input_shape), np.uint8)
         self.feed = ResidentFeed(ArraySource(images, random.integers(0, CLASSES, size.examples, np.int32)))
@@ -95,7 +96,7 @@ class Work:
         )
         compiled = self.parallel.compile_train(step)
         key = jax.random.key(0)
-        state: TrainState = self.parallel.place_state(self.begin(key))
+        state: TrainState = self.parallel.place_state(self.begin(init_params(self.model, key)))
 
         def train() -> None:
             nonlocal state
