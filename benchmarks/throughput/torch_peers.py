@@ -160,6 +160,7 @@ def torch_peer(name: str, work: Workload, setting: Setting) -> TorchImplementati
     torch.set_num_threads(os.cpu_count() or 1)
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64  # each batch and each network is a compilation of the same code
+    torch.compiler.config.force_disable_caches = True  # seconds of compilation are measured, too
     transformers.logging.disable_progress_bar()
     if setting.device == "gpu":
         torch.cuda.set_per_process_memory_fraction(GPU_SHARE)

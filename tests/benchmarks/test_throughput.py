@@ -15,7 +15,7 @@ from benchmarks import measure
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
 from benchmarks.throughput.compare import check_equal, choose, compared, ratios, share_of_peak
-from benchmarks.throughput.peak import matmul_peak
+from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
 from benchmarks.throughput.program import Program
 from benchmarks.throughput.targets import targets
@@ -130,6 +130,7 @@ def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: p
 def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     monkeypatch.setattr(command, "use_device", lambda device: None)
+    monkeypatch.setitem(SIDE, "cpu", 64)
     monkeypatch.setattr(command, "make_workload", lambda name, dtype: workload(VIT))
     path = tmp_path / "throughput_cpu.json"
     path.write_text(json.dumps({"results": [{"measured": "throughput", "model": "another", "command": "before"}]}))
