@@ -48,7 +48,7 @@ def implementations(
     work: Workload, setting: Setting, names: Sequence[str]
 ) -> tuple[dict[str, Implementation], dict[str, str]]:
     """Ours and those of these names; and why some could not be made."""
-    made: dict[str, Implementation] = {"ours": ours(work, setting)}
+    made: dict[str, Implementation] = {}
     failed = {}
     for name in names:
         try:
@@ -56,6 +56,7 @@ def implementations(
         except ValueError as error:  # a library without such a network
             failed[name] = reason(error)
             print(f"{work.name}: {name} is left out: {failed[name]}")
+    made["ours"] = ours(work, setting)  # last: where memory is scarce, the others have chosen their batches before
     return made, failed
 
 
@@ -166,6 +167,7 @@ def compared(
         if kind == "inference":
             entry["differences"] = check_equal(work, programs)
         entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds)
+        del chosen, programs  # makes room for the next
     entry["seconds"] = round(time.perf_counter() - start, 1)
     return entry
 

@@ -4,6 +4,7 @@ python -m benchmarks.throughput.table
 """
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def section(entries: Sequence[Entry]) -> str:
     commands = dict.fromkeys(entry["command"] for entry in entries)
     days = sorted({entry["time"][:10] for entry in entries})
     measured = f"measured {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "")
-    parts.append(f"{', '.join(f'`{command}`' for command in commands)}; {measured}.")
+    parts.append(wrapped(f"{', '.join(f'`{command}`' for command in commands)}; {measured}."))
     missed = [str(target) for entry in entries for target in targets(entry) if not target.met]
     if missed:
         parts.append("Of this project's targets, these are not met:\n\n" + "\n".join(f"- {line}" for line in missed))
@@ -111,7 +112,12 @@ def notes(entries: Sequence[Entry]) -> str:
                 if row["batch"] is None:
                     failed[f"{name}, {kind}"] = next(iter(row["tried"].values()))["failed"]
         found += [f"`{entry['model']}`, {what}: {why}" for what, why in failed.items()]
-    return "\n\n".join(found)
+    return "\n\n".join(map(wrapped, found))
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines as long as the README's."""
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def epoch_table(entries: Sequence[Entry]) -> str:
