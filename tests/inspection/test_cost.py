@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from tests.models.cases import small_model
 from vit_jax.inspection.cost import cost, multiply_adds
-from vit_jax.models.layers import Attention
+from vit_jax.models.attention import Attention
 from vit_jax.models.registry import create_model
 from vit_jax.models.window_attention import WindowAttention
 from vit_jax.models.windows import window_grid

@@ -1,4 +1,4 @@
-"""The parts an encoder is made of: patch embedding, attention, MLP, layer scale, drop path, position embeddings.
+"""The parts of an encoder but attention: patch embedding, MLP, layer scale, drop path, position embeddings.
 
 Dense layers work on [tokens of the whole batch, width] rather than [batch, tokens, width]: the gradient of a weight is
 then one matrix product, which XLA on a CPU computes about twice as fast as the same product over two batch axes.
@@ -12,11 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-
-from vit_jax.models.attention_products import similarity, weighted_sum
-from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.relative_position import RelativePositionBias
-from vit_jax.models.row_sums import softmax
 
 Block = TypeVar("Block", bound=nn.Module)
 
@@ -197,104 +192,3 @@ def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:
         return jnp.concatenate(kernels, axis=1)
 
     return init
-
-
-def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N].
-
-    A position bias, float32 [heads, M, N], is added to products summed in float32.
-    """
-    q = q * q.shape[-1] ** -0.5
-    if bias is None:
-        return softmax(similarity(q, k, q.dtype).astype(jnp.float32))
-    return softmax(similarity(q, k, jnp.float32) + bias)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention (Vaswani et al., 2017; ViT, appendix A).
-
-    Sows its attention weights, float32 [B, heads, N, N], as "attention" in the collection "intermediates".
-
-    Attributes:
-        num_heads: attention heads; must divide the width of the tokens.
-        qkv_bias: whether queries, keys and values have a bias.
-        key_bias: whether keys have one, too. Without, the kernel "qkv" stands beside "q_bias" and "v_bias" (BEiT).
-        bias_grid: rows and columns of the patches behind one class token, for a relative position bias of this layer's
-            own; None for no such bias.
-        qk_norm: LayerNorm on the queries and keys of every head.
-        norm_eps: of those norms.
-        attn_drop_rate: dropout on the attention weights.
-        proj_drop_rate: dropout after the projection.
-        dtype: of the computation; softmax and position bias are float32.
-    """
-
-    num_heads: int
-    qkv_bias: bool = True
-    key_bias: bool = True
-    bias_grid: tuple[int, int] | None = None
-    qk_norm: bool = False
-    norm_eps: float = 1e-6
-    attn_drop_rate: float = 0.0
-    proj_drop_rate: float = 0.0
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool, bias: jax.Array | None = None) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
-        batch, tokens, width = x.shape
-        head_dim = width // self.num_heads
-        dense = partial(nn.Dense, dtype=self.dtype)
-
-        x = x.reshape(batch * tokens, width)
-        one_bias = self.qkv_bias and self.key_bias
-        x = dense(3 * width, use_bias=one_bias, kernel_init=stacked_xavier_uniform(3), name="qkv")(x)
-        if self.qkv_bias and not self.key_bias:
-            q_bias, v_bias = (self.param(name, nn.initializers.zeros, (width,)) for name in ("q_bias", "v_bias"))
-            x = x + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
-        x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
-        q, k, v = x.transpose(2, 0, 3, 1, 4)  # each [B, heads, N, D / heads]
-        if self.qk_norm:
-            norm = partial(LayerNorm, self.norm_eps, self.dtype)
-            q, k = norm(name="q_norm")(q), norm(name="k_norm")(k)
-
-        if self.bias_grid is not None:
-            bias = RelativePositionBias(self.bias_grid, self.num_heads, name="relative_position_bias")()
-        weights = scaled_dot_product_weights(q, k, bias)
-        self.sow("intermediates", "attention", weights)
-        weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
-
-        x = weighted_sum(weights, v).transpose(0, 2, 1, 3).reshape(batch * tokens, width)
-        x = dense(width, kernel_init=nn.initializers.xavier_uniform(), name="proj")(x)
-        x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
-        return x.reshape(batch, tokens, width)
-
-
-class AttentionPool(nn.Module):
-    """Pools tokens by attention from one learned query, followed by an MLP (MAP head: Zhai et al., 2022; big_vision).
-
-    Parameters are named as timm's `AttentionPoolLatent`.
-    """
-
-    num_heads: int
-    mlp_ratio: float = 4.0
-    gelu: Gelu = "erf"
-    norm_eps: float = 1e-6
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, D]."""
-        batch, tokens, width = x.shape
-        head_dim = width // self.num_heads
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
-        latent = self.param("latent", nn.initializers.xavier_uniform(), (1, 1, width))
-
-        q = dense(width, name="q")(latent.reshape(1, width).astype(self.dtype))
-        q = q.reshape(1, 1, self.num_heads, head_dim).transpose(0, 2, 1, 3)  # [1, heads, 1, D / heads]
-        kv = dense(2 * width, kernel_init=stacked_xavier_uniform(2), name="kv")(x.reshape(batch * tokens, width))
-        k, v = kv.reshape(batch, tokens, 2, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
-
-        weights = scaled_dot_product_weights(q, k).astype(self.dtype)  # [B, heads, 1, N]
-        pooled = dense(width, name="proj")(weighted_sum(weights, v).reshape(batch, width))
-        normed = LayerNorm(self.norm_eps, self.dtype, name="norm")(pooled)
-        return pooled + Mlp(hidden_width(width, self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

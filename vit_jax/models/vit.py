@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vit_jax.models.attention import Attention, AttentionPool
+from vit_jax.models.attention_kernel import Choice, Kernel, choose_kernel
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
-    Attention,
-    AttentionPool,
     DropPath,
     DropPathRate,
     Gelu,
@@ -47,6 +47,7 @@ class EncoderBlock(nn.Module):
     proj_drop_rate: float = 0.0
     gelu: Gelu = "erf"
     norm_eps: float = 1e-6
+    attention: Kernel = "auto"
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -64,6 +65,7 @@ class EncoderBlock(nn.Module):
             norm_eps=self.norm_eps,
             attn_drop_rate=self.attn_drop_rate,
             proj_drop_rate=self.proj_drop_rate,
+            kernel=self.attention,
             dtype=self.dtype,
             name="attn",
         )
@@ -106,7 +108,9 @@ class VisionTransformer(Network):
         layer_scale: initial value of LayerScale; None for no LayerScale.
         class_token: whether a class token is prepended (ViT, equation 1).
         distilled: whether DeiT's distillation token follows the class token, with a head of its own. In training the
-            call then returns the pair (class logits, distillation logits), otherwise their mean.
+            call then returns the pair (class logits, distillation logits), otherwise what `answer` says.
+        answer: with `distilled`, the logits outside training: "mean" of the two heads', of the "class" head or of the
+            "distillation" head.
         num_registers: register tokens, placed before the patches.
         pos_embed: "learned", fixed "sincos" (MAE's), or "none".
         relative_position: a learned bias on the attention logits for each offset between patches and for the class
@@ -126,6 +130,8 @@ class VisionTransformer(Network):
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
         gelu: "erf" (timm, DeiT, Hugging Face) or "tanh" (Google).
         norm_eps: epsilon of every LayerNorm.
+        attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
+            that serve on the devices at hand; see `vit_jax.models.attention_kernel`.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
 
     Raises:
@@ -144,6 +150,7 @@ class VisionTransformer(Network):
     layer_scale: float | None = None
     class_token: bool = True
     distilled: bool = False
+    answer: Literal["mean", "class", "distillation"] = "mean"
     num_registers: int = 0
     pos_embed: Literal["learned", "sincos", "none"] = "learned"
     relative_position: Literal["none", "per_block", "shared"] = "none"
@@ -159,6 +166,7 @@ class VisionTransformer(Network):
     drop_path_rate: float = 0.0
     gelu: Gelu = "erf"
     norm_eps: float = 1e-6
+    attention: Kernel = "auto"
     remat: bool = False
 
     def __post_init__(self):
@@ -181,6 +189,8 @@ class VisionTransformer(Network):
             "pos_embed": ("learned", "sincos", "none"),
             "relative_position": ("none", "per_block", "shared"),
             "gelu": ("erf", "tanh"),
+            "answer": ("mean", "class", "distillation"),
+            "attention": ("auto", "matmul", "xla", "cudnn"),
         }
         for field, allowed in choices.items():
             if getattr(self, field) not in allowed:
@@ -212,6 +222,12 @@ class VisionTransformer(Network):
     def num_prefix_tokens(self) -> int:
         """Number of tokens in front of the patches."""
         return int(self.class_token) + int(self.distilled) + self.num_registers
+
+    def attention_choice(self) -> Choice:
+        """What `attention` comes to on the devices at hand, and why."""
+        (rows, columns), head_dim = self.grid, self.embed_dim // self.num_heads
+        tokens, has_bias = self.num_prefix_tokens + rows * columns, self.relative_position != "none"
+        return choose_kernel(self.attention, tokens, head_dim, self.dtype, has_bias, self.attn_drop_rate)
 
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
@@ -248,6 +264,7 @@ class VisionTransformer(Network):
                 proj_drop_rate=self.proj_drop_rate,
                 gelu=self.gelu,
                 norm_eps=self.norm_eps,
+                attention=self.attention,
                 dtype=self.dtype,
             )
             for _ in range(self.depth)
@@ -366,4 +383,7 @@ class VisionTransformer(Network):
             return logits
         distilled_token = self.head_drop(features.tokens[:, 1], deterministic=not train)
         distillation_logits = self.head_dist(distilled_token)
-        return (logits, distillation_logits) if train else (logits + distillation_logits) / 2
+        if train:
+            return logits, distillation_logits
+        answers = {"mean": (logits + distillation_logits) / 2, "class": logits, "distillation": distillation_logits}
+        return answers[self.answer]

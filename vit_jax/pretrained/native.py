@@ -26,7 +26,7 @@ MODULES: Mapping[str, type[Network]] = {
     module.__name__: module
     for module in (BeitPretraining, ConvNet, MaskedAutoencoder, ResNet9, SwinTransformer, VisionTransformer)
 }
-NOT_SAVED = ("parent", "name", "dtype", "remat")
+NOT_SAVED = ("parent", "name", "dtype", "remat", "attention", "answer")
 """Fields that belong to a use of the module, not to its weights."""
 
 

@@ -1,0 +1,73 @@
+"""The programs that compute attention, beside each other: what `attention="auto"` should choose here.
+
+    python -m benchmarks.attention
+
+A layer of attention among N tokens (with its dense layers) and its gradient, in float32 on a CPU and in bfloat16
+elsewhere, by each kernel that serves (`vit_jax.models.attention_kernel`). The kernels take turns. It needs jax, flax
+and numpy alone.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.measure import in_turn, save, spread
+from vit_jax.models.attention import Attention
+from vit_jax.models.attention_kernel import Kernel, choose_kernel
+from vit_jax.training.compilation import compiler_options
+
+SHAPES = {
+    "cpu": ((64, 3, 65, 64), (8, 6, 197, 64), (2, 6, 577, 64), (1, 3, 1025, 64)),
+    "gpu": (*((256, 12, tokens, 64) for tokens in (65, 129, 197, 257, 577, 1025)), (512, 12, 65, 16)),
+}
+"""Batch, heads, tokens, channels: of ViT-Ti/4 at 32 px, ViT-S/16 at 224 and 384 px, and longer ones."""
+KERNELS: tuple[Kernel, ...] = ("matmul", "xla", "cudnn")
+
+
+def program(kernel: Kernel, shape: tuple[int, ...], dtype: Any) -> Callable[[], Any] | None:
+    """The layer and its gradient; None where the kernel does not serve."""
+    batch, heads, tokens, channels = shape
+    try:
+        choose_kernel(kernel, tokens, channels, dtype, has_bias=False, attn_drop_rate=0.0)
+    except ValueError:
+        return None
+    layer = Attention(heads, kernel=kernel, dtype=dtype)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(batch, tokens, heads * channels)), dtype)
+    variables = layer.init(jax.random.key(0), x[:1], False)
+
+    def loss(variables: Any, x: jax.Array) -> jax.Array:
+        y: Any = layer.apply(variables, x, True)
+        return y.astype(jnp.float32).sum()
+
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))
+    compiled = gradient.lower(variables, x).compile(compiler_options=compiler_options())
+    return lambda: jax.block_until_ready(compiled(variables, x))
+
+
+def main() -> None:
+    """Measures, prints and saves."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20, help="turns of each kernel")
+    rounds = parser.parse_args().rounds
+    backend = jax.default_backend()
+    dtype = jnp.float32 if backend == "cpu" else jnp.bfloat16
+    results = []
+    for shape in SHAPES["cpu" if backend == "cpu" else "gpu"]:
+        programs = {kernel: program(kernel, shape, dtype) for kernel in KERNELS}
+        seconds = in_turn({kernel: run for kernel, run in programs.items() if run is not None}, rounds)
+        chosen = choose_kernel("auto", shape[2], shape[3], dtype, has_bias=False, attn_drop_rate=0.0).kernel
+        times = {kernel: spread(1000 * values) for kernel, values in seconds.items()}
+        results.append({"shape": shape, "auto": chosen, "milliseconds": times})
+        told = (
+            f"{kernel} {time['median']:.2f} ({time['min']:.2f} to {time['max']:.2f})" for kernel, time in times.items()
+        )
+        print(f"{' x '.join(map(str, shape))}: {', '.join(told)} ms; auto takes {chosen}", flush=True)
+    save("attention_cpu" if backend == "cpu" else "attention_gpu", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The comparison of attention's kernels: all that serve here are timed, and those that do not are left out."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import attention, measure
+
+
+def test_a_kernel_that_does_not_serve_here_is_left_out():
+    assert attention.program("cudnn", (1, 1, 5, 8), jnp.float32) is None
+
+
+def test_kernels_compute_the_same_gradient():
+    results = {kernel: attention.program(kernel, (2, 2, 5, 8), jnp.float32) for kernel in ("matmul", "xla")}
+    (ours, of_x), (xla, xla_of_x) = (run() for run in results.values() if run is not None)
+    np.testing.assert_allclose(of_x, xla_of_x, atol=1e-4)
+    kernel = ours["params"]["qkv"]["kernel"]
+    np.testing.assert_allclose(kernel, xla["params"]["qkv"]["kernel"], atol=1e-3)
+    assert np.abs(kernel).max() > 0.1
+
+
+def test_results_name_what_auto_takes(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(attention, "SHAPES", {"cpu": ((1, 1, 5, 8),)})
+    monkeypatch.setattr("sys.argv", ["attention", "--rounds", "2"])
+    attention.main()
+    (result,) = json.loads((tmp_path / "attention_cpu.json").read_text())["results"]
+    assert result["auto"] == "matmul"
+    assert set(result["milliseconds"]) == {"matmul", "xla"}
+    assert "auto takes matmul" in capsys.readouterr().out
