@@ -92,6 +92,7 @@ def evaluate(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     data: str,
     split: Literal["test", "validation", "train", "all"] = "test",
+    how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
     batch_size: int = 128,
     dtype: Literal["float32", "bfloat16"] = "float32",
     format: Literal["table", "json"] = "table",
@@ -102,12 +103,14 @@ def evaluate(
     """Score a model on a data set: accuracy and loss, every image counted once.
 
     A set that the run at SOURCE trained on is divided as that run did. Classes are matched by name; a model is not
-    scored on a set with other classes than its own.
+    scored on a set with other classes than its own. A network without classes is scored by its features: --how.
 
     Args:
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
         split: Of the set; all: every image.
+        how: classes: by the model's own answers. knn: by the 20 nearest training images. probe: by a linear classifier
+            trained on the features of all training images. few-shot: by one trained on 10 images of each class.
         batch_size: Images at once.
         dtype: Of the computation; the loss is float32 always.
         format: json: one document with the figures unrounded.
@@ -116,10 +119,15 @@ def evaluate(
         revision: Of a model on a hub.
     """
     from vit_jax.inference.evaluate import evaluate
+    from vit_jax.inference.evaluate_features import evaluate_features
     from vit_jax.training import compilation_cache
 
     compilation_cache.enable()
-    evaluate(source, data, split, batch_size, dtype, format, data_dir, skip_unreadable, revision)
+    settings = batch_size, dtype, format, data_dir, skip_unreadable, revision
+    if how == "classes":
+        evaluate(source, data, split, *settings)
+    else:
+        evaluate_features(source, how, data, split, *settings)
 
 
 def export(

@@ -25,7 +25,7 @@ from benchmarks.throughput.workload import results_name, use_device
 from configs.swin_cifar10 import get_config
 from vit_jax.data.dataset import ArraySource
 from vit_jax.data.feed import Batch, ResidentFeed
-from vit_jax.evaluation.accuracy import collect
+from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
@@ -106,7 +106,7 @@ class Training:
         def predict_batch(batch: Batch) -> dict[str, np.ndarray]:
             return self.predict(self.state.evaluated_params, self.test_arrays, self.parallel.place_batch(batch))
 
-        return collect(predict_batch, self.test.in_order(self.config.batch_size)).accuracy
+        return Predictions(**collect(predict_batch, self.test.in_order(self.config.batch_size))).accuracy
 
 
 def measured(config: Config, device: str, images: int, test_images: int, rounds: int) -> dict[str, Any]:

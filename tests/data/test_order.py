@@ -33,3 +33,11 @@ def test_only_the_last_epochs_are_kept():
     for step in range(50):
         order.batch(step, 4)
     assert len(order.epochs) <= 2
+
+
+def test_repeated_examples_stand_side_by_side_in_epochs_of_the_same_length():
+    """Three at a time from the first third of each epoch's permutation, across batches and epochs."""
+    order = ShuffledOrder(seed=0, examples=10, repeats=3)
+    seen = np.concatenate([order.batch(step, 4) for step in range(5)]).reshape(2, 10)  # 2 epochs
+    for number, epoch in enumerate(seen):
+        np.testing.assert_array_equal(epoch, np.repeat(ShuffledOrder(0, 10).epoch(number), 3)[:10])

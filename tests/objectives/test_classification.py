@@ -1,24 +1,28 @@
 """Cross-entropy with label smoothing, against its definition in float64."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
 
+from tests.objectives.cases import examples
 from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
 
 
 class Table(Network):
-    """A "network" whose logits are its images."""
+    """A "network" whose logits are the first pixels of its images [B, 1, 4, 1]."""
 
     def __call__(self, images, train=False):
-        return images
+        return images[:, 0, :, 0]
 
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 LABELS = np.random.default_rng(1).dirichlet(np.ones(4), 6).astype(np.float32)
+AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
+KEY = jax.random.key(0)
+BATCH = examples(LOGITS[:, None, :, None], LABELS)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -27,21 +31,34 @@ def test_the_loss_is_its_definition(smoothing):
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     targets = LABELS * (1 - smoothing) + smoothing / 4
     objective = Classification(smoothing)
-    loss, (metrics, _) = objective.loss(Table(), {}, jnp.asarray(LOGITS), jnp.asarray(LABELS), jax.random.key(0))
+    loss, metrics, _ = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH, jax.random.key(0))
     assert float(loss) == pytest.approx(float(-(targets * log_probabilities).sum(-1).mean()), abs=1e-6)
     assert float(metrics["accuracy"]) == pytest.approx(np.mean(LOGITS.argmax(-1) == LABELS.argmax(-1)))
+
+
+def test_binary_is_a_sigmoid_of_each_class():
+    """Mixed labels say yes to each class that has a share: DeiT-III's targets above 0."""
+    labels = np.where(LABELS > 0.3, LABELS, 0).astype(np.float32)
+    objective = Classification(binary=True)
+    loss = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH._replace(labels=labels), KEY)
+    yes, sigmoid = labels > 0, 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
+    expected = -np.where(yes, np.log(sigmoid), np.log1p(-sigmoid)).mean()
+    assert float(loss.value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_smoothing_of_binary_labels_is_refused():
+    with pytest.raises(ValueError, match="label_smoothing is for classes that share one label"):
+        Classification(label_smoothing=0.1, binary=True)
 
 
 def test_the_network_is_in_training_with_dropout():
     class Noisy(Network):
         @nn.compact
         def __call__(self, images, train=False):
-            return nn.Dropout(0.5)(images, deterministic=not train)
+            return nn.Dropout(0.5)(images[:, 0, :, 0], deterministic=not train)
 
-    losses = {
-        float(Classification().loss(Noisy(), {}, jnp.asarray(LOGITS), jnp.asarray(LABELS), jax.random.key(seed))[0])
-        for seed in range(3)
-    }
+    model = Noisy(image_size=(1, 4), preprocessing=AS_IT_IS)
+    losses = {float(Classification().loss(model, {}, BATCH, jax.random.key(seed)).value) for seed in range(3)}
     assert len(losses) == 3
 
 

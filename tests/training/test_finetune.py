@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict
 from PIL import Image
 
 import vit_jax
+from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
@@ -20,7 +21,6 @@ from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import ParallelConfig
 from vit_jax.training.run import describe, prepare
-from vit_jax.training.step import network_input
 
 FIELDS = dict(embed_dim=16, depth=2, num_heads=2, patch_size=4, image_size=16, in_channels=1, num_classes=7)
 SOURCE = Preprocessing((0.4,), (0.3,), crop_fraction=0.875, interpolation="bilinear", squash=True)

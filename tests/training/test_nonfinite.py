@@ -11,9 +11,11 @@ import numpy as np
 import optax
 import pytest
 
+from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.objective import Examples, Frozen, Loss
 from vit_jax.training import loop, nonfinite
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.nonfinite import NonFiniteGuard
@@ -40,11 +42,14 @@ class Poisoned(Classification):
     value: float = math.nan
     only_gradient: bool = False
 
-    def loss(self, model: Any, params: Any, images: jax.Array, labels: jax.Array, key: jax.Array) -> Any:
-        loss, rest = super().loss(model, params, images, labels, key)
+    def loss(
+        self, model: Network, params: Any, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+    ) -> Loss:
+        loss = super().loss(model, params, examples, key, frozen)
         some_kernel = params["blocks_0"]["conv"]["kernel"]
-        poison = jnp.where((jnp.argmax(labels, -1) == POISONED).any(), self.value, 0.0) * some_kernel.mean()
-        return loss + (poison - jax.lax.stop_gradient(poison) if self.only_gradient else poison), rest
+        poison = jnp.where((jnp.argmax(examples.labels, -1) == POISONED).any(), self.value, 0.0) * some_kernel.mean()
+        poison = poison - jax.lax.stop_gradient(poison) if self.only_gradient else poison
+        return loss._replace(value=loss.value + poison)
 
 
 def batch(seed: int, poisoned: bool = False) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.training import loop
+from vit_jax.training import evaluating, loop
 from vit_jax.training import run as run_module
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.config import ModelConfig
@@ -149,7 +149,7 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
     """The one at step 8, and the final test: the run must end at once, and have each row once afterwards."""
     changes = dict(duration="12 steps", evaluate_every="8 steps", checkpoint_every="8 steps")
     *straight, _ = run_to_end(small_config, tmp_path / "straight", **changes)
-    stop, count, original = StopSignals(), 0, loop.collect
+    stop, count, original = StopSignals(), 0, evaluating.collect
 
     def collect(predict, batches):
         nonlocal count
@@ -163,7 +163,7 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
         return original(predict_batch, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "collect", collect)
+        patch.setattr(evaluating, "collect", collect)
         with pytest.raises(Stopped) as stopped:
             run_to_end(small_config, tmp_path / "stopped", stop, **changes)
     assert stopped.value.step == {1: 8, 2: 12}[evaluation]

@@ -15,6 +15,7 @@ from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
+from vit_jax.objectives.distillation import Distillation
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
@@ -38,7 +39,10 @@ def config():
         (dict(model=ModelConfig("vit_digits_patch2_8", {"patch_size": 3})), "8x8 is not a whole number of patches"),
         (dict(model=ModelConfig("vit_digits_patch2_8", {"num_classes": 4})), "must not set num_classes"),
         (dict(model=ModelConfig("deit_tiny_distilled_patch16_224")), "distillation token"),
-        (dict(model=ModelConfig("mae_base_patch16_224")), "mae_base_patch16_224 is a network for pre-training"),
+        (
+            dict(model=ModelConfig("mae_base_patch16_224")),
+            "mae_base_patch16_224: a MaskedAutoencoder is a network for pre-training",
+        ),
         (dict(model=ModelConfig("beit_pretraining_base_patch16_224")), "is a network for pre-training"),
         (dict(data=DataConfig("digit")), "no data set 'digit'.*digits"),
         (dict(batch_size=30), "batch_size 30 must be a multiple of 8 devices"),
@@ -96,6 +100,18 @@ def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
         prepare(dataclasses.replace(config, ema_decay=0.9), tmp_path)
 
 
+def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tmp_path):
+    prepare(config, tmp_path)
+    path = tmp_path / "config.json"
+    old = json.loads(path.read_text())
+    del old["neighbours"], old["objective"]["kind"], old["objective"]["binary"], old["data"]["repeats"]
+    path.write_text(json.dumps(old))
+    prepare(config, tmp_path)
+    path.write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"data\.repeats: 1 -> 3"):
+        prepare(dataclasses.replace(config, data=dataclasses.replace(config.data, repeats=3)), tmp_path)
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_directory_without_permission_is_named(config, tmp_path):
     tmp_path.chmod(0o500)
@@ -119,7 +135,7 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def narrow_deit(tmp_path_factory):
     """Weights with the names of DeiT's, for grey images."""
-    model = create_model("deit_tiny_patch16_224", embed_dim=4, num_heads=1, in_channels=1)
+    model = create_model("deit_tiny_patch16_224", embed_dim=4, num_heads=1, in_channels=1, num_classes=10)
     directory = tmp_path_factory.mktemp("weights")
     save_pretrained(directory, model, init_params(model, jax.random.key(0)))
     return directory
@@ -129,9 +145,11 @@ def narrow_deit(tmp_path_factory):
 def test_every_shipped_config_can_be_prepared(path, narrow_deit, tmp_path):
     """Its network can be built, its batch divided, its optimizer told which parameters are whose.
 
-    Images are grey, and weights are those of a narrow network in the place of the pretrained ones.
+    Images are grey, and weights are those of a narrow network in the place of the pretrained ones and of teachers.
     """
     config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="1000 steps")
+    if isinstance(config.objective, Distillation):
+        config = dataclasses.replace(config, objective=Distillation(str(narrow_deit)))
     pretrained = None if config.model.pretrained is None else str(narrow_deit)
     fields = {**config.model.fields, "preprocessing": Preprocessing()}
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields))

@@ -8,14 +8,16 @@ import numpy as np
 import optax
 import pytest
 
+from tests.objectives.cases import examples
 from vit_jax.data.augment import RandomHorizontalFlip
 from vit_jax.models.batch_norm import STATISTICS, with_statistics
+from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram
-from vit_jax.training.step import Step, TrainState, network_input, start_state
+from vit_jax.training.step import Step, TrainState, start_state
 
 BATCH, CLASSES, STEPS = 32, 10, 2
 ONE = OneProgram(jax.devices()[:1], 1)
@@ -156,9 +158,9 @@ def test_those_of_a_frozen_layer_go_on_following_the_data(params, arrays):
 def test_a_network_without_batch_norm_has_none(arrays):
     """Nothing is then added to its step: the parameters are passed through."""
     model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1)
-    images = network_input(model, jnp.asarray(arrays["image"][:2]))
-    params = jax.jit(model.init)(jax.random.key(0), images)["params"]
-    _, (_, statistics) = Classification().loss(model, params, images, jnp.eye(10)[:2], jax.random.key(0))
+    batch = examples(arrays["image"][:2], jnp.eye(10)[:2])
+    params = jax.jit(model.init)(jax.random.key(0), batch.pixels)["params"]
+    statistics = Classification().loss(model, params, batch, jax.random.key(0)).statistics
     assert statistics == {}
     merged = with_statistics(params, statistics)
     assert jax.tree.structure(merged) == jax.tree.structure(params)

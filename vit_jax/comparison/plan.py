@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.inspection.pages import write_whole
-from vit_jax.training.config import differences
+from vit_jax.training.config import brought_up_to_date, differences
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def read_plan(workdir: Path) -> Plan | None:
     try:
         plan = json.loads(path.read_text())
         entries = {name: Entry(**entry) for name, entry in plan.pop("entries").items()}
+        asked = plan["asked"]
+        asked["configs"] = {name: brought_up_to_date(config) for name, config in asked["configs"].items()}
         return Plan(**plan, entries=entries)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is no plan of this version: {error!r}. Give another --workdir") from error

@@ -82,6 +82,25 @@ class ArraySource:
         return ArraySource(self.images[indices], self.labels[indices])
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some examples of a source.
+
+    Attributes:
+        source: of all.
+        indices: int [N], those that are meant, in their order.
+    """
+
+    source: Source
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return self.source[int(self.indices[index])]
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Which images to use and how to divide them.
@@ -101,6 +120,8 @@ class DataConfig:
             Of those that go bad later, others take the place in training, and evaluation does not count them.
         feed: "resident" keeps the set on the device, "streaming" reads it in worker processes, "auto" goes by size.
         workers: processes of the streaming feed.
+        repeats: how many times an image stands in a batch, augmented each time anew (repeated augmentation; DeiT: 3).
+            Epochs are as long as without, and have so many times fewer images.
     """
 
     name: str = "digits"
@@ -112,6 +133,11 @@ class DataConfig:
     skip_unreadable: bool = False
     feed: Literal["auto", "resident", "streaming"] = "auto"
     workers: int = 2
+    repeats: int = 1
+
+    def __post_init__(self):
+        if self.repeats < 1:
+            raise ValueError(f"data.repeats must be at least 1, not {self.repeats}")
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,16 @@ import jax
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Source, as_arrays
+from vit_jax.data.in_threads import in_threads
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
 from vit_jax.data.workers import in_processes
 
 RESIDENT_LIMIT = 2 * 2**30
 """Bytes of images up to which `feed="auto"` keeps a set on the device."""
+
+EVALUATION_BATCHES_AHEAD = 4
+"""Batches that the streaming feed reads before evaluation asks for them."""
 
 Batch = Mapping[str, Any]
 
@@ -76,16 +80,18 @@ class ResidentFeed:
         source: of the split, read here and now.
         share: of each batch.
         skip: gets the unreadable examples, which others stand in for; None: the first of them is an error.
+        repeats: of each example in training.
     """
 
-    def __init__(self, source: Source, share: Share = Share(), skip: Unreadable | None = None):
+    def __init__(self, source: Source, share: Share = Share(), skip: Unreadable | None = None, repeats: int = 1):
         images, labels = as_arrays(source) if skip is None else readable_arrays(source, skip)
         self.arrays = {"image": images, "label": labels.astype(np.int32)}
         self.share = share
+        self.repeats = repeats
         self.unreadable = [] if skip is None else list(skip.reasons)
 
     def shuffled(self, seed: int, batch_size: int, steps: range) -> Iterator[Batch]:
-        order = ShuffledOrder(seed, len(self.arrays["label"]))
+        order = ShuffledOrder(seed, len(self.arrays["label"]), self.repeats)
         for step in steps:
             yield {"index": self.share.of(order.batch(step, batch_size))}
 
@@ -137,17 +143,21 @@ class StreamingFeed:
         workers: how many processes; 0: threads of this one.
         share: of each batch.
         skip: gets the unreadable examples, which others stand in for; None: the first of them is an error.
+        repeats: of each example in training.
     """
 
-    def __init__(self, source: Source, workers: int, share: Share = Share(), skip: Unreadable | None = None):
+    def __init__(
+        self, source: Source, workers: int, share: Share = Share(), skip: Unreadable | None = None, repeats: int = 1
+    ):
         self.source = source
         self.workers = workers
         self.share = share
         self.skip = skip
+        self.repeats = repeats
         self.arrays: dict[str, np.ndarray] = {}
 
     def shuffled(self, seed: int, batch_size: int, steps: range) -> Iterator[Batch]:
-        order = ShuffledOrder(seed, len(self.source))
+        order = ShuffledOrder(seed, len(self.source), self.repeats)
         load_batch = LoadBatch(self.source, order, batch_size, self.share, self.skip is not None)
         for batch, unreadable in in_processes(load_batch, steps, self.workers):
             if self.skip is not None:
@@ -155,14 +165,20 @@ class StreamingFeed:
             yield batch
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        for index, counts in ordered_batches(len(self.source), batch_size):
-            index, counts = self.share.of(index), self.share.of(counts)
-            if self.skip is None:
-                yield {**load(self.source, index), "counts": counts}
-            else:
-                batch, unreadable = load_readable(self.source, index)
+        # In threads, whatever the workers: processes take seconds to start, again for each evaluation.
+        batches = ordered_batches(len(self.source), batch_size)
+        for batch, unreadable in in_threads(self.load_counted, batches, EVALUATION_BATCHES_AHEAD):
+            if self.skip is not None:
                 self.skip.add(unreadable)
-                yield {**batch, "counts": counts & ~np.isin(index, list(unreadable))}
+            yield batch
+
+    def load_counted(self, batch: tuple[np.ndarray, np.ndarray]) -> tuple[Batch, dict[int, str]]:
+        """The examples of a batch and which of them count; and the unreadable ones, with the reasons."""
+        index, counts = map(self.share.of, batch)
+        if self.skip is None:
+            return {**load(self.source, index), "counts": counts}, {}
+        loaded, unreadable = load_readable(self.source, index)
+        return {**loaded, "counts": counts & ~np.isin(index, list(unreadable))}, unreadable
 
 
 def make_feed(source: Source, config: DataConfig, image_shape: tuple[int, ...], share: Share) -> Feed:
@@ -170,5 +186,5 @@ def make_feed(source: Source, config: DataConfig, image_shape: tuple[int, ...], 
     skip = Unreadable(len(source)) if config.skip_unreadable else None
     fits = len(source) * int(np.prod(image_shape)) <= RESIDENT_LIMIT
     if config.feed == "resident" or (config.feed == "auto" and fits):
-        return ResidentFeed(source, share, skip)
-    return StreamingFeed(source, config.workers, share, skip)
+        return ResidentFeed(source, share, skip, config.repeats)
+    return StreamingFeed(source, config.workers, share, skip, config.repeats)

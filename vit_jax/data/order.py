@@ -9,15 +9,21 @@ import numpy as np
 class ShuffledOrder:
     """An endless sequence of epochs over `examples` examples, each epoch a new permutation.
 
-    Batches run on across the end of an epoch, so that no example is ever left out of an epoch.
+    Batches run on across the end of an epoch, so that without `repeats` no example is ever left out of an epoch.
+
+    With `repeats`, each example stands so many times one after the other, to be augmented each time anew, and an epoch
+    is as long as without: it goes through the first part of its permutation (repeated augmentation: Hoffer et al.,
+    2020; the sampler of DeiT).
 
     Attributes:
         seed: of the permutations.
         examples: how many there are to go through.
+        repeats: of each example.
     """
 
     seed: int
     examples: int
+    repeats: int = 1
     epochs: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def epoch(self, number: int) -> np.ndarray:
@@ -34,5 +40,5 @@ class ShuffledOrder:
         epochs, places = np.divmod(np.arange(step * batch_size, (step + 1) * batch_size), self.examples)
         batch = np.empty(batch_size, np.int32)
         for number in np.unique(epochs):
-            batch[epochs == number] = self.epoch(int(number))[places[epochs == number]]
+            batch[epochs == number] = self.epoch(int(number))[places[epochs == number] // self.repeats]
         return batch

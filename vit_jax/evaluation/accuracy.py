@@ -42,14 +42,22 @@ class Predictions:
         return counts
 
 
-def collect(predict: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> Predictions:
-    """Runs `predict` (see `training.step.make_predict`) over the batches and keeps the examples that count."""
-    kept: dict[str, list[np.ndarray]] = {"label": [], "predicted": [], "confidence": [], "loss": []}
+def collect(function: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> dict[str, np.ndarray]:
+    """Runs a function of a batch over all batches, and joins what it gives for the examples that count.
+
+    Args:
+        function: gives arrays [B, ...] by name; of "counts", bool [B], those examples are kept that it is true for.
+        batches: with every example once, in order.
+
+    Returns:
+        All but "counts", and the "place", int [N], that each example has among all of the split.
+    """
+    kept: dict[str, list[np.ndarray]] = {}
     counts: list[np.ndarray] = []
     for batch in batches:
-        answers = predict(batch)
-        counts.append(answers["counts"])
-        for name, values in kept.items():
-            values.append(answers[name][answers["counts"]])
-    place = np.flatnonzero(np.concatenate(counts))
-    return Predictions(place, **{name: np.concatenate(values) for name, values in kept.items()})
+        found = dict(function(batch))
+        counts.append(found.pop("counts"))
+        for name, values in found.items():
+            kept.setdefault(name, []).append(values[counts[-1]])
+    joined = {name: np.concatenate(values) for name, values in kept.items()}
+    return {"place": np.flatnonzero(np.concatenate(counts)), **joined}

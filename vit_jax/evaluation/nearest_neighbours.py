@@ -4,14 +4,56 @@ As DINO's eval_knn.py (Caron et al., 2021; after Wu et al., 2018): cosine simila
 of the k nearest for its class.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vit_jax.evaluation.accuracy import Predictions
+
 SIMILARITIES = 2**26
 """Similarities that are held at once: 256 MiB."""
+
+SMALLEST_SHARE = 1e-6
+"""Of the votes that a class has at least, where its logarithm is taken."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How features are judged by their nearest neighbours.
+
+    Attributes:
+        k: training examples that vote on each image.
+        temperature: how much more the nearer ones count.
+        examples: training examples that may vote, drawn once from all; more than there are: all of them.
+    """
+
+    k: int = 20
+    temperature: float = 0.07
+    examples: int = 10_000
+
+    def __post_init__(self):
+        if self.k < 1 or self.temperature <= 0 or self.examples < self.k:
+            raise ValueError(
+                f"neighbours need k and temperature above 0, and at least k examples; got k {self.k}, temperature "
+                f"{self.temperature} and {self.examples} examples"
+            )
+
+
+def neighbour_predictions(votes: np.ndarray, labels: np.ndarray, place: np.ndarray) -> Predictions:
+    """Votes [M, num_classes] as a classifier's answers: a class is as probable as its share of the votes.
+
+    Args:
+        votes: from `nearest_neighbour_votes`.
+        labels: int [M], the true classes.
+        place: int [M], which examples of the split they are.
+    """
+    shares = votes / votes.sum(axis=1, keepdims=True)
+    own = np.take_along_axis(shares, labels[:, None], axis=1)[:, 0]
+    predicted, loss = shares.argmax(axis=1), -np.log(np.maximum(own, SMALLEST_SHARE))
+    return Predictions(place, labels, predicted, shares.max(axis=1), loss)
 
 
 def nearest_neighbour_votes(

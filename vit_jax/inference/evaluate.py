@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from vit_jax.inference.class_order import ClassOrder, match_classes
+from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import compile_classifier, load_classifier
 from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
 from vit_jax.inference.set_input import set_input
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
 from vit_jax.pretrained.load import Pretrained
-from vit_jax.training.step import network_input
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def evaluate(
         told = dict(source=source, data=data, split=split, dtype=dtype, classes=order.told, notes=examples.notes)
         print(json.dumps({**told, **result.__dict__}, indent=2))
     else:
-        write_table(result, f"{data}, {split}", [f"classes: {order.told}", *examples.notes])
+        write_table(rows_of(result, f"{data}, {split}"), [f"classes: {order.told}", *examples.notes])
 
 
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
@@ -122,12 +122,16 @@ def make_marks(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, 
     return mark
 
 
-def write_table(result: Score, title: str, notes: list[str]) -> None:
-    """Prints a score for people to read."""
+def rows_of(result: Score, title: str) -> dict[str, str]:
+    """A score for people to read."""
     rows = {"images": f"{result.examples:,} ({title})", "top-1 accuracy": f"{result.top1:.2%}"}
     if result.top5 is not None:
         rows["top-5 accuracy"] = f"{result.top5:.2%}"
-    rows |= {"mean loss": f"{result.loss:.4f}", "speed": f"{result.images_per_second:,.1f} images/s"}
+    return rows | {"mean loss": f"{result.loss:.4f}", "speed": f"{result.images_per_second:,.1f} images/s"}
+
+
+def write_table(rows: Mapping[str, str], notes: Sequence[str]) -> None:
+    """Prints figures and what is to be known of them."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, value in rows.items():
         table.add_row(name, value)

@@ -36,6 +36,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Strips:
+    """Pictures side by side, a strip for each test image."""
+
+    title: str
+    explanation: str  # of what is beside what
+    images: Sequence[tuple[np.ndarray, ...]]  # uint8 [H, W, C] each
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a report shows. Raises ValueError where the class names do not fit the matrix or the examples."""
 
@@ -48,6 +57,8 @@ class Report:
     notes: Sequence[str] = ()  # where the data came from and what was skipped
     config: Mapping[str, Any] = field(default_factory=dict)  # nested, as in config.json
     published: Sequence[Published] = ()  # results of others to compare with
+    strips: Strips | None = None  # what a network for pre-training makes of images
+    classifies: bool = True  # whether the model itself has the classes; otherwise its nearest neighbours answer
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,17 +19,23 @@ from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.attention_image import attention_to_image
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.published import published_results
-from vit_jax.inspection.report import Example, Report, write_report
+from vit_jax.inspection.reconstruction import reconstruct
+from vit_jax.inspection.report import Example, Report, Strips, write_report
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_count
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.loop import Result
 from vit_jax.training.run import Run
-from vit_jax.training.step import network_input
 
 MISTAKES, RIGHT_ANSWERS = 12, 12
 """Example predictions in a report."""
+RECONSTRUCTIONS = 12
+"""Images that a masked autoencoder fills in a report."""
 
 
 def write_run_report(run: Run, result: Result, command: str) -> Path:
@@ -42,7 +49,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
     Returns:
         The file's path.
     """
-    path = run.workdir / "report.html"
+    path, classifies = run.workdir / "report.html", run.config.objective.learns_classes
     report = Report(
         title=f"{run.config.model.title} on {run.dataset.name}",
         summary=summary(run, result) | {"Command": command},
@@ -52,7 +59,9 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         examples=examples(run, result),
         notes=notes(run, result),
         config=json.loads((run.workdir / "config.json").read_text()),
-        published=published_results(run.dataset.class_names),
+        published=published_results(run.dataset.class_names) if classifies else (),
+        strips=strips(run, result),
+        classifies=classifies,
     )
     write_report(path, report)
     return path
@@ -62,7 +71,7 @@ def summary(run: Run, result: Result) -> dict[str, str]:
     """The figures of a run, the main one first."""
     device = jax.devices()[0]
     return {
-        "Test accuracy": f"{result.test.accuracy:.2%}",
+        measure(run).capitalize(): f"{result.test.accuracy:.2%}",
         "Test images": f"{len(result.test.label):,}",
         "Parameters": f"{parameter_count(run.model):,}",
         "Time": str(datetime.timedelta(seconds=round(result.seconds))),
@@ -71,6 +80,13 @@ def summary(run: Run, result: Result) -> dict[str, str]:
         "Device": f"{run.parallel.devices} x {device.device_kind} ({run.config.parallel.mode}, {run.config.dtype})",
         "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
     }
+
+
+def measure(run: Run) -> str:
+    """What the accuracy on the test images is that of."""
+    if run.config.objective.learns_classes:
+        return "test accuracy"
+    return f"test accuracy by {run.config.neighbours.k} nearest neighbours"
 
 
 def megabytes(count: int) -> str:
@@ -106,6 +122,24 @@ def examples(run: Run, result: Result) -> list[Example]:
     ]
 
 
+def strips(run: Run, result: Result) -> Strips | None:
+    """What a masked autoencoder makes of some test images; None for other networks."""
+    model, objective = run.model, run.config.objective
+    if not (isinstance(model, MaskedAutoencoder) and isinstance(objective, MaskedAutoencoding)):
+        return None
+    places = np.linspace(0, len(result.test.label) - 1, RECONSTRUCTIONS).astype(int).tolist()
+    _, images = pictures(run.dataset.test, result.test, places)
+    if not images:
+        return None
+    pixels = np.stack(images)
+    seen, filled = reconstruct(model, result.params, pixels, objective.normalise_patches)
+    explanation = f"Test images, what the encoder saw of them ({model.kept} patches of {math.prod(model.grid)}), and "
+    explanation += "the other patches as they were predicted"
+    if objective.normalise_patches:
+        explanation += ", with the mean and the deviation that each really has, which is not predicted"
+    return Strips("Reconstructions", f"{explanation}.", list(zip(images, seen, filled, strict=True)))
+
+
 def pictures(source: Source, test: Predictions, chosen: list[int]) -> tuple[list[int], list[np.ndarray]]:
     """Those of the chosen predictions whose images can be read, and these: a report is no reason to stop for a file."""
     read = []
@@ -129,6 +163,8 @@ def last_attention(
 
     None for a network without attention.
     """
+    if isinstance(model, PretrainingNetwork):
+        model, params = model.make_encoder(), params["encoder"]
     if not isinstance(model, VisionTransformer | SwinTransformer):
         return [None] * len(images)
     return list(np.asarray(attention_to_image(model, attention_maps(model, params, images))[-1].mean(axis=1)))
@@ -144,7 +180,7 @@ def summarise(run: Run, result: Result, report: Path) -> list[str]:
     measured = "".join(f"; {images} images/s in training" for images in speed(result).values())
     return [
         "",
-        f"test accuracy {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s"
+        f"{measure(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s"
         f"{measured}",
         f"report   {report}",
         f'model    vit_jax.load_pretrained("{run.workdir}")',

@@ -155,10 +155,17 @@ def beit_pretraining_variants() -> dict[str, dict[str, Any]]:
 def mae_variants() -> dict[str, dict[str, Any]]:
     """Fields of the masked autoencoders (He et al., 2022), encoder and decoder, by name."""
     sizes = (("base", 16), ("large", 16), ("huge", 14))
-    return {
+    variants = {
         f"mae_{size}_patch{patch}_224": dict(**VIT_SIZES[size], patch_size=patch, preprocessing=IMAGENET)
         for size, patch in sizes
     }
+    # CIFAR-10: the encoder of vit_cifar_patch4_32, in patches of 4 and of 2 pixels, with a decoder as wide.
+    for patch in (4, 2):
+        variants[f"mae_cifar_patch{patch}_32"] = dict(
+            embed_dim=192, depth=9, num_heads=12, mlp_ratio=2.0, patch_size=patch, image_size=32, preprocessing=CIFAR,
+            decoder_embed_dim=192, decoder_depth=2, decoder_num_heads=12,
+        )  # fmt: skip
+    return variants
 
 
 def swin_variants() -> dict[str, dict[str, Any]]:

@@ -1,6 +1,5 @@
-"""Supervised classification: cross-entropy with label smoothing."""
+"""Supervised classification: cross-entropy, of the classes together or of each by itself."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,43 +8,62 @@ import jax.numpy as jnp
 import optax
 
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
+from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective, Params
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Objective):
     """Minimises the cross-entropy between the network's classes and the labels.
 
     Attributes:
         label_smoothing: share of each label that is spread evenly over all classes (Szegedy et al., 2016).
+        binary: every class is a yes or no of its own (DeiT-III, section 3.2): the mean cross-entropy of a sigmoid; of
+            mixed labels, each class that has a share is a yes.
     """
 
     label_smoothing: float = 0.0
+    binary: bool = False
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"objective.label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        if self.binary and self.label_smoothing:
+            raise ValueError(
+                "objective.label_smoothing is for classes that share one label: set it to 0, or binary=False"
+            )
+
+    def check(self, model: Network) -> None:
+        """Raises ValueError if a network has no classes, or a second head that only a teacher can train."""
+        if isinstance(model, PretrainingNetwork):
+            raise ValueError(
+                f"a {type(model).__name__} is a network for pre-training, without classes: it cannot classify"
+            )
+        if getattr(model, "distilled", False):
+            raise ValueError(
+                "the network has a distillation token, which classification alone does not train: take the plain "
+                "network of the same size"
+            )
 
     def loss(
-        self, model: Network, params: Any, images: jax.Array, labels: jax.Array, key: jax.Array
-    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Mapping[str, Any]]]:
-        """The mean loss of a training batch.
-
-        Args:
-            model: a classifier.
-            params: its parameters.
-            images: float32 [B, H, W, C], normalised.
-            labels: float32 [B, classes], each row a distribution (mixed labels have several classes).
-            key: of dropout and drop path.
-
-        Returns:
-            The loss, a scalar; then further means over the batch to report (accuracy against the largest label), and
-            the running statistics after this batch, a nested dict that is empty where there is no batch norm.
-        """
+        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+    ) -> Loss:
+        """The mean cross-entropy, and the "accuracy" against the largest label."""
         logits, changed = cast(
             tuple[jax.Array, dict[str, Any]],
-            model.apply({"params": params}, images, train=True, rngs={"dropout": key}, mutable=["statistics"]),
+            model.apply(
+                {"params": params},
+                network_input(model, examples.pixels),
+                train=True,
+                rngs={"dropout": key},
+                mutable=["statistics"],
+            ),
         )
-        smoothed = optax.smooth_labels(labels, self.label_smoothing)
-        loss = optax.softmax_cross_entropy(logits, smoothed).mean()
-        correct = jnp.argmax(logits, -1) == jnp.argmax(labels, -1)
-        return loss, ({"accuracy": correct.mean()}, changed.get("statistics", {}))
+        if self.binary:
+            loss = optax.sigmoid_binary_cross_entropy(logits, (examples.labels > 0).astype(jnp.float32)).mean()
+        else:
+            smoothed = optax.smooth_labels(examples.labels, self.label_smoothing)
+            loss = optax.softmax_cross_entropy(logits, smoothed).mean()
+        correct = jnp.argmax(logits, -1) == jnp.argmax(examples.labels, -1)
+        return Loss(loss, {"accuracy": correct.mean()}, changed.get("statistics", {}))

@@ -138,8 +138,5 @@ def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     """A pre-training network's encoder as a network of its own, without a head; any other network as it is."""
     if not isinstance(stored.model, PretrainingNetwork):
         return stored
-    converted = encoder_of(stored.converted)
-    of_mae = ("decoder_num_heads", "mask_ratio")
-    known = {name: x for name, x in stored.known.items() if name not in of_mae}
-    module = networks.vision_transformer(converted.shapes(), known)
-    return replace(stored, model=module, wanted=module, converted=converted)
+    module = stored.model.make_encoder().clone(mask_token=False)
+    return replace(stored, model=module, wanted=module, converted=encoder_of(stored.converted))

@@ -92,6 +92,7 @@ def flag_type(config: Config, path: Path) -> type:
     ]
     hints = get_type_hints(Config)
     rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
+    hints["objective"] = type(config.objective)  # its fields alone, not those of all objectives
     flags += [(name, hints[name], getattr(config, name)) for name in rest]
     doc = f"{Config.__doc__}        config: the file with the experiment.\n        workdir: where the run is kept.\n"
     return flags_dataclass("Flags", flags, doc)

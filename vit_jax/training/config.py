@@ -8,8 +8,13 @@ from typing import Any, Literal
 
 from vit_jax.data.augment import Transform
 from vit_jax.data.dataset import DataConfig
+from vit_jax.evaluation.nearest_neighbours import Neighbours
+from vit_jax.models.attention_kernel import Kernel
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.objectives.objective import Objective
 from vit_jax.training import durations
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
@@ -27,22 +32,27 @@ class Adapted:
         window_size: of a Swin, in tokens; resized likewise.
         preprocessing: what the input pixels must look like. By default the source's mean, standard deviation and
             interpolation, with nothing cropped: a run shows the network whole images, and so does its evaluation.
+        pool: of a ViT, what its head reads: "token", the class token, or "avg", the mean of the patches, as MAE and
+            BEiT are fine-tuned.
         drop_rate: dropout before the head.
         pos_drop_rate: dropout after adding position embeddings.
         proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
         attn_drop_rate: dropout on the attention weights.
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
+        attention: the program that computes a ViT's attention.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
     """
 
     image_size: int | tuple[int, int] | None = None
     window_size: int | tuple[int, ...] | None = None
     preprocessing: Preprocessing | None = None
+    pool: Literal["token", "avg"] | None = None
     drop_rate: float | None = None
     pos_drop_rate: float | None = None
     proj_drop_rate: float | None = None
     attn_drop_rate: float | None = None
     drop_path_rate: float | None = None
+    attention: Kernel | None = None
     remat: bool | None = None
 
 
@@ -105,6 +115,7 @@ class Config:
             a CPU, ten make transformers up to half again as fast (working memory is taken once for all), but
             convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
+        neighbours: how a network without classes is evaluated.
         dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always).
         seed: of everything random.
         log_every: between rows of metrics.
@@ -117,7 +128,7 @@ class Config:
     model: ModelConfig
     data: DataConfig = DataConfig()
     augment: tuple[Transform, ...] = ()
-    objective: Classification = Classification()
+    objective: Classification | Distillation | MaskedAutoencoding = Classification()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     parallel: ParallelConfig = ParallelConfig()
@@ -126,6 +137,7 @@ class Config:
     accumulate_steps: int = 1
     steps_per_dispatch: int = 1
     ema_decay: float | None = None
+    neighbours: Neighbours = Neighbours()
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     log_every: str = "50 steps"
@@ -148,9 +160,11 @@ class Config:
 
 
 def to_json(value: Any) -> Any:
-    """A config as plain dicts, lists, strings and numbers. Transforms of the pipeline carry their class's name."""
+    """A config as plain dicts, lists, strings and numbers. Transforms and objectives carry their class's name."""
     if isinstance(value, Transform):
         return {"transform": type(value).__name__, **fields_to_json(value)}
+    if isinstance(value, Objective):
+        return {"kind": type(value).__name__, **fields_to_json(value)}
     if dataclasses.is_dataclass(value):
         return fields_to_json(value)
     if isinstance(value, Mapping):
@@ -163,6 +177,14 @@ def to_json(value: Any) -> Any:
 def fields_to_json(value: Any) -> dict[str, Any]:
     """The fields of a dataclass, as `to_json` has them."""
     return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+
+
+def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's config, as `to_json` had it then, with the fields that came later as things were without them."""
+    objective = old["objective"]
+    if "kind" not in objective:  # there was one
+        objective = {"kind": Classification.__name__, "binary": False, **objective}
+    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "data": {"repeats": 1, **old["data"]}}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The training loop: restore, step, log, evaluate, save; in the end test."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,12 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.data.dataset import Source
-from vit_jax.data.feed import Batch, Feed, make_feed
-from vit_jax.evaluation.accuracy import Predictions, collect
+from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
-from vit_jax.training.errors import Stopped, TrainingError
+from vit_jax.training.errors import Stopped
+from vit_jax.training.evaluating import CutShort, Evaluate, feed_of, make_evaluator, reading
 from vit_jax.training.memory import peak_memory
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.parallel import on_host
@@ -23,11 +22,8 @@ from vit_jax.training.processes import is_first
 from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
-from vit_jax.training.step import TrainState, make_predict
+from vit_jax.training.step import TrainState
 from vit_jax.training.stop_signals import StopSignals
-
-Evaluate = Callable[[Any], Predictions]
-"""From parameters to the predictions on all of a split."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +49,6 @@ class Result:
         return float(np.median(speeds)) if speeds else None
 
 
-class CutShort(Exception):
-    """An evaluation ended before its end, because the run is to stop."""
-
-
 def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result:
     """Trains a run from its latest checkpoint, or from the start, to its end.
 
@@ -79,8 +71,8 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
         recorder = Recorder(run, start, before.get("recorder", {}), display)
-        predict = run.parallel.compile_predict(make_predict(run.model))
-        test = evaluator(run, run.dataset.test, predict, stop)
+        evaluator = make_evaluator(run, stop)
+        test = evaluator(run.dataset.test)
         validation = run.dataset.validation
         course = Course(
             run=run,
@@ -89,7 +81,7 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
             checkpoints=checkpoints,
             stop=stop,
             kind="test" if validation is None else "validation",
-            evaluate=test if validation is None else evaluator(run, validation, predict, stop),
+            evaluate=test if validation is None else evaluator(validation),
         )
         state = course.train_steps(state, start)
         try:
@@ -207,7 +199,8 @@ def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, i
         return
     config, parallel = run.config, run.parallel
     feed = feed_of(run, run.dataset.train)
-    arrays = parallel.place_arrays(feed.arrays)
+    taught = {} if run.teacher is None else {"teacher": run.teacher.arrays}
+    arrays = parallel.place_arrays({**feed.arrays, **taught})
     batches = reading(feed.shuffled(config.seed, config.batch_size, steps))
     compiled = parallel.compile_train(run.step)
     key = jax.random.key(config.seed)
@@ -217,46 +210,3 @@ def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, i
         state, metrics = compiled(state, arrays, parallel.place_batch(stacked, stacked=True), key)
         step += len(group)
         yield step, len(group), state, metrics
-
-
-def feed_of(run: Run, source: Source) -> Feed:
-    """The feed of a split.
-
-    Raises:
-        TrainingError: if what it reads at once cannot be read.
-    """
-    try:
-        return make_feed(source, run.config.data, run.dataset.image_shape, run.share)
-    except (OSError, ValueError) as error:
-        raise TrainingError(str(error)) from error
-
-
-def reading(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches of a feed.
-
-    Raises:
-        TrainingError: if one cannot be read.
-    """
-    try:
-        yield from batches
-    except (OSError, ValueError) as error:
-        raise TrainingError(str(error)) from error
-
-
-def evaluator(run: Run, source: Source, predict: Callable, stop: StopSignals) -> Evaluate:
-    """A function from parameters to the predictions on all of a split, which stays on the device between calls.
-
-    It raises CutShort when the run is to stop.
-    """
-    feed = feed_of(run, source)
-    arrays = run.parallel.place_arrays(feed.arrays)
-
-    def evaluate(params: Any) -> Predictions:
-        def predict_batch(batch: Batch) -> dict[str, np.ndarray]:
-            if stop.agreed():
-                raise CutShort
-            return predict(params, arrays, run.parallel.place_batch(batch))
-
-        return collect(predict_batch, reading(feed.in_order(run.config.batch_size)))
-
-    return evaluate

@@ -31,7 +31,9 @@ class Display(Protocol):
 
 def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
     """A row of training metrics in words; speed and time left are missing where only the first step was done."""
-    text = f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}  accuracy {row['accuracy']:6.2%}"
+    text = f"epoch {row['epoch']:6.2f}  loss {row['loss']:.4f}"
+    if "accuracy" in row:  # of a network with classes
+        text += f"  accuracy {row['accuracy']:6.2%}"
     if row["skipped"]:
         text += f"  {row['skipped']} updates skipped: not finite"
     if seconds_left is None:
@@ -42,7 +44,8 @@ def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
 
 def evaluate_text(kind: str, row: dict[str, Any]) -> str:
     """A row of evaluation metrics in words."""
-    return f"epoch {row['epoch']:6.2f}  {kind} accuracy {row['accuracy']:.2%}  loss {row['loss']:.4f}"
+    by = f" by {row['neighbours']} nearest neighbours" if "neighbours" in row else ""
+    return f"epoch {row['epoch']:6.2f}  {kind} accuracy{by} {row['accuracy']:.2%}  loss {row['loss']:.4f}"
 
 
 class Lines:

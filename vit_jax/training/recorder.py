@@ -95,8 +95,10 @@ class Recorder:
         self.timed_steps, self.timed_seconds = 0, 0.0
 
     def evaluation(self, kind: str, step: int, predictions: Predictions, **extra: Any) -> None:
-        """Takes the predictions on the split `kind` after `step` steps."""
+        """Takes the predictions on the split `kind` after `step` steps; of neighbours it says how many."""
         figures = dict(loss=predictions.mean_loss, accuracy=predictions.accuracy, examples=len(predictions.label))
+        if not self.run.config.objective.learns_classes:
+            figures["neighbours"] = self.run.config.neighbours.k
         row = {**self.when(step), **figures, "seconds": self.seconds, **extra}
         self.log.write(kind, step, **row)
         self.display.evaluate(kind, step, row)

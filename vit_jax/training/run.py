@@ -18,17 +18,23 @@ from vit_jax.data.sources import load_dataset
 from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
+from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.native import replace_file
 from vit_jax.training import durations
-from vit_jax.training.config import Config, differences, to_json
+from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
+from vit_jax.training.teacher import Teacher, load_teacher
 from vit_jax.training.workdir_lock import WorkdirLock
 
-ANY_MACHINE = ("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "keep_checkpoints:")
+ANY_MACHINE = (
+    *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "keep_checkpoints:"),
+    "model.fields.attention:",
+)
 """Fields of a config that may be others when a run goes on: they say where it runs, not what it computes."""
 
 
@@ -47,6 +53,7 @@ class Run:
         share: the part of each batch that this process feeds.
         start: where its network comes from.
         params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
+        teacher: of a distillation; None for other objectives.
         lock: of the workdir, held until it is closed or the process ends; of several processes by the first.
     """
 
@@ -60,6 +67,7 @@ class Run:
     share: Share
     start: Start
     params: Any | None
+    teacher: Teacher | None
     lock: WorkdirLock | None
 
     def initial_state(self) -> TrainState:
@@ -88,6 +96,8 @@ def prepare(config: Config, workdir: Path) -> Run:
     dataset = load_dataset(config.data, workdir / LISTING)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
 
+    teacher = load_teacher(config, dataset)
+
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
     schedule = make_schedule(
         config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
@@ -114,9 +124,10 @@ def prepare(config: Config, workdir: Path) -> Run:
         ema_decay=config.ema_decay,
         replicas=parallel.replicas,
         freeze=config.optimizer.freeze,
+        teacher=None if teacher is None else teacher.model,
     )
     share = Share(jax.process_index(), jax.process_count())
-    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, lock)
+    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
 
 
 def fingerprint(config: Config, dataset: Dataset) -> str:
@@ -148,7 +159,8 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
     path = workdir / "config.json"
     new = json.loads(json.dumps(to_json(config)))
     if path.exists():
-        changed = [line for line in differences(json.loads(path.read_text()), new) if not line.startswith(ANY_MACHINE)]
+        old = brought_up_to_date(json.loads(path.read_text()))
+        changed = [line for line in differences(old, new) if not line.startswith(ANY_MACHINE)]
         if changed:
             raise ValueError(
                 f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
@@ -185,6 +197,18 @@ def describe(run: Run) -> list[str]:
         f"{len(data.class_names)} classes",
         *(f"note     {note}" for note in data.notes),
         f"model    {run.start.describe(run.model)}",
+        *([f"teacher  {run.teacher.told}"] if run.teacher is not None else []),
         f"device   {devices} ({config.parallel.mode}), {config.dtype}",
+        *attention_used(run.model),
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
     ]
+
+
+def attention_used(model: Network) -> list[str]:
+    """The line that says which program computes a ViT's attention; other networks have no choice."""
+    if isinstance(model, PretrainingNetwork):
+        model = model.make_encoder()
+    if not isinstance(model, VisionTransformer):
+        return []
+    choice = model.attention_choice()
+    return [f"kernel   attention by {choice.kernel} ({choice.reason})"]

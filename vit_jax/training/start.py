@@ -17,7 +17,7 @@ from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
 from vit_jax.pretrained.native import module_config, read_module, replace_file
-from vit_jax.pretrained.stored_network import StoredNetwork, read_network
+from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of, read_network
 from vit_jax.training.checkpoint import has_checkpoint
 from vit_jax.training.config import Config, ModelConfig
 
@@ -41,7 +41,7 @@ class Start:
     stored: StoredNetwork | None = None
 
     def for_data(self, name: str, num_classes: int, in_channels: int) -> Network:
-        """The network for a data set.
+        """The network for a data set; one for pre-training has no classes.
 
         Raises:
             ValueError: if it is pretrained on images of other channels, or normalises by the means of others.
@@ -51,6 +51,8 @@ class Start:
                 f"the network in {self.config.pretrained} takes images of {self.network.in_channels} channels; those "
                 f"of {name} have {in_channels}. Take weights or images of the other kind"
             )
+        if isinstance(self.network, PretrainingNetwork):
+            num_classes = 0
         means = len(self.network.preprocessing.mean)
         if means not in (1, in_channels):
             raise ValueError(
@@ -98,33 +100,32 @@ def find_start(config: Config, workdir: Path) -> Start:
     dtype = np.dtype(config.dtype)
     if model.pretrained is None:
         start = Start(model, create_model(model.name, **model.fields, dtype=dtype))
-        if isinstance(start.network, PretrainingNetwork):
-            raise ValueError(f"{model.name} is a network for pre-training, without classes: it cannot classify")
-        refuse_distilled(start.network, model)
+        check_trainable(start.network, config)
     elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():
         start = Start(model, read_module(workdir / NETWORK).clone(**set_fields(model), dtype=dtype))
     else:
-        stored = open_start(model)
+        stored = open_start(config)
         start = Start(model, adapted(model, stored.model).clone(dtype=dtype), stored)
     return start
 
 
-def open_start(config: ModelConfig) -> StoredNetwork:
-    """Pretrained weights without their head, resized to the config's image and windows."""
-    assert config.pretrained is not None
-    located = locate(config.pretrained, config.revision)
-    stored = read_network(located, create_model(config.name) if config.name else None, config.publisher)
-    refuse_distilled(stored.model, config)
-    return fitted(stored, located, 0, config.fields.get("image_size"), config.fields.get("window_size"))
+def open_start(config: Config) -> StoredNetwork:
+    """Pretrained weights, resized to the config's image and windows; where classes are learned, without their head."""
+    model, classifies = config.model, config.objective.learns_classes
+    assert model.pretrained is not None
+    located = locate(model.pretrained, model.revision)
+    stored = read_network(located, create_model(model.name) if model.name else None, model.publisher)
+    check_trainable((classifier_of(stored) if classifies else stored).model, config)  # before its head is taken away
+    sizes = model.fields.get("image_size"), model.fields.get("window_size")
+    return fitted(stored, located, 0 if classifies else None, *sizes)
 
 
-def refuse_distilled(network: Network, config: ModelConfig) -> None:
-    """Raises ValueError if a network has a distillation token."""
-    if getattr(network, "distilled", False):
-        raise ValueError(
-            f"{config.pretrained or config.name} has a distillation token, which classification alone does not train: "
-            "take the plain network of the same size"
-        )
+def check_trainable(network: Network, config: Config) -> None:
+    """Raises ValueError if the config's objective cannot train its network."""
+    try:
+        config.objective.check(network)
+    except ValueError as error:
+        raise ValueError(f"{config.model.pretrained or config.model.name}: {error}") from None
 
 
 def adapted(config: ModelConfig, network: Network) -> Network:

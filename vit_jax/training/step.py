@@ -12,9 +12,9 @@ from flax import struct
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
 from vit_jax.models.batch_norm import with_statistics
-from vit_jax.models.network import Network
-from vit_jax.models.preprocessing import RESIZE_METHODS
-from vit_jax.objectives.classification import Classification
+from vit_jax.models.network import Features, Network
+from vit_jax.models.network_input import network_input
+from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective
 from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
 
@@ -56,17 +56,6 @@ def start_state(params: Tree, optimizer: optax.GradientTransformation, ema: bool
     return TrainState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), params, optimizer.init(params), average)
 
 
-def network_input(model: Network, pixels: jax.Array) -> jax.Array:
-    """Pixels [B, h, w, C] in [0, 255] to the network's input: resized to its size if need be, and normalised."""
-    image_size, preprocessing = model.input_shape[:2], model.preprocessing
-    pixels = pixels.astype(jnp.float32)
-    if pixels.shape[1:3] != image_size:
-        method = RESIZE_METHODS[preprocessing.interpolation]
-        pixels = jax.image.resize(pixels, (len(pixels), *image_size, pixels.shape[3]), method, antialias=True)
-        pixels = jnp.clip(pixels, 0, 255)  # bicubic overshoots at edges
-    return preprocessing.normalise(pixels)
-
-
 @dataclass(frozen=True)
 class Step:
     """What the training step is made of.
@@ -82,10 +71,11 @@ class Step:
         ema_decay: of the parameters' moving average; None for none.
         replicas: the other devices.
         freeze: patterns of the parameters that the optimizer leaves as they are: no gradient is computed for them.
+        teacher: a network that is not trained; None where the objective needs none.
     """
 
     model: Network
-    objective: Classification
+    objective: Objective
     augment: tuple[Transform, ...]
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
@@ -94,6 +84,7 @@ class Step:
     ema_decay: float | None
     replicas: Replicas
     freeze: tuple[str, ...] = ()
+    teacher: Network | None = None
 
     def __call__(
         self, state: TrainState, arrays: Tree, batches: Mapping[str, jax.Array], key: jax.Array
@@ -102,7 +93,7 @@ class Step:
 
         Args:
             state: before.
-            arrays: of the feed.
+            arrays: of the feed; what is known of the teacher, too, as "teacher".
             batches: of the feed, with a leading axis of K steps.
             key: of the run; every step derives its own from it and its number.
 
@@ -119,18 +110,9 @@ class Step:
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         """One update from one batch of this device's examples; none, but for the step's number, if it is not finite."""
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-        images, labels = gather(arrays, batch)
-        pixels, labels = augment(
-            self.augment,
-            augment_key,
-            images.astype(jnp.float32),
-            jax.nn.one_hot(labels, self.num_classes),
-            self.replicas.positions(len(images)),
-            self.replicas.reverse,
-        )
-        images = network_input(self.model, pixels)
-
-        results = self.differentiate(state.params, images, labels, self.replicas.key(dropout_key))
+        examples = self.examples(arrays, batch, augment_key)
+        frozen = None if self.teacher is None else Frozen(self.teacher, **arrays["teacher"])
+        results = self.differentiate(state.params, examples, self.replicas.key(dropout_key), frozen)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
         params: Tree = optax.apply_updates(state.params, updates)
@@ -152,36 +134,54 @@ class Step:
         )
         return TrainState(state.step + 1, state.skipped + skipped, params, opt_state, ema_params), metrics
 
+    def examples(self, arrays: Tree, batch: Mapping[str, jax.Array], key: jax.Array) -> Examples:
+        """A batch, gathered and augmented; no draw depends on how it is spread over the devices."""
+        images, labels = gather(arrays, batch)
+        positions = self.replicas.positions(len(images))
+        pixels, labels = augment(
+            self.augment,
+            key,
+            images.astype(jnp.float32),
+            jax.nn.one_hot(labels, self.num_classes),
+            positions,
+            self.replicas.reverse,
+        )
+        after_augmentation = jax.random.fold_in(key, len(self.augment))  # which uses the keys before
+        keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(after_augmentation, positions)
+        return Examples(pixels, labels, keys)
+
     def differentiate(
-        self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array
+        self, params: Tree, examples: Examples, key: jax.Array, frozen: Frozen | None
     ) -> tuple[jax.Array, dict[str, jax.Array], Tree, Tree]:
         """Loss, metrics, running statistics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
 
-        def part(images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
-            value_and_grad = jax.value_and_grad(self.loss, has_aux=True)
-            (loss, (metrics, statistics)), gradient = value_and_grad(params, images, labels, key)
-            return loss, metrics, statistics, gradient
+        def part(examples: Examples, key: jax.Array) -> Tree:
+            def loss(params: Tree) -> tuple[jax.Array, Loss]:
+                found = self.objective.loss(self.model, self.trained(params), examples, key, frozen)
+                return found.value, found
+
+            (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+            return (*found, gradient)
 
         if self.accumulate_steps == 1:
-            return part(images, labels, key)
+            return part(examples, key)
 
         def split(x: jax.Array) -> jax.Array:  # interleaved, so that each device keeps the rows it has
             return x.reshape(-1, self.accumulate_steps, *x.shape[1:]).swapaxes(0, 1)
 
-        keys = jax.random.split(key, self.accumulate_steps)
-        parts = (split(images), split(labels), keys)
+        parts = (jax.tree.map(split, examples), jax.random.split(key, self.accumulate_steps))
         zeros = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(part, *jax.tree.map(lambda x: x[0], parts))
         )
         sums, _ = jax.lax.scan(lambda sums, p: (jax.tree.map(jnp.add, sums, part(*p)), None), zeros, parts)
         return jax.tree.map(lambda x: x / self.accumulate_steps, sums)
 
-    def loss(self, params: Tree, images: jax.Array, labels: jax.Array, key: jax.Array) -> Tree:
-        """The objective's loss; the backward pass ends above the layers that are frozen from the lowest up."""
-        if self.freeze:
-            frozen = frozen_mask(params, self.freeze)
-            params = jax.tree.map(lambda p, stays: jax.lax.stop_gradient(p) if stays else p, params, frozen)
-        return self.objective.loss(self.model, params, images, labels, key)
+    def trained(self, params: Tree) -> Tree:
+        """The parameters; the backward pass ends above the layers that are frozen from the lowest up."""
+        if not self.freeze:
+            return params
+        frozen = frozen_mask(params, self.freeze)
+        return jax.tree.map(lambda p, stays: jax.lax.stop_gradient(p) if stays else p, params, frozen)
 
     def average(self, state: TrainState, params: Tree) -> Tree:
         """The new moving average; the decay rises as (1 + n) / (10 + n), so that a young average forgets its start."""
@@ -215,3 +215,16 @@ def make_predict(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.A
         }
 
     return predict
+
+
+def make_embed(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
+    """The step that evaluates a network without classes: `embed(params, arrays, batch)` gives for each example of the
+    batch its "feature", float32 [B, D], its "label" [B] and whether it "counts" [B].
+    """
+
+    def embed(params: Tree, arrays: Tree, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        images, labels = gather(arrays, batch)
+        features = cast(Features, model.apply({"params": params}, network_input(model, images), method="features"))
+        return {"feature": features.pooled.astype(jnp.float32), "label": labels, "counts": batch["counts"]}
+
+    return embed

@@ -6,6 +6,7 @@ The list of a config is a tuple of these frozen dataclasses. Images are float32 
 after each of them; normalisation comes later.
 """
 
+from vit_jax.data.augment.blur import ThreeAugment
 from vit_jax.data.augment.color import ColorJitter
 from vit_jax.data.augment.crop import RandomCrop, RandomHorizontalFlip, RandomResizedCrop
 from vit_jax.data.augment.erasing import RandomErasing
@@ -18,6 +19,7 @@ Transform = (
     | RandomHorizontalFlip
     | RandomResizedCrop
     | ColorJitter
+    | ThreeAugment
     | RandAugment
     | TrivialAugment
     | CifarAutoAugment
@@ -41,6 +43,7 @@ __all__ = [
     "RandomErasing",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
+    "ThreeAugment",
     "Transform",
     "TrivialAugment",
     "augment",

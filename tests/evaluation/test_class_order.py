@@ -2,7 +2,7 @@
 
 import pytest
 
-from vit_jax.inference.class_order import match_classes
+from vit_jax.evaluation.class_order import match_classes
 
 
 def test_the_same_names_are_the_same_classes():

@@ -1,0 +1,137 @@
+"""A student and its teacher through the whole of training."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import vit_jax
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives.distillation import Distillation
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.parallel import ParallelConfig
+from vit_jax.training.run import describe, prepare
+
+
+@pytest.fixture(scope="module")
+def teacher(small_config, run_to_end, tmp_path_factory):
+    """The workdir of a CNN that knows digits."""
+    fields = dict(widths=(8, 12), hidden_dim=16, image_size=8, preprocessing=Preprocessing())
+    model = ModelConfig("cnn_small_32", fields)
+    workdir = tmp_path_factory.mktemp("teacher")
+    optimizer = dataclasses.replace(small_config.optimizer, name="adamw", learning_rate=1e-2)
+    _, result, _ = run_to_end(small_config, workdir, model=model, optimizer=optimizer, duration="100 steps")
+    assert result.test.accuracy > 0.8
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def config(small_config, teacher):
+    model = ModelConfig(small_config.model.name, {**small_config.model.fields, "distilled": True, "pool": "token"})
+    return dataclasses.replace(small_config, model=model, objective=Distillation(str(teacher)))
+
+
+@pytest.fixture(scope="module")
+def trained(config, run_to_end, tmp_path_factory):
+    return run_to_end(config, tmp_path_factory.mktemp("student"))
+
+
+def test_the_student_learns_from_it(trained):
+    _, result, _ = trained
+    rows = [row for row in result.rows if row["kind"] == "train"]
+    assert rows[-1]["agreement"] > rows[0]["agreement"] + 0.1
+    assert rows[-1]["teacher_accuracy"] > 0.6  # of augmented, mixed digits
+    assert result.test.accuracy > 0.25
+
+
+def test_the_teacher_is_told_and_not_saved(trained, teacher):
+    run, result, _ = trained
+    told = next(line for line in describe(run) if line.startswith("teacher"))
+    assert f"ConvNet of {teacher}" in told
+    saved, _ = vit_jax.load_pretrained(run.workdir)
+    assert isinstance(saved, VisionTransformer)
+    assert saved.distilled
+    state = run.parallel.gather_state(run.initial_state())
+    assert jax.tree.structure(state.params) == jax.tree.structure(result.params)
+
+
+def test_either_head_can_answer_alone(trained):
+    """Evaluated, both answer together: their mean."""
+    run, _, _ = trained
+    model, params = vit_jax.load_pretrained(run.workdir)
+    images = np.random.default_rng(0).normal(size=(3, *model.input_shape)).astype(np.float32)
+    both, of_class, of_teacher = (
+        model.clone(answer=answer).apply({"params": params}, images) for answer in ("mean", "class", "distillation")
+    )
+    np.testing.assert_allclose(both, (of_class + of_teacher) / 2, atol=1e-6)
+    assert np.abs(of_class - of_teacher).max() > 1e-3
+    np.testing.assert_array_equal(both, model.apply({"params": params}, images))
+
+
+def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
+    short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
+    _, straight, _ = run_to_end(short, tmp_path / "straight")
+    cut_off(short, tmp_path / "killed", killed_after=8)
+    _, continued, _ = run_to_end(short, tmp_path / "killed")
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+
+
+def test_pmap_and_fsdp_give_the_same(config, run_to_end, tmp_path):
+    """But for drop path, whose draws pmap makes per device."""
+    fields = {**config.model.fields, "drop_path_rate": 0.0}
+    plain = dict(model=ModelConfig(config.model.name, fields), duration="6 steps", log_every="2 steps")
+    losses = {}
+    for name, parallel in (
+        ("jit", ParallelConfig()),
+        ("pmap", ParallelConfig("pmap")),
+        ("fsdp", ParallelConfig(fsdp=4)),
+    ):
+        _, result, _ = run_to_end(config, tmp_path / name, **plain, parallel=parallel)
+        losses[name] = [row["loss"] for row in result.rows if row["kind"] == "train"]
+    np.testing.assert_allclose(losses["pmap"], losses["jit"], atol=1e-4)
+    np.testing.assert_allclose(losses["fsdp"], losses["jit"], atol=1e-4)
+
+
+def with_teacher(config, teacher):
+    return dataclasses.replace(config, objective=Distillation(str(teacher)))
+
+
+def renamed(teacher, names, folder):
+    """The teacher's model with other names for its classes."""
+    source = json.loads((teacher / "model" / "config.json").read_text())
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**source, "class_names": names}))
+    (folder / "model.safetensors").write_bytes((teacher / "model" / "model.safetensors").read_bytes())
+    return folder
+
+
+def test_a_teacher_with_the_classes_in_another_order_teaches_the_same(config, teacher, tmp_path):
+    names = list("9876543210")
+    run = prepare(with_teacher(config, renamed(teacher, names, tmp_path / "teacher")), tmp_path / "run")
+    assert run.teacher is not None
+    assert run.teacher.outputs.tolist() == list(range(9, -1, -1))
+
+
+def test_teachers_that_cannot_teach_are_refused(config, teacher, tmp_path):
+    letters = renamed(teacher, list("abcdefghij"), tmp_path / "letters")
+    with pytest.raises(ValueError, match=r"(?s)cannot teach the classes of digits.*the model's 10: 'a'"):
+        prepare(with_teacher(config, letters), tmp_path / "run")
+
+    colour = vit_jax.create_model("vit_cifar_patch4_32", embed_dim=12, depth=1, num_heads=3)
+    params = colour.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))["params"]
+    vit_jax.save_pretrained(tmp_path / "colour", colour, params)
+    with pytest.raises(ValueError, match="takes images of 3 channels; those of digits have 1"):
+        prepare(with_teacher(config, tmp_path / "colour"), tmp_path / "run")
+
+    headless = colour.clone(num_classes=0)
+    del params["head"]
+    vit_jax.save_pretrained(tmp_path / "headless", headless, params)
+    with pytest.raises(ValueError, match="has no classes to teach"):
+        prepare(with_teacher(config, tmp_path / "headless"), tmp_path / "run")
+
+    with pytest.raises(FileNotFoundError):
+        prepare(with_teacher(config, tmp_path / "nowhere"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

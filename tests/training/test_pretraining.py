@@ -1,0 +1,195 @@
+"""Networks without classes through the whole of training: as any other, but that neighbours evaluate them."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import vit_jax
+from tests.models.cases import random_params
+from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip
+from vit_jax.evaluation.nearest_neighbours import Neighbours
+from vit_jax.inspection.run_report import strips, write_run_report
+from vit_jax.models.mae import MaskedAutoencoder
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.parallel import OnePerDevice, OneProgram
+from vit_jax.training.run import prepare
+from vit_jax.training.step import Step, start_state
+
+MAE = dict(
+    image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, decoder_embed_dim=16, decoder_depth=1,
+    decoder_num_heads=2, preprocessing=Preprocessing(),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config(small_config):
+    return dataclasses.replace(
+        small_config,
+        model=ModelConfig("mae_cifar_patch2_32", MAE),
+        augment=(RandomCrop(padding=1),),
+        objective=MaskedAutoencoding(),
+        optimizer=OptimizerConfig("adamw", learning_rate=3e-3),
+        neighbours=Neighbours(k=5, examples=500),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config, run_to_end, tmp_path_factory):
+    return run_to_end(config, tmp_path_factory.mktemp("mae"))
+
+
+def test_it_learns_without_labels(trained):
+    run, result, lines = trained
+    losses = [row["loss"] for row in result.rows if row["kind"] == "train"]
+    assert losses[-1] < losses[0] - 0.1
+    assert all("accuracy" not in row for row in result.rows if row["kind"] == "train")
+    tests = [row for row in result.rows if row["kind"] == "test"]
+    assert [(row["step"], row["neighbours"]) for row in tests] == [(20, 5), (40, 5)]
+    assert result.test.accuracy > 0.3  # of ten classes
+    np.testing.assert_array_equal(result.test.label, run.dataset.test.as_arrays()[1])
+    assert any("test accuracy by 5 nearest neighbours" in line for line in lines)
+
+
+def test_its_accuracy_is_that_of_the_neighbours_of_its_features(trained):
+    """By hand, from what `load_pretrained` gives: all of 500 training examples, drawn once."""
+    run, result, _ = trained
+    model, params = vit_jax.load_pretrained(run.workdir)
+    assert isinstance(model, MaskedAutoencoder)
+    preprocess = vit_jax.preprocessing(model)
+    voters = np.sort(np.random.default_rng(0).permutation(len(run.dataset.train))[:500])
+
+    def features_of(source, places):
+        images = np.stack([preprocess(source[int(i)][0]) for i in places])
+        pooled = np.asarray(vit_jax.features(model, params, images).pooled, np.float64)
+        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+
+    known = features_of(run.dataset.train, voters)
+    labels = np.array([run.dataset.train[int(i)][1] for i in voters])
+    similarity = features_of(run.dataset.test, range(len(run.dataset.test))) @ known.T
+    nearest = np.argsort(-similarity, axis=1)[:, :5]
+    votes = np.zeros((len(similarity), 10))
+    for row, places in enumerate(nearest):
+        np.add.at(votes[row], labels[places], np.exp(similarity[row, places] / 0.07))
+    agreement = np.mean(votes.argmax(1) == result.test.predicted)
+    assert agreement > 0.99  # where rounding does not decide
+    shares = np.take_along_axis(votes / votes.sum(1, keepdims=True), result.test.label[:, None], 1)[:, 0]
+    assert np.median(np.abs(-np.log(np.maximum(shares, 1e-6)) - result.test.loss)) < 1e-3
+
+
+def test_its_report_shows_reconstructions(trained):
+    run, result, _ = trained
+    shown = strips(run, result)
+    assert shown is not None
+    image, seen, filled = shown.images[0]
+    assert image.shape == seen.shape == filled.shape == (8, 8, 1)
+    assert (seen != filled).any()
+    page = write_run_report(run, result, "python train.py").read_text()
+    assert "Reconstructions" in page
+    assert "vit_jax.features" in page
+    assert "by 5 nearest neighbours" in page
+
+
+def test_a_classifier_is_fine_tuned_from_it(trained, small_config, run_to_end, tmp_path):
+    """Its encoder, decoder left out: what the first step starts from."""
+    run, result, _ = trained
+    model = ModelConfig(pretrained=str(run.workdir), fields=dict(pool="avg"))
+    tuned = prepare(dataclasses.replace(small_config, model=model), tmp_path)
+    assert isinstance(tuned.model, VisionTransformer)
+    assert (tuned.model.pool, tuned.model.num_classes) == ("avg", 10)
+    state = jax.device_get(tuned.parallel.gather_state(tuned.initial_state()))
+    encoder = dict(result.params["encoder"])
+    head = state.params.pop("head")
+    jax.tree.map(np.testing.assert_array_equal, dict(state.params), encoder)
+    assert not np.any(head["kernel"])
+
+
+def test_it_goes_on_from_its_own_weights(trained, config, tmp_path):
+    """Pre-training that starts from a masked autoencoder has all of it, decoder included."""
+    run, result, _ = trained
+    model = ModelConfig(pretrained=str(run.workdir))
+    again = prepare(dataclasses.replace(config, model=model), tmp_path)
+    state = jax.device_get(again.parallel.gather_state(again.initial_state()))
+    jax.tree.map(np.testing.assert_array_equal, dict(state.params), result.params)
+
+
+def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
+    """Masks and all, to the last bit."""
+    short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
+    _, straight, _ = run_to_end(short, tmp_path / "straight")
+    cut_off(short, tmp_path / "killed", killed_after=8)
+    _, continued, lines = run_to_end(short, tmp_path / "killed")
+    assert lines[0] == "continuing at step 5 of 12"
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+    np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
+    losses = [
+        [json.loads(line).get("loss") for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("straight", "killed")
+    ]
+    assert losses[0] == losses[1]
+
+
+@pytest.fixture(scope="module")
+def train_on():
+    """Two steps of pre-training on given devices: the parameters after, and the losses."""
+    model = create_model("mae_cifar_patch2_32", **MAE, in_channels=1)
+    rng = np.random.default_rng(0)
+    params = random_params(model, 0)
+    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
+    batches = {"index": rng.integers(0, 40, (2, 16)).astype(np.int32)}
+
+    def train(parallel, accumulate_steps=1):
+        schedule = optax.constant_schedule(0.01)
+        step = Step(
+            model=model,
+            objective=MaskedAutoencoding(),
+            augment=(RandomHorizontalFlip(),),
+            optimizer=make_optimizer(OptimizerConfig("sgd"), schedule, params),
+            schedule=schedule,
+            num_classes=10,
+            accumulate_steps=accumulate_steps,
+            ema_decay=None,
+            replicas=parallel.replicas,
+        )
+        state = parallel.place_state(start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, ema=False))
+        placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
+        state, metrics = parallel.compile_train(step)(state, placed, batch, jax.random.key(3))
+        return jax.device_get(parallel.gather_state(state).params), np.asarray(metrics["loss"])
+
+    return train
+
+
+@pytest.mark.parametrize("ways", ["eight devices", "pmap", "accumulated"])
+def test_masks_do_not_depend_on_the_devices(ways, train_on):
+    params, losses = train_on(OneProgram(jax.devices()[:1], 1))
+    assert losses[0] != losses[1]
+    other, other_losses = {
+        "eight devices": lambda: train_on(OneProgram(jax.devices(), 2)),
+        "pmap": lambda: train_on(OnePerDevice()),
+        "accumulated": lambda: train_on(OneProgram(jax.devices()[:1], 1), accumulate_steps=2),
+    }[ways]()
+    np.testing.assert_allclose(other_losses, losses, atol=2e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=5e-6), params, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(objective=MaskedAutoencoding()), "needs a MaskedAutoencoder"),
+        (dict(model=ModelConfig("mae_cifar_patch2_32", {**MAE, "mask_ratio": 0.0})), "masks none of 16 patches"),
+        (dict(model=ModelConfig("mae_cifar_patch2_32", {**MAE, "mask_ratio": 0.99})), "leaves none of 16"),
+    ],
+)
+def test_what_cannot_be_pre_trained_is_refused(changes, message, config, small_config, tmp_path):
+    begun = small_config if "objective" in changes else config
+    with pytest.raises(ValueError, match=message):
+        prepare(dataclasses.replace(begun, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,132 @@
+"""The score of a network's frozen features on a data set: `vit-jax evaluate --how knn|probe|few-shot`."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from vit_jax.evaluation.few_shot import few_shot
+from vit_jax.evaluation.linear_probe import linear_probe
+from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
+from vit_jax.inference.classifier import compile_classifier
+from vit_jax.inference.evaluate import write_table
+from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.set_input import set_input
+from vit_jax.models.network import Features, Network
+from vit_jax.models.network_input import network_input
+from vit_jax.pretrained.load import load
+
+How = Literal["knn", "probe", "few-shot"]
+
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Features float32 [N, D] and labels int32 [N]."""
+
+
+def evaluate_features(
+    source: str,
+    how: How,
+    data: str,
+    split: Split,
+    batch_size: int,
+    dtype: str,
+    output: Literal["table", "json"],
+    data_dir: str | None,
+    skip_unreadable: bool,
+    revision: str | None,
+) -> None:
+    """Judges the features of a network, which needs no classes for that, and prints what came of it.
+
+    Those of the training split are learned from.
+
+    Raises:
+        ValueError, FileNotFoundError: with what is wrong in what was asked for.
+    """
+    if split in ("train", "all"):
+        raise ValueError(f"--how {how} learns from the training images: judge it on --split test or validation")
+    model, params, _ = load(source, revision=revision)
+    model = model.clone(dtype=np.dtype(dtype))
+    both: list[Labelled] = []
+    for part in ("train", split):
+        examples = load_evaluation_data(source, model, data, part, data_dir, skip_unreadable)
+        both.append(features_of(model, params, examples, batch_size, part))
+    judgement = judge(how, *both, num_classes=len(examples.class_names))
+    if output == "json":
+        told = dict(source=source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
+        counted = {"examples": len(both[1][1]), "learned_from": len(both[0][1])}
+        print(json.dumps({**told, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
+    else:
+        title = f"{len(both[1][1]):,} ({data}, {split})"
+        write_table({"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.told}, examples.notes)
+
+
+class Judgement(NamedTuple):
+    """What came of features.
+
+    Attributes:
+        accuracy: share of the images whose class was predicted.
+        details: further figures, for the JSON.
+        told: how the classes were predicted, in words.
+    """
+
+    accuracy: float
+    details: Mapping[str, Any]
+    told: str
+
+
+def features_of(
+    model: Network, params: Mapping[str, Any], data: EvaluationData, batch_size: int, title: str
+) -> Labelled:
+    """The pooled features and labels of all of a split."""
+    compiled = compile_classifier(make_pooled(model, data.as_trained), params, batch_size, len(data))
+    console = Console(stderr=True)
+    batches = track(
+        data.batches(compiled.batch_size),
+        f"features, {title}",
+        total=-(-len(data) // compiled.batch_size),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
+    features, labels = zip(*found, strict=True)
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def make_pooled(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+    """The function of parameters and a batch that gives the pooled "feature" of each image, float32 [B, D].
+
+    Args:
+        model: the network.
+        as_trained: whether images are brought to its size as training does, which cuts nothing off, or as its
+            preprocessing does.
+    """
+    to_input = network_input if as_trained else set_input
+
+    def pooled(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        found = cast(Features, model.apply({"params": params}, to_input(model, batch["image"]), method="features"))
+        return {"feature": found.pooled.astype(jnp.float32)}
+
+    return pooled
+
+
+def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int) -> Judgement:
+    """Predicts the classes of features from those of other images."""
+    known = f"{len(learned_from[1]):,} training images"
+    if how == "knn":
+        k, temperature = min(Neighbours.k, len(learned_from[1])), Neighbours.temperature
+        votes = nearest_neighbour_votes(*learned_from, judged[0], num_classes, k, temperature)
+        told = f"the {k} nearest of {known}, temperature {temperature}"
+        return Judgement(top_accuracy(votes, judged[1]), {"k": k, "temperature": temperature}, told)
+    if how == "probe":
+        probe = linear_probe(*learned_from, *judged)
+        told = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
+        return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
+    few = few_shot(*learned_from, *judged)
+    low, high = min(few.accuracies), max(few.accuracies)
+    told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
+    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, told)

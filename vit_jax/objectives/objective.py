@@ -1,0 +1,86 @@
+"""What every objective is: a loss of a network on a batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+
+from vit_jax.models.network import Network
+
+Params = Any
+"""A nested dict of arrays."""
+
+
+class Examples(NamedTuple):
+    """A batch of augmented training examples.
+
+    Attributes:
+        pixels: float32 [B, h, w, C] in [0, 255], of the data set's own size.
+        labels: float32 [B, classes], each row a distribution (mixed labels have several classes).
+        keys: [B], one for all that is random in an example. It depends on the example's place in the batch of all
+            devices, and so does not on how many there are.
+    """
+
+    pixels: jax.Array
+    labels: jax.Array
+    keys: jax.Array
+
+
+class Frozen(NamedTuple):
+    """A network that is not trained: a teacher.
+
+    Attributes:
+        model: the network.
+        params: its parameters.
+        outputs: int32 [classes], its output for each label.
+    """
+
+    model: Network
+    params: Params
+    outputs: jax.Array
+
+
+class Loss(NamedTuple):
+    """What an objective makes of a batch.
+
+    Attributes:
+        value: the mean loss, a float32 scalar.
+        metrics: further means over the batch to report.
+        statistics: the running statistics after this batch, a nested dict that is empty where there is no batch norm.
+    """
+
+    value: jax.Array
+    metrics: dict[str, jax.Array]
+    statistics: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """What is minimised; its fields are those of the config.
+
+    Attributes:
+        learns_classes: whether the network has an output for each class of the data set. One that has not is evaluated
+            by the nearest neighbours of its features.
+    """
+
+    learns_classes: ClassVar[bool] = True
+
+    @abstractmethod
+    def check(self, model: Network) -> None:
+        """Raises ValueError if it cannot train this network."""
+
+    @abstractmethod
+    def loss(
+        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+    ) -> Loss:
+        """The loss of a training batch.
+
+        Args:
+            model: the network.
+            params: its parameters.
+            examples: the batch, or one device's part of it.
+            key: of dropout and drop path.
+            frozen: the network that is not trained, of an objective that needs one.
+        """

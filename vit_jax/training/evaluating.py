@@ -1,0 +1,110 @@
+"""How a run is evaluated: a classifier by its answers, a network without classes by its nearest neighbours."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from vit_jax.data.dataset import Part, Source
+from vit_jax.data.feed import Batch, Feed, make_feed
+from vit_jax.evaluation.accuracy import Predictions, collect
+from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
+from vit_jax.training.errors import TrainingError
+from vit_jax.training.run import Run
+from vit_jax.training.step import make_embed, make_predict
+from vit_jax.training.stop_signals import StopSignals
+
+Evaluate = Callable[[Any], Predictions]
+"""From parameters to the predictions on all of a split."""
+
+Compute = Callable[[Any], dict[str, np.ndarray]]
+"""From parameters to arrays [N, ...] by name, of all examples of a split that count."""
+
+
+class CutShort(Exception):
+    """An evaluation ended before its end, because the run is to stop."""
+
+
+def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate]:
+    """What gives the evaluation on a split, which stays on the device between calls.
+
+    Evaluations raise CutShort when the run is to stop.
+    """
+    make = make_predict if run.config.objective.learns_classes else make_embed
+    compiled = run.parallel.compile_predict(make(run.model))
+
+    def over(source: Source) -> Compute:
+        feed = feed_of(run, source)
+        arrays = run.parallel.place_arrays(feed.arrays)
+
+        def compute(params: Any) -> dict[str, np.ndarray]:
+            def of_batch(batch: Batch) -> dict[str, np.ndarray]:
+                if stop.agreed():
+                    raise CutShort
+                return compiled(params, arrays, run.parallel.place_batch(batch))
+
+            return collect(of_batch, reading(feed.in_order(run.config.batch_size)))
+
+        return compute
+
+    return (
+        (lambda source: by_answers(over(source))) if run.config.objective.learns_classes else by_neighbours(run, over)
+    )
+
+
+def by_answers(compute: Compute) -> Evaluate:
+    """A classifier's answers."""
+    return lambda params: Predictions(**compute(params))
+
+
+def by_neighbours(run: Run, over: Callable[[Source], Compute]) -> Callable[[Source], Evaluate]:
+    """The votes of the training examples whose features are nearest."""
+    settings, classes = run.config.neighbours, len(run.dataset.class_names)
+    embed_voters = over(some_of(run.dataset.train, settings.examples))
+
+    def on(source: Source) -> Evaluate:
+        embed = over(source)
+
+        def evaluate(params: Any) -> Predictions:
+            voters, judged = embed_voters(params), embed(params)
+            votes = nearest_neighbour_votes(
+                *(voters["feature"], voters["label"], judged["feature"], classes),
+                k=min(settings.k, len(voters["label"])),
+                temperature=settings.temperature,
+            )
+            return neighbour_predictions(votes, judged["label"], judged["place"])
+
+        return evaluate
+
+    return on
+
+
+def some_of(source: Source, count: int) -> Source:
+    """So many examples of a source, always the same; all of them where there are not more."""
+    if len(source) <= count:
+        return source
+    return Part(source, np.sort(np.random.default_rng(0).permutation(len(source))[:count]))
+
+
+def feed_of(run: Run, source: Source) -> Feed:
+    """The feed of a split.
+
+    Raises:
+        TrainingError: if what it reads at once cannot be read.
+    """
+    try:
+        return make_feed(source, run.config.data, run.dataset.image_shape, run.share)
+    except (OSError, ValueError) as error:
+        raise TrainingError(str(error)) from error
+
+
+def reading(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches of a feed.
+
+    Raises:
+        TrainingError: if one cannot be read.
+    """
+    try:
+        yield from batches
+    except (OSError, ValueError) as error:
+        raise TrainingError(str(error)) from error
