@@ -21,7 +21,7 @@ def get_config() -> Config:
         objective=MaskedAutoencoding(),
         optimizer=OptimizerConfig("muon", learning_rate=2e-3, b2=0.95, clip_norm=None),
         schedule=ScheduleConfig(warmup="1 epochs"),
-        duration="10 epochs",
+        duration="6 epochs",
         batch_size=128,
         steps_per_dispatch=10,
         evaluate_every="2 epochs",

@@ -1,6 +1,7 @@
 """One device or eight, one program or one for each device, whole or sharded parameters: the same training."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks.scaling.collectives import exchange
 from vit_jax.data.augment import Mixup, RandomCrop, RandomHorizontalFlip
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -191,3 +194,22 @@ def test_bfloat16_computes_low_and_keeps_high(params, arrays):
     assert {leaf.dtype.name for leaf in jax.tree.leaves(dataclasses.asdict(low))} == {"float32", "int32"}
     _, losses = train(parallel, params, arrays)
     assert 0 < np.abs(low_losses - losses).max() < 0.05
+
+
+def test_devices_that_share_parameters_exchange_them_and_no_activations():
+    """Each gathers the parameters and adds up the gradients: twice the parameters' bytes, and some scalars.
+
+    Of a network wide enough that the compiler, left to itself, exchanges nine times as much.
+    """
+    parallel = OneProgram(jax.devices()[:2], 2)
+    model = create_model("vit_digits_patch2_8", embed_dim=192, depth=1, num_heads=3)
+    params = jax.tree.map(lambda p: jnp.zeros(p.shape, p.dtype), parameter_shapes(model))
+    step = dataclasses.replace(make_step(params, parallel.replicas), model=model, augment=())
+    state = parallel.place_state(start_state(params, step.optimizer, ema=False))
+    images = {"image": np.zeros((64, 8, 8, 1), np.uint8), "label": np.zeros(64, np.int32)}
+    batch = parallel.place_batch({"index": np.zeros((1, 64), np.int32)}, stacked=True)
+    program: Any = parallel.compile_train(dataclasses.replace(step, ema_decay=None))
+    inputs = (state, parallel.place_arrays(images), batch, jax.random.key(3))
+    moved = exchange(program.lower(*inputs).compile().as_text())
+    size = sum(p.nbytes for p in jax.tree.leaves(params))
+    assert size < moved.bytes < 2.1 * size

@@ -112,8 +112,7 @@ class Config:
         batch_size: examples in an update, over all devices.
         accumulate_steps: parts a batch is differentiated in, to save memory; the update is the same.
         steps_per_dispatch: updates that the device does in one go; more hide the host's delays when steps are short. On
-            a CPU, ten make transformers up to half again as fast (working memory is taken once for all), but
-            convolutions several times slower (XLA computes them differently inside a loop).
+            a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
         neighbours: how a network without classes is evaluated.
         dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always).

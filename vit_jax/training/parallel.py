@@ -45,9 +45,12 @@ class Replicas:
 
     Attributes:
         axis_name: of the devices in pmap; None where one program sees the whole batch.
+        whole: gives whole parameters for those that devices share between them; of its gradient, each device gets the
+            part that belongs to its own.
     """
 
     axis_name: str | None = None
+    whole: Callable[[Tree], Tree] = lambda params: params
 
     def mean(self, tree: Tree) -> Tree:
         """The mean over all devices of what each computed from its part of the batch."""
@@ -120,6 +123,25 @@ def on_host(tree: Tree) -> Tree:
     return jax.tree.map(fetch, tree)
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def gathered(x: jax.Array, whole: NamedSharding, part: NamedSharding) -> jax.Array:
+    """An array that is spread as `part` says, spread as `whole` says; its gradient is spread as `part` says."""
+    return jax.lax.with_sharding_constraint(x, whole)
+
+
+def gathered_forward(x: jax.Array, whole: NamedSharding, part: NamedSharding) -> tuple[jax.Array, None]:
+    """The forward pass of `gathered`."""
+    return gathered(x, whole, part), None
+
+
+def gathered_backward(whole: NamedSharding, part: NamedSharding, _: None, gradient: jax.Array) -> tuple[jax.Array]:
+    """The backward pass of `gathered`."""
+    return (jax.lax.with_sharding_constraint(gradient, part),)
+
+
+gathered.defvjp(gathered_forward, gathered_backward)
+
+
 class OneProgram:
     """`mode="jit"`: one program over a mesh, parameters replicated over "data" and sharded over "fsdp"."""
 
@@ -127,7 +149,7 @@ class OneProgram:
         # The rows of a batch that a process feeds lie side by side, and so do its devices.
         grid = np.array(sorted(devices, key=lambda device: (device.process_index, device.id))).reshape(-1, fsdp)
         self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
-        self.replicas = Replicas()
+        self.replicas = Replicas(whole=self.whole)
         self.devices = grid.size
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
 
@@ -139,6 +161,12 @@ class OneProgram:
             return self.replicated
         largest = max(axes, key=lambda axis: x.shape[axis])
         return NamedSharding(self.mesh, PartitionSpec(*[None] * largest, "fsdp"))
+
+    def whole(self, params: Tree) -> Tree:
+        """Whole parameters on every device. Left to itself, the compiler exchanges activations, which are larger."""
+        if self.mesh.shape["fsdp"] == 1:
+            return params
+        return jax.tree.map(lambda x: gathered(x, self.replicated, self.sharding(x)), params)
 
     def place_state(self, state: Tree) -> Tree:
         return jax.tree.map(lambda x: spread(x, self.sharding(x)), state)

@@ -177,7 +177,8 @@ class Step:
         return jax.tree.map(lambda x: x / self.accumulate_steps, sums)
 
     def trained(self, params: Tree) -> Tree:
-        """The parameters; the backward pass ends above the layers that are frozen from the lowest up."""
+        """The whole parameters; the backward pass ends above the layers that are frozen from the lowest up."""
+        params = self.replicas.whole(params)
         if not self.freeze:
             return params
         frozen = frozen_mask(params, self.freeze)
