@@ -44,7 +44,7 @@ def program(kernel: Kernel, shape: tuple[int, ...], dtype: Any) -> Callable[[], 
         return y.astype(jnp.float32).sum()
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))
-    compiled = gradient.lower(variables, x).compile(compiler_options=compiler_options())
+    compiled = gradient.lower(variables, x).compile(compiler_options=dict(compiler_options()))
     return lambda: jax.block_until_ready(compiled(variables, x))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.objectives.classification import Classification
 from vit_jax.training.command_line import load_config, parse
 from vit_jax.training.config import Config, ModelConfig
 
@@ -43,7 +44,7 @@ def test_fields_of_every_part_can_be_set():
     assert (config.optimizer.learning_rate, config.optimizer.clip_norm) == (0.01, None)
     assert config.optimizer.freeze == ("a/*", "b")
     assert (config.schedule.kind, config.parallel.mode) == ("linear", "pmap")
-    assert config.objective.label_smoothing == 0.1
+    assert config.objective == Classification(label_smoothing=0.1)
     assert (config.data.name, config.data.skip_unreadable) == ("folder:/pictures", True)
     assert config.augment[1] == dataclasses.replace(load_config(DIGITS).augment[1], alpha=0.3)
 

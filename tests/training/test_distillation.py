@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vit_jax
+from vit_jax.models.initialise import init_params
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.distillation import Distillation
@@ -64,7 +65,8 @@ def test_either_head_can_answer_alone(trained):
     model, params = vit_jax.load_pretrained(run.workdir)
     images = np.random.default_rng(0).normal(size=(3, *model.input_shape)).astype(np.float32)
     both, of_class, of_teacher = (
-        model.clone(answer=answer).apply({"params": params}, images) for answer in ("mean", "class", "distillation")
+        np.asarray(model.clone(answer=answer).apply({"params": params}, images))
+        for answer in ("mean", "class", "distillation")
     )
     np.testing.assert_allclose(both, (of_class + of_teacher) / 2, atol=1e-6)
     assert np.abs(of_class - of_teacher).max() > 1e-3
@@ -121,7 +123,7 @@ def test_teachers_that_cannot_teach_are_refused(config, teacher, tmp_path):
         prepare(with_teacher(config, letters), tmp_path / "run")
 
     colour = vit_jax.create_model("vit_cifar_patch4_32", embed_dim=12, depth=1, num_heads=3)
-    params = colour.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32))["params"]
+    params = init_params(colour, jax.random.key(0))
     vit_jax.save_pretrained(tmp_path / "colour", colour, params)
     with pytest.raises(ValueError, match="takes images of 3 channels; those of digits have 1"):
         prepare(with_teacher(config, tmp_path / "colour"), tmp_path / "run")

@@ -42,8 +42,14 @@ def reconstruct(
         deviation = jnp.sqrt(true.var(-1, keepdims=True, ddof=1) + 1e-6)
         prediction = prediction * deviation + true.mean(-1, keepdims=True)
 
-    settings, mask = model.preprocessing, mask[..., None]  # [B, N, 1]
-    shown = (jnp.where(mask, jnp.nan, true), jnp.where(mask, prediction, true))
+    mask = mask[..., None]  # [B, N, 1]
+    seen, filled = jnp.where(mask, jnp.nan, true), jnp.where(mask, prediction, true)
+    return as_pixels(model, seen), as_pixels(model, filled)
+
+
+def as_pixels(model: MaskedAutoencoder, patches: jax.Array) -> np.ndarray:
+    """Normalised patches [B, N, P * P * C] as uint8 [B, H, W, C]; what is not a number is grey."""
+    settings = model.preprocessing
     mean, std = (jnp.asarray(x, jnp.float32) for x in (settings.mean, settings.std))
-    seen, filled = (255 * (unpatchify(x, model.grid, size) * std + mean) for x in shown)
-    return tuple(np.asarray(jnp.clip(jnp.round(jnp.nan_to_num(x, nan=GREY)), 0, 255), np.uint8) for x in (seen, filled))
+    pixels = 255 * (unpatchify(patches, model.grid, pair(model.patch_size)) * std + mean)
+    return np.asarray(jnp.clip(jnp.round(jnp.nan_to_num(pixels, nan=GREY)), 0, 255), np.uint8)

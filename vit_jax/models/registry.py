@@ -155,7 +155,7 @@ def beit_pretraining_variants() -> dict[str, dict[str, Any]]:
 def mae_variants() -> dict[str, dict[str, Any]]:
     """Fields of the masked autoencoders (He et al., 2022), encoder and decoder, by name."""
     sizes = (("base", 16), ("large", 16), ("huge", 14))
-    variants = {
+    variants: dict[str, dict[str, Any]] = {
         f"mae_{size}_patch{patch}_224": dict(**VIT_SIZES[size], patch_size=patch, preprocessing=IMAGENET)
         for size, patch in sizes
     }

@@ -26,57 +26,48 @@ class CutShort(Exception):
 
 
 def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate]:
-    """What gives the evaluation on a split, which stays on the device between calls.
-
-    Evaluations raise CutShort when the run is to stop.
-    """
-    make = make_predict if run.config.objective.learns_classes else make_embed
-    compiled = run.parallel.compile_predict(make(run.model))
-
-    def over(source: Source) -> Compute:
-        feed = feed_of(run, source)
-        arrays = run.parallel.place_arrays(feed.arrays)
-
-        def compute(params: Any) -> dict[str, np.ndarray]:
-            def of_batch(batch: Batch) -> dict[str, np.ndarray]:
-                if stop.agreed():
-                    raise CutShort
-                return compiled(params, arrays, run.parallel.place_batch(batch))
-
-            return collect(of_batch, reading(feed.in_order(run.config.batch_size)))
-
-        return compute
-
-    return (
-        (lambda source: by_answers(over(source))) if run.config.objective.learns_classes else by_neighbours(run, over)
-    )
+    """What gives the evaluation on a split. Evaluations raise CutShort when the run is to stop."""
+    compile_step = run.parallel.compile_predict
+    if run.config.objective.learns_classes:
+        predict = compile_step(make_predict(run.model))
+        return lambda source: by_answers(over_split(run, source, predict, stop))
+    embed = compile_step(make_embed(run.model))
+    voters = over_split(run, some_of(run.dataset.train, run.config.neighbours.examples), embed, stop)
+    return lambda source: by_neighbours(run, voters, over_split(run, source, embed, stop))
 
 
-def by_answers(compute: Compute) -> Evaluate:
+def over_split(run: Run, source: Source, compiled: Callable[..., Any], stop: StopSignals) -> Compute:
+    """A compiled step of (parameters, arrays, batch) over all of a split, which stays on the device between calls."""
+    feed = feed_of(run, source)
+    arrays = run.parallel.place_arrays(feed.arrays)
+
+    def compute(params: Any) -> dict[str, np.ndarray]:
+        def of_batch(batch: Batch) -> dict[str, np.ndarray]:
+            if stop.agreed():
+                raise CutShort
+            return compiled(params, arrays, run.parallel.place_batch(batch))
+
+        return collect(of_batch, reading(feed.in_order(run.config.batch_size)))
+
+    return compute
+
+
+def by_answers(predict: Compute) -> Evaluate:
     """A classifier's answers."""
-    return lambda params: Predictions(**compute(params))
+    return lambda params: Predictions(**predict(params))
 
 
-def by_neighbours(run: Run, over: Callable[[Source], Compute]) -> Callable[[Source], Evaluate]:
+def by_neighbours(run: Run, embed_voters: Compute, embed_judged: Compute) -> Evaluate:
     """The votes of the training examples whose features are nearest."""
     settings, classes = run.config.neighbours, len(run.dataset.class_names)
-    embed_voters = over(some_of(run.dataset.train, settings.examples))
 
-    def on(source: Source) -> Evaluate:
-        embed = over(source)
+    def evaluate(params: Any) -> Predictions:
+        voters, judged = embed_voters(params), embed_judged(params)
+        known, k = (voters["feature"], voters["label"]), min(settings.k, len(voters["label"]))
+        votes = nearest_neighbour_votes(*known, judged["feature"], classes, k, settings.temperature)
+        return neighbour_predictions(votes, judged["label"], judged["place"])
 
-        def evaluate(params: Any) -> Predictions:
-            voters, judged = embed_voters(params), embed(params)
-            votes = nearest_neighbour_votes(
-                *(voters["feature"], voters["label"], judged["feature"], classes),
-                k=min(settings.k, len(voters["label"])),
-                temperature=settings.temperature,
-            )
-            return neighbour_predictions(votes, judged["label"], judged["place"])
-
-        return evaluate
-
-    return on
+    return evaluate
 
 
 def some_of(source: Source, count: int) -> Source:
