@@ -8,6 +8,7 @@ import pytest
 from vit_jax.comparison.plan import Entry, Plan, run_workdir, write_plan
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.native import save_pretrained
+from vit_jax.training.config import brought_up_to_date
 
 FIELDS = dict(embed_dim=16, num_heads=2, pool="avg")
 ENTRY = Entry(
@@ -44,7 +45,8 @@ def write_run(workdir: Path, depth: int, accuracy: float, speed: float, dtype: s
 @pytest.fixture
 def finished(tmp_path):
     """The workdir and the plan."""
-    configs = {name: {"data": {"name": "digits"}} for name in ACCURACIES}
+    config = brought_up_to_date({"data": {"name": "digits"}, "objective": {}})
+    configs = dict.fromkeys(ACCURACIES, config)
     plan = Plan(
         asked={"budget": "2 epochs", "seeds": 2, "configs": configs},
         command="vit-jax compare one_digits.py two_digits.py",

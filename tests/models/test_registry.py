@@ -75,6 +75,8 @@ PARAMETERS = {
     "mae_base_patch16_224": 111_655_680,  # less than published by the positions: PARAMETERS_WITH
     "mae_large_patch16_224": 329_239_296,
     "mae_huge_patch14_224": 656_613_964,
+    "mae_cifar_patch2_32": 3_310_284,  # by hand, as the next
+    "mae_cifar_patch4_32": 3_324_144,
     "swin_tiny_patch4_window7_224": 28_288_354,
     "swin_small_patch4_window7_224": 49_606_258,
     "swin_base_patch4_window7_224": 87_768_224,
@@ -180,6 +182,15 @@ def test_numbers_that_no_publisher_gives_follow_from_the_architecture():
     assert parameters_by_hand(384, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_small_patch16_384"]
     assert parameters_by_hand(768, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_base_patch16_384"]
     assert parameters_by_hand(1024, 24, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_large_patch16_384"]
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_small_masked_autoencoders_have_the_encoders_and_decoders_of_their_fields(patch: int):
+    width, pixels = 192, 3 * patch**2
+    block = 4 * (width**2 + width) + (2 * 2 * width**2 + 3 * width) + 4 * width
+    encoder = (pixels * width + width) + width + 9 * block + 2 * width  # patches, class token, blocks, norm
+    decoder = (width**2 + width) + width + 2 * block + 2 * width + (width * pixels + pixels)  # with its mask token
+    assert PARAMETERS[f"mae_cifar_patch{patch}_32"] == encoder + decoder
 
 
 def test_every_registered_model_has_its_number_here():

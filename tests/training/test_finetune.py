@@ -16,6 +16,7 @@ from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
+from vit_jax.objectives.objective import Examples
 from vit_jax.training import start
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
@@ -164,8 +165,9 @@ def test_no_gradient_is_computed_below_what_is_frozen(config, tmp_path):
     def products(freeze):
         optimizer = dataclasses.replace(config.optimizer, freeze=freeze)
         run = prepare(dataclasses.replace(config, optimizer=optimizer), tmp_path / str(len(freeze)))
-        images, labels = jnp.zeros((8, 16, 16, 1)), jnp.zeros((8, 10))
-        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, images, labels, jax.random.key(0)))
+        keys = jax.random.split(jax.random.key(0), 8)
+        examples = Examples(jnp.zeros((8, 16, 16, 1)), jnp.zeros((8, 10)), keys)
+        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, examples, jax.random.key(0), None))
         return text.count("dot_general")
 
     everything, upper = products(()), products(("patch_embed/*", "pos_embed", "cls_token", "blocks_0/*"))
