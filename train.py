@@ -18,7 +18,6 @@ from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
 from vit_jax.training.stop_signals import RESUME_STATUS, StopSignals, interrupt_on_signals
-from vit_jax.training.working_memory import keep_working_memory
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
 
@@ -32,7 +31,6 @@ def main(arguments: list[str]) -> int:
     command = shlex.join(["python", "train.py", *arguments])
     interrupt_on_signals()
     compilation_cache.enable()
-    keep_working_memory()
     try:
         status = run_experiment(arguments, command)
         return processes.leave(status) if status in (1, 2) else status

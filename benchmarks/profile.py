@@ -20,7 +20,6 @@ import jax
 
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.workload import Setting, make_workload
-from vit_jax.training.working_memory import keep_working_memory
 
 
 def by_kind(trace: Path, steps: int) -> list[tuple[str, float, int]]:
@@ -50,7 +49,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=1, help="training steps in a dispatch")
     args = parser.parse_args()
-    keep_working_memory()
     work = make_workload(args.model, "float32")
     run = ours(work, Setting("cpu", args.steps, 1)).training(work.batch(args.batch)).run
     run()

@@ -83,10 +83,8 @@ def predict(
     """
     from vit_jax.inference.predict import predict
     from vit_jax.training import compilation_cache
-    from vit_jax.training.working_memory import keep_working_memory
 
     compilation_cache.enable()
-    keep_working_memory()
     return predict(source, images, top, format, batch_size, dtype, revision)
 
 
@@ -123,10 +121,8 @@ def evaluate(
     from vit_jax.inference.evaluate import evaluate
     from vit_jax.inference.evaluate_features import evaluate_features
     from vit_jax.training import compilation_cache
-    from vit_jax.training.working_memory import keep_working_memory
 
     compilation_cache.enable()
-    keep_working_memory()
     settings = batch_size, dtype, format, data_dir, skip_unreadable, revision
     if how == "classes":
         evaluate(source, data, split, *settings)

@@ -20,7 +20,6 @@ from benchmarks.measure import merge
 from benchmarks.throughput.compare import PEERS, compared
 from benchmarks.throughput.targets import targets
 from benchmarks.throughput.workload import Setting, make_workload, results_name, use_device
-from vit_jax.training.working_memory import keep_working_memory
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     use_device(args.device)
-    keep_working_memory()  # as training does; PyTorch in this process has the advantage of it, too
     names = [name for peer in args.peers for name in PEERS[peer]]
     for model in args.models or CASES[args.device]:
         case = CASES[args.device].get(model, ANY_OTHER[args.device])

@@ -142,6 +142,7 @@ def main() -> None:
     """Measures, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "gpu"), default="gpu")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--images", type=int, default=CIFAR10[0], help="trained on; a fifth as many are evaluated")
     parser.add_argument("--rounds", type=int, default=5, help="epochs that are timed, after the first")
     parser.add_argument("--steps", type=int, default=10, help="training steps that are dispatched at once")
@@ -149,7 +150,7 @@ def main() -> None:
     use_device(args.device)
     recipe = get_config()
     dtype = recipe.dtype if args.device == "gpu" else "float32"
-    for name in MODELS:
+    for name in args.models:
         model = ModelConfig(name, recipe.model.fields)
         config = replace(recipe, model=model, dtype=dtype, steps_per_dispatch=args.steps)
         entry = measured(config, args.device, args.images, args.images // 5, args.rounds)

@@ -29,7 +29,6 @@ def test_a_folder_without_a_trace_is_named(tmp_path):
 
 
 def test_the_table_has_faults_and_times(monkeypatch, capsys):
-    monkeypatch.setattr(profile, "keep_working_memory", lambda: None)  # of the tests' process
     monkeypatch.setattr("sys.argv", ["profile", "--model", "vit_digits_patch2_8", "--batch", "2"])
     profile.main()
     shown = capsys.readouterr().out

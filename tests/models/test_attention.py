@@ -19,19 +19,17 @@ def test_query_key_and_value_kernels_are_each_xavier_uniform():
     assert not np.array_equal(q, k)
 
 
-def test_attention_weights_are_a_float32_softmax_of_scaled_products():
+def test_attention_weights_are_a_softmax_of_scaled_products():
     q, k = np.random.default_rng(0).standard_normal((2, 1, 2, 3, 16), dtype=np.float32)
     weights = jax.jit(scaled_dot_product_weights)(q, k)
     exponentials = np.exp(np.einsum("bhid,bhjd->bhij", q, k) / 4)
     np.testing.assert_allclose(weights, exponentials / exponentials.sum(-1, keepdims=True), rtol=1e-5)
     half = jax.ShapeDtypeStruct(q.shape, jnp.bfloat16)
-    assert jax.eval_shape(scaled_dot_product_weights, half, half).dtype == jnp.float32
+    assert jax.eval_shape(scaled_dot_product_weights, half, half).dtype == jnp.bfloat16
 
 
-def test_a_position_bias_is_added_in_float32():
-    """To products that bfloat16 has not rounded: 257 + a bias of -256 is 1, where bfloat16 has 256 or 258."""
-    q = jnp.array([[[[512, 2, 0, 0], [0, 0, 0, 0]]]], jnp.bfloat16)  # to be halved: 1 / sqrt(4)
-    k = jnp.array([[[[1, 1, 0, 0], [0, 0, 0, 0]]]], jnp.bfloat16)
-    bias = jnp.array([[[-256.0, 0.0], [0.0, 0.0]]])
-    weights = scaled_dot_product_weights(q, k, bias)
-    np.testing.assert_allclose(weights[0, 0, 0, 0], 1 / (1 + np.exp(-1)), rtol=1e-5)
+def test_bias_and_softmax_are_float32():
+    """To a product of 256, a bias of 0.5 is added as it is, where bfloat16 has 256 or 258; only the weights round."""
+    q, k = (jnp.array([[[[16.0, 0, 0, 0], [0, 0, 0, 0]]]], jnp.bfloat16) for _ in range(2))
+    weights = scaled_dot_product_weights(2 * q, k, jnp.array([[[-255.5, 0.0], [0.0, 0.0]]]))
+    np.testing.assert_allclose(weights[0, 0, 0, 0], 1 / (1 + np.exp(-0.5)), rtol=2**-8)

@@ -11,7 +11,7 @@ import pytest
 from vit_jax import attention_maps
 from vit_jax.models import attention_kernel
 from vit_jax.models.attention import Attention
-from vit_jax.models.attention_kernel import FLASH_TOKENS, Kernel, choose_kernel, compilation_error
+from vit_jax.models.attention_kernel import FLASH_TOKENS, Kernel, choose_kernel, compilation_error, flash_attention
 from vit_jax.models.vit import VisionTransformer
 
 Randomise = Callable[[Any], Any]
@@ -56,6 +56,28 @@ def test_xla_is_another_program():
         for kernel in ("auto", "matmul", "xla")
     }
     assert programs["auto"] == programs["matmul"] != programs["xla"]
+
+
+@pytest.mark.parametrize("tokens", [6, 7])
+def test_flash_attention_is_attention(tokens: int, monkeypatch: pytest.MonkeyPatch):
+    """With cuDNN's place taken by XLA: an odd number of tokens is padded and cut, and nobody attends to the padding."""
+    asked = []
+
+    def without_cudnn(q: jax.Array, *args: Any, implementation: str, **kwargs: Any) -> jax.Array:
+        asked.append((implementation, q.shape[1] % 2))
+        return dot_product_attention(q, *args, implementation="xla", **kwargs)
+
+    dot_product_attention = jax.nn.dot_product_attention
+    monkeypatch.setattr(jax.nn, "dot_product_attention", without_cudnn)
+    q, k, v, cotangent = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, tokens, 3, 8)), jnp.float32)
+
+    def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        weights = jax.nn.softmax(jnp.einsum("bnhd,bmhd->bhnm", q, k) / np.sqrt(8))
+        return jnp.einsum("bhnm,bmhd->bnhd", weights, v)
+
+    for f, g in zip(*((f(q, k, v), *jax.vjp(f, q, k, v)[1](cotangent)) for f in (flash_attention, plain)), strict=True):
+        np.testing.assert_allclose(f, g, atol=1e-5)
+    assert set(asked) == {("cudnn", 0)}
 
 
 def test_attention_maps_are_there_whatever_the_kernel():

@@ -19,7 +19,6 @@ from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import describe, prepare
 from vit_jax.training.stop_signals import StopSignals
-from vit_jax.training.working_memory import keep_working_memory
 
 
 def compare(request: Request, workdir: Path) -> bool:
@@ -83,7 +82,6 @@ def plan_of(request: Request, workdir: Path) -> Plan:
 def decide_one(request: Request, path: Path) -> Entry:
     """`decide`, in a process of its own."""
     compilation_cache.enable()
-    keep_working_memory()
     return decide(request, path)
 
 
@@ -109,7 +107,6 @@ def config_of(request: Request, path: Path, plan: Plan, seed: int) -> Config:
 def train_one(request: Request, path: Path, plan: Plan, seed: int, workdir: Path) -> None:
     """Trains one run from its last checkpoint, or from the start, and writes its report."""
     compilation_cache.enable()
-    keep_working_memory()
     run = prepare(config_of(request, path, plan, seed), run_workdir(workdir, path.stem, seed))
     display = make_display(run.total_steps)
     for line in describe(run):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.attention_kernel import Kernel, choose_kernel
+from vit_jax.models.attention_kernel import Kernel, choose_kernel, flash_attention
 from vit_jax.models.attention_products import similarity, weighted_sum
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import Gelu, Mlp, hidden_width, stacked_xavier_uniform
@@ -16,14 +16,12 @@ from vit_jax.models.row_sums import softmax
 
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: float32 [B, heads, M, N].
+    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: [B, heads, M, N] as q.
 
-    A position bias, float32 [heads, M, N], is added to products summed in float32.
+    A position bias, float32 [heads, M, N], is added in float32.
     """
-    q = q * q.shape[-1] ** -0.5
-    if bias is None:
-        return softmax(similarity(q, k, q.dtype).astype(jnp.float32))
-    return softmax(similarity(q, k, jnp.float32) + bias)
+    logits = similarity(q * q.shape[-1] ** -0.5, k, q.dtype)
+    return softmax(logits if bias is None else logits.astype(jnp.float32) + bias, q.dtype)
 
 
 class Attention(nn.Module):
@@ -83,11 +81,13 @@ class Attention(nn.Module):
 
         if kernel == "matmul":
             weights = scaled_dot_product_weights(q, k, bias)
-            self.sow("intermediates", "attention", weights)
-            weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
+            self.sow("intermediates", "attention", weights.astype(jnp.float32))
+            weights = nn.Dropout(self.attn_drop_rate)(weights, deterministic=not train)
             x = weighted_sum(weights, v).transpose(0, 2, 1, 3)
+        elif kernel == "cudnn":
+            x = flash_attention(q, k, v)
         else:
-            x = jax.nn.dot_product_attention(q, k, v, None if bias is None else bias[None], implementation=kernel)
+            x = jax.nn.dot_product_attention(q, k, v, None if bias is None else bias[None], implementation="xla")
         x = x.reshape(batch * tokens, width)
         x = dense(width, kernel_init=nn.initializers.xavier_uniform(), name="proj")(x)
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
@@ -119,7 +119,7 @@ class AttentionPool(nn.Module):
         kv = dense(2 * width, kernel_init=stacked_xavier_uniform(2), name="kv")(x.reshape(batch * tokens, width))
         k, v = kv.reshape(batch, tokens, 2, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
 
-        weights = scaled_dot_product_weights(q, k).astype(self.dtype)  # [B, heads, 1, N]
+        weights = scaled_dot_product_weights(q, k)  # [B, heads, 1, N]
         pooled = dense(width, name="proj")(weighted_sum(weights, v).reshape(batch, width))
         normed = LayerNorm(self.norm_eps, self.dtype, name="norm")(pooled)
         return pooled + Mlp(hidden_width(width, self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

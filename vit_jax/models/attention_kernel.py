@@ -4,7 +4,7 @@
   that is asked of attention.
 - "xla": `jax.nn.dot_product_attention`, whose products JAX writes as einsums. No dropout on the weights.
 - "cudnn": cuDNN's flash attention, which never writes the weights [B, heads, N, N] to memory. On NVIDIA GPUs, in 16
-  bits; no dropout on the weights, no position bias (its gradient wants even lengths: with a class token they are odd).
+  bits; no dropout on the weights, no position bias.
 """
 
 import logging
@@ -17,10 +17,10 @@ import numpy as np
 
 Kernel = Literal["auto", "matmul", "xla", "cudnn"]
 
-FLASH_TOKENS = 128
-"""Tokens from which "auto" takes cuDNN's flash attention. `python -m benchmarks.attention` measures where it should
-be: on a CPU "matmul" is the fastest everywhere; on a GPU this was not measured, it is where the weights of a head
-begin to take more memory traffic than its queries, keys and values."""
+FLASH_TOKENS = 64
+"""Tokens from which "auto" takes cuDNN's flash attention. On an H200 a training step gains by it at 197 tokens (ViT-S/16
+and ViT-B/16) and at 65 (12 heads of 16 channels); fewer were not measured. On a CPU "matmul" is the fastest everywhere
+(`python -m benchmarks.attention`)."""
 
 
 class Choice(NamedTuple):
@@ -85,7 +85,7 @@ def compilation_error(tokens: int, head_dim: int, dtype: str) -> str | None:
     """
 
     def loss(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        return jax.nn.dot_product_attention(q, k, v, implementation="cudnn").astype(jnp.float32).sum()
+        return flash_attention(q, k, v).astype(jnp.float32).sum()
 
     qkv = (jax.ShapeDtypeStruct((1, tokens, 1, head_dim), dtype),) * 3
     try:
@@ -94,3 +94,18 @@ def compilation_error(tokens: int, head_dim: int, dtype: str) -> str | None:
         logging.getLogger(__name__).debug("cuDNN's flash attention does not compile", exc_info=True)
         return f"flash attention does not compile: {' '.join(str(error).split())[:200]}"
     return None
+
+
+def flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """cuDNN's flash attention of queries, keys and values [B, N, heads, d]: [B, N, heads, d].
+
+    JAX has no gradient of it for odd numbers of tokens (as with a class token): there is one more then, which nobody
+    attends to. The copy that it takes is one that the compiler makes anyway.
+    """
+    batch, tokens = q.shape[:2]
+    if tokens % 2 == 0:
+        return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
+    q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
+    lengths = jnp.full(batch, tokens, jnp.int32)
+    out = jax.nn.dot_product_attention(q, k, v, key_value_seq_lengths=lengths, implementation="cudnn")
+    return out[:, :tokens]

@@ -73,7 +73,7 @@ class LayerScale(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         gamma = self.param("gamma", nn.initializers.constant(self.init_value), (x.shape[-1],))
-        return x * gamma.astype(self.dtype)
+        return (x.reshape(-1, x.shape[-1]) * gamma.astype(self.dtype)).reshape(x.shape)  # as LayerNorm does
 
 
 DropPathRate = jax.typing.ArrayLike | None

@@ -54,16 +54,21 @@ def standardize_jvp(eps: float, primals: tuple[jax.Array], tangents: tuple[jax.A
     return y, scale * (dx - spread(mean, width) - y * spread(along_y, width))
 
 
-@jax.custom_jvp
-def softmax(x: jax.Array) -> jax.Array:
-    """exp(x) / sum exp(x) over the last axis."""
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def softmax(x: jax.Array, dtype: Any) -> jax.Array:
+    """exp(x) / sum exp(x) over the last axis, computed in float32 and returned as `dtype`.
+
+    The backward pass keeps only that result: in 16 bits it is half of what a float32 softmax would keep.
+    """
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     exponentials = jnp.exp(x - x.max(-1, keepdims=True))
-    return exponentials * (1 / row_sum(exponentials))
+    return (exponentials * (1 / row_sum(exponentials))).astype(dtype)
 
 
 @softmax.defjvp
-def softmax_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
+def softmax_jvp(dtype: Any, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
     """The derivative: y (dx - sum of y dx)."""
-    y = softmax(*primals)
-    weighted = y * tangents[0]
-    return y, weighted - y * spread(row_sum(weighted), y.shape[-1])
+    result = softmax(*primals, dtype)
+    y, dx = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (result, *tangents))
+    weighted = y * dx
+    return result, (weighted - y * spread(row_sum(weighted), y.shape[-1])).astype(dtype)

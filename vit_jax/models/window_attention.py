@@ -66,7 +66,8 @@ class WindowAttention(nn.Module):
         qkv_bias: whether queries, keys and values have a bias.
         attn_drop_rate: dropout on the attention weights.
         proj_drop_rate: dropout after the projection.
-        dtype: of the computation; similarity, bias and softmax are float32.
+        dtype: of the computation; bias and softmax are float32, and version 2's similarity, which is multiplied by up
+            to 100.
     """
 
     num_heads: int
@@ -97,9 +98,9 @@ class WindowAttention(nn.Module):
         )  # each [B * windows, heads, M, C / heads]
 
         logits = self.scaled_similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens) + self.bias()
-        weights = softmax(logits)  # [B, windows, heads, M, M]
-        self.sow("intermediates", "attention", weights)
-        weights = nn.Dropout(self.attn_drop_rate)(weights.astype(self.dtype), deterministic=not train)
+        weights = softmax(logits, self.dtype)  # [B, windows, heads, M, M]
+        self.sow("intermediates", "attention", weights.astype(jnp.float32))
+        weights = nn.Dropout(self.attn_drop_rate)(weights, deterministic=not train)
 
         weights = weights.reshape(-1, self.num_heads, tokens, tokens)
         x = weighted_sum(weights, v).transpose(0, 2, 1, 3)
@@ -111,7 +112,7 @@ class WindowAttention(nn.Module):
     def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
         """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
         if self.version == 1:
-            return similarity(q * q.shape[-1] ** -0.5, k, jnp.float32)
+            return similarity(q * q.shape[-1] ** -0.5, k, q.dtype).astype(jnp.float32)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
         return similarity(unit_vectors(q), unit_vectors(k), jnp.float32) * jnp.exp(jnp.minimum(scale, math.log(100)))
 
