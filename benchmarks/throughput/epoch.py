@@ -53,7 +53,7 @@ def make_step(config: Config, model: Network, parallel: Parallel, examples: int)
         model=model,
         objective=config.objective,
         augment=config.augment,
-        optimizer=make_optimizer(config.optimizer, schedule, parameter_shapes(model)),
+        optimizer=make_optimizer(config.optimizer, schedule, parameter_shapes(model), steps),
         schedule=schedule,
         num_classes=CLASSES,
         accumulate_steps=config.accumulate_steps,

@@ -77,6 +77,12 @@ PARAMETERS = {
     "mae_huge_patch14_224": 656_613_964,
     "mae_cifar_patch2_32": 3_310_284,  # by hand, as the next
     "mae_cifar_patch4_32": 3_324_144,
+    "dino_pretraining_small_patch16_224": 43_952_256,  # backbone and head as published, but for the head's fixed norms
+    "dino_pretraining_small_patch8_224": 43_956_864,
+    "dino_pretraining_base_patch16_224": 108_871_680,
+    "dino_pretraining_base_patch8_224": 108_880_896,
+    "dino_pretraining_vit_cifar_patch4_32": 8_073_984,  # by hand, as the next
+    "dino_pretraining_swin_cifar_patch2_window4_32": 12_816_282,
     "swin_tiny_patch4_window7_224": 28_288_354,
     "swin_small_patch4_window7_224": 49_606_258,
     "swin_base_patch4_window7_224": 87_768_224,
@@ -191,6 +197,23 @@ def test_small_masked_autoencoders_have_the_encoders_and_decoders_of_their_field
     encoder = (pixels * width + width) + width + 9 * block + 2 * width  # patches, class token, blocks, norm
     decoder = (width**2 + width) + width + 2 * block + 2 * width + (width * pixels + pixels)  # with its mask token
     assert PARAMETERS[f"mae_cifar_patch{patch}_32"] == encoder + decoder
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "width", "prototypes"),
+    [
+        ("dino_pretraining_small_patch16_224", 21_665_664, 384, 65_536),  # whose head is published to have 22,352,128
+        ("dino_pretraining_small_patch8_224", 21_670_272, 384, 65_536),
+        ("dino_pretraining_base_patch16_224", 85_798_656, 768, 65_536),
+        ("dino_pretraining_base_patch8_224", 85_807_872, 768, 65_536),
+        ("dino_pretraining_vit_cifar_patch4_32", 2_697_610 - 1_930, 192, 1_024),
+        ("dino_pretraining_swin_cifar_patch2_window4_32", 7_048_612 - 3_850, 384, 1_024),
+    ],
+)
+def test_students_have_a_backbone_and_a_head(name: str, backbone: int, width: int, prototypes: int):
+    layers = (width * 2048 + 2048) + (2048 * 2048 + 2048) + (2048 * 256 + 256)
+    assert layers + 257 * 65_536 == 22_352_128 or width != 384  # with a norm for each prototype
+    assert PARAMETERS[name] == backbone + layers + 256 * prototypes
 
 
 def test_every_registered_model_has_its_number_here():

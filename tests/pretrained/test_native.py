@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
+from tests.models.cases import random_params
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 
@@ -50,15 +51,30 @@ def test_a_round_trip_is_bit_exact(saved, model, params):
     [
         ("mae_base_patch16_224", dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2, mask_ratio=0.5)),
         ("beit_pretraining_base_patch16_224", dict(vocab_size=5)),
+        ("dino_pretraining_small_patch16_224", dict(prototypes=5)),
+        ("dino_pretraining_swin_cifar_patch2_window4_32", dict(depths=(1, 1), num_heads=(2, 2), prototypes=5)),
     ],
 )
 def test_networks_for_pre_training_make_the_round_trip(name, fields, tmp_path):
-    model = vit_jax.create_model(name, image_size=(16, 32), embed_dim=16, depth=1, num_heads=2, **fields)
+    sizes = {} if "depths" in fields else dict(depth=1, num_heads=2)
+    model = vit_jax.create_model(name, image_size=(16, 32), embed_dim=16, **sizes, **fields)
     params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), parameter_shapes(model))
     vit_jax.save_pretrained(tmp_path, model, params)
     loaded, loaded_params = vit_jax.load_pretrained(tmp_path)
     assert loaded == model
     jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
+
+
+def test_a_student_s_swin_is_loaded_for_other_windows(tmp_path):
+    """Its tables are resized as those of a Swin alone, though its parameters stand below "encoder"."""
+    fields = dict(depths=(1, 1), num_heads=(2, 2), embed_dim=8, image_size=32, window_size=4, prototypes=5)
+    student = vit_jax.create_model("dino_pretraining_swin_cifar_patch2_window4_32", **fields)
+    params = random_params(student, 0)
+    vit_jax.save_pretrained(tmp_path / "student", student, params)
+    vit_jax.save_pretrained(tmp_path / "encoder", student.make_encoder(), params["encoder"])
+    _, resized = vit_jax.load_pretrained(tmp_path / "student", image_size=64, window_size=8)
+    _, expected = vit_jax.load_pretrained(tmp_path / "encoder", image_size=64, window_size=8)
+    jax.tree.map(np.testing.assert_array_equal, resized["encoder"], expected)
 
 
 def test_a_workdir_is_loaded_by_its_own_name(saved, model):

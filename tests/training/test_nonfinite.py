@@ -68,7 +68,7 @@ def train(parallel: Parallel, batches: list[dict], objective: Classification) ->
         model=MODEL.clone(num_classes=CLASSES),
         objective=objective,
         augment=(),
-        optimizer=make_optimizer(OptimizerConfig("adamw"), schedule, params),
+        optimizer=make_optimizer(OptimizerConfig("adamw"), schedule, params, 100),
         schedule=schedule,
         num_classes=CLASSES,
         accumulate_steps=2,

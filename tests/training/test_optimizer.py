@@ -35,7 +35,7 @@ def gradient(params):
 
 
 def updates(config, params, gradient, learning_rate=1e-2):
-    optimizer = make_optimizer(config, optax.constant_schedule(learning_rate), params)
+    optimizer = make_optimizer(config, optax.constant_schedule(learning_rate), params, 100)
     result, _ = jax.jit(optimizer.update)(gradient, optimizer.init(params), params)
     return dict(zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(result), strict=True))
 
@@ -53,12 +53,47 @@ def test_weight_decay_is_on_kernels_only(params):
         assert (float(jnp.abs(update).max()) > 0) == (path in decayed), path
 
 
+def test_each_array_is_clipped_by_itself(params, gradient):
+    """As DINO clips: every array to the norm at most, those below it as they are."""
+    config = OptimizerConfig("sgd", weight_decay=0.0, b1=0.0, clip_norm=5.0, clip="each")
+    moved = updates(config, params, gradient, learning_rate=1.0)
+    norms = {True: 0, False: 0}
+    for path, g in zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(gradient), strict=True):
+        norm = float(jnp.linalg.norm(g.ravel()))
+        np.testing.assert_allclose(moved[path], -g * min(1.0, 5.0 / (norm + 1e-6)), rtol=1e-5, err_msg=path)
+        norms[norm > 5] += 1
+    assert all(norms.values())  # there are both kinds
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb"])
+def test_weight_decay_goes_to_its_final_value(name, params):
+    """Along a cosine, as the published `cosine_scheduler`: seen in what a gradient of zero moves."""
+    config = OptimizerConfig(name, weight_decay=0.1, final_weight_decay=0.4, clip_norm=None, b1=0.0)
+    optimizer = make_optimizer(config, optax.constant_schedule(0.01), params, 4)
+    state, zero = optimizer.init(params), jax.tree.map(jnp.zeros_like, params)
+    for step in range(4):
+        update, state = jax.jit(optimizer.update)(zero, state, params)
+        decay = 0.4 + 0.5 * (0.1 - 0.4) * (1 + np.cos(np.pi * step / 4))
+        kernel, moved = params["head"]["kernel"], update["head"]["kernel"]
+        if name == "lamb":  # which scales by the norms' ratio: of the decay, only that there is one is seen
+            assert float(jnp.abs(moved).max()) > 0
+        else:
+            np.testing.assert_allclose(moved, -0.01 * decay * kernel, rtol=1e-5)
+
+
+def test_a_final_weight_decay_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="final_weight_decay"):
+        OptimizerConfig("muon", final_weight_decay=0.4)
+    with pytest.raises(ValueError, match="clip must be all or each"):
+        OptimizerConfig(clip="some")  # pyright: ignore[reportArgumentType]
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb", "muon"])
 def test_every_optimizer_lowers_a_loss_and_decays_kernels(name, params):
     """Each optimizer's name must give an optimizer that descends; its weight decay must reach the kernels."""
     rate = {"sgd": 1e-3, "lion": 1e-3, "lamb": 1e-2}.get(name, 1e-2)
     config = OptimizerConfig(name=name, weight_decay=0.01, clip_norm=1.0)
-    optimizer = make_optimizer(config, optax.constant_schedule(rate), params)
+    optimizer = make_optimizer(config, optax.constant_schedule(rate), params, 100)
 
     def loss(p):
         return sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(p))
@@ -187,7 +222,7 @@ def test_position_biases_neither_decay_nor_go_to_muon():
 def test_muon_refuses_a_network_without_matrices():
     params = parameter_shapes(create_model("cnn_small_32"))
     with pytest.raises(ValueError, match="needs matrices inside blocks"):
-        make_optimizer(OptimizerConfig("muon"), optax.constant_schedule(0.1), params).init(params)
+        make_optimizer(OptimizerConfig("muon"), optax.constant_schedule(0.1), params, 100).init(params)
 
 
 def test_frozen_parameters_stay_and_the_others_move_as_if_alone(params, gradient):
@@ -205,14 +240,14 @@ def test_running_statistics_are_nothing_to_train():
     """Freezing all that is learned is refused, though batch norm's running averages would go on moving."""
     params = {"norm": {"scale": jnp.ones(3), "running_mean": jnp.zeros(3)}}
     with pytest.raises(ValueError, match="freeze every parameter"):
-        make_optimizer(OptimizerConfig(freeze=("*/scale",)), optax.constant_schedule(1.0), params)
+        make_optimizer(OptimizerConfig(freeze=("*/scale",)), optax.constant_schedule(1.0), params, 100)
 
 
 def test_a_freeze_pattern_without_match_is_refused(params):
     with pytest.raises(ValueError, match="'patch_embd/\\*' matches no parameter"):
-        make_optimizer(OptimizerConfig(freeze=("patch_embd/*",)), optax.constant_schedule(1.0), params)
+        make_optimizer(OptimizerConfig(freeze=("patch_embd/*",)), optax.constant_schedule(1.0), params, 100)
     with pytest.raises(ValueError, match="nothing is left"):
-        make_optimizer(OptimizerConfig(freeze=("*",)), optax.constant_schedule(1.0), params)
+        make_optimizer(OptimizerConfig(freeze=("*",)), optax.constant_schedule(1.0), params, 100)
 
 
 def schedule(**fields):

@@ -43,7 +43,7 @@ def arrays():
 def make_step(params, replicas=TOGETHER, accumulate_steps=1, ema_decay=0.9, **model_fields):
     model = create_model("vit_digits_patch2_8", **MODEL, **model_fields)
     # SGD, because Adam's first steps turn rounding differences of tiny gradients into whole steps.
-    optimizer = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), optax.constant_schedule(0.1), params)
+    optimizer = make_optimizer(OptimizerConfig(name="sgd", clip_norm=1.0), optax.constant_schedule(0.1), params, 100)
     return Step(
         model=model,
         objective=Classification(label_smoothing=0.1),

@@ -152,7 +152,7 @@ def train_on():
             model=model,
             objective=MaskedAutoencoding(),
             augment=(RandomHorizontalFlip(),),
-            optimizer=make_optimizer(OptimizerConfig("sgd"), schedule, params),
+            optimizer=make_optimizer(OptimizerConfig("sgd"), schedule, params, 100),
             schedule=schedule,
             num_classes=10,
             accumulate_steps=accumulate_steps,

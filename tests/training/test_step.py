@@ -53,7 +53,7 @@ def train(parallel, params, arrays, optimizer=SGD, accumulate_steps=1, augment=(
         model=MODEL,
         objective=Classification(),
         augment=augment,
-        optimizer=make_optimizer(optimizer, schedule, params),
+        optimizer=make_optimizer(optimizer, schedule, params, 100),
         schedule=schedule,
         num_classes=CLASSES,
         accumulate_steps=accumulate_steps,
@@ -135,7 +135,7 @@ def test_no_optimizer_moves_or_decays_them(name, params, arrays):
     for statistic, value in expected_statistics(params, arrays, [np.arange(BATCH)]).items():
         np.testing.assert_allclose(after[statistic], value, atol=1e-5)
     zero = jax.tree.map(jnp.zeros_like, params)
-    transformation = make_optimizer(optimizer, optax.constant_schedule(0.1), params)
+    transformation = make_optimizer(optimizer, optax.constant_schedule(0.1), params, 100)
     updates, _ = transformation.update(zero, transformation.init(params), params)
     assert all(not first(updates)[statistic].any() for statistic in STATISTICS)
 

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-STATISTICS = ("running_mean", "running_var")
-"""Names of the parameters that are measured, not learned."""
+RUNNING = ("running_mean", "running_var")
+STATISTICS = (*RUNNING, "centre")
+"""Names of the parameters that are measured, not learned: batch norm's, and the centre of a self-distillation."""
 
 
 class BatchNorm(nn.Module):
@@ -64,7 +65,7 @@ class BatchNorm(nn.Module):
         var = jnp.square(x - mean).mean(axes)
         if self.is_mutable_collection("statistics") and not self.is_initializing():
             unbiased = var * (values / (values - 1))
-            for name, old, new in zip(STATISTICS, (running_mean, running_var), (mean, unbiased), strict=True):
+            for name, old, new in zip(RUNNING, (running_mean, running_var), (mean, unbiased), strict=True):
                 moved = (1 - self.momentum) * old + self.momentum * jax.lax.stop_gradient(new)
                 self.put_variable("statistics", name, moved)
         return mean, var

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.network import Features
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.vit import VisionTransformer
 
 
-class BeitPretraining(PretrainingNetwork):
+class BeitPretraining(VisionTransformerPretraining):
     """Masked image modelling: an encoder sees images with masked patches, a linear head names every visual token.
 
     Parameters: "encoder", with one relative position bias for all blocks, and "head". The head's outputs are no classes
-    but visual tokens. Fields as those of `PretrainingNetwork`, and:
+    but visual tokens. Fields as those of `VisionTransformerPretraining`, and:
 
     Attributes:
         vocab_size: number of visual tokens; of DALL-E's tokenizer as published, and of BEiT v2's.

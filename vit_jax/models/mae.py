@@ -10,7 +10,7 @@ from flax import linen as nn
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import block_class, sincos_position_embedding
 from vit_jax.models.network import Features, pair
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.vit import EncoderBlock, VisionTransformer
 
 
@@ -119,10 +119,10 @@ class MaskedDecoder(nn.Module):
         return nn.Dense(self.outputs, kernel_init=xavier, dtype=jnp.float32, name="pred")(x[:, 1:])
 
 
-class MaskedAutoencoder(PretrainingNetwork):
+class MaskedAutoencoder(VisionTransformerPretraining):
     """A masked autoencoder, for pre-training: hides most patches of an image and predicts their pixels.
 
-    Parameters: "encoder" and "decoder". Fields as those of `PretrainingNetwork`, and:
+    Parameters: "encoder" and "decoder". Fields as those of `VisionTransformerPretraining`, and:
 
     Attributes:
         mask_ratio: share of the patches that are masked; of N patches, int(N * (1 - mask_ratio)) are left.

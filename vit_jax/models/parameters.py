@@ -52,7 +52,8 @@ def stacks_of(model: Network) -> tuple[dict[str, Any], dict[str, int]]:
         depths = {"encoder/blocks": model.depth, "decoder/blocks": model.decoder_depth}
         return {"depth": 1, "decoder_depth": 1}, depths
     if isinstance(model, PretrainingNetwork):
-        return {"depth": 1}, {"encoder/blocks": model.depth}
+        fields, stacks = stacks_of(model.make_encoder())
+        return fields, {f"encoder/{stack}": depth for stack, depth in stacks.items()}
     return {}, {}
 
 

@@ -1,13 +1,14 @@
-"""What networks for self-supervised pre-training have in common: an encoder that is a Vision Transformer."""
+"""What networks for self-supervised pre-training have in common: an encoder, a network of its own."""
 
 from typing import Any
 
 from vit_jax.models.network import Network
+from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
 
 class PretrainingNetwork(Network):
-    """A network that learns from images alone. Its parameters "encoder" are those of a `VisionTransformer`.
+    """A network that learns from images alone. Its parameters "encoder" are those of the network `make_encoder` gives.
 
     Attributes:
         num_classes: 0: there are no classes.
@@ -16,6 +17,35 @@ class PretrainingNetwork(Network):
         dtype: of the computation; parameters, softmax and outputs are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
         resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
+
+    Raises:
+        ValueError: when built, if the fields cannot work together.
+    """
+
+    num_classes: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_classes:
+            raise ValueError(
+                f"num_classes must be 0, not {self.num_classes}: a {type(self).__name__} has no classes; its encoder "
+                'classifies with the parameters "encoder"'
+            )
+
+    def make_encoder(self) -> VisionTransformer | SwinTransformer:
+        """The encoder, a network of its own: it takes `params["encoder"]`."""
+        raise NotImplementedError
+
+    def encoder_fields(self) -> dict[str, Any]:
+        """The fields that the encoder has in common with this network."""
+        names = ("image_size", "in_channels", "dtype", "preprocessing")
+        return {"num_classes": 0, "parent": None, **{name: getattr(self, name) for name in names}}
+
+
+class VisionTransformerPretraining(PretrainingNetwork):
+    """A network for pre-training whose encoder is a Vision Transformer. Fields as those of `PretrainingNetwork`, and:
+
+    Attributes:
         patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the encoder's tokens.
         depth: number of the encoder's blocks.
@@ -23,12 +53,8 @@ class PretrainingNetwork(Network):
         mlp_ratio: width of the MLPs' hidden layers, in units of their tokens' width.
         norm_eps: epsilon of every LayerNorm.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
-
-    Raises:
-        ValueError: when built, if the fields cannot work together.
     """
 
-    num_classes: int = 0
     patch_size: int | tuple[int, int] = 16
     embed_dim: int = 768
     depth: int = 12
@@ -36,14 +62,6 @@ class PretrainingNetwork(Network):
     mlp_ratio: float = 4.0
     norm_eps: float = 1e-6
     remat: bool = False
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.num_classes:
-            raise ValueError(
-                f"num_classes must be 0, not {self.num_classes}: a {type(self).__name__} has no classes; a "
-                'VisionTransformer classifies with its parameters "encoder"'
-            )
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -56,19 +74,6 @@ class PretrainingNetwork(Network):
 
     def encoder_with(self, **fields: Any) -> VisionTransformer:
         """The encoder with the fields that all have in common, and these."""
-        return VisionTransformer(
-            num_classes=0,
-            image_size=self.image_size,
-            in_channels=self.in_channels,
-            dtype=self.dtype,
-            preprocessing=self.preprocessing,
-            patch_size=self.patch_size,
-            embed_dim=self.embed_dim,
-            depth=self.depth,
-            num_heads=self.num_heads,
-            mlp_ratio=self.mlp_ratio,
-            norm_eps=self.norm_eps,
-            remat=self.remat,
-            parent=None,
-            **fields,
-        )
+        names = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "norm_eps", "remat")
+        shared = {name: getattr(self, name) for name in names}
+        return VisionTransformer(**self.encoder_fields(), **shared, **fields)

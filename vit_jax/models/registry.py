@@ -9,6 +9,7 @@ from typing import Any
 
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
+from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -168,6 +169,29 @@ def mae_variants() -> dict[str, dict[str, Any]]:
     return variants
 
 
+def dino_pretraining_variants() -> dict[str, tuple[type[DinoNetwork], dict[str, Any]]]:
+    """Modules and fields of DINO's students (Caron et al., 2021), encoder and head, by name."""
+    variants: dict[str, tuple[type[DinoNetwork], dict[str, Any]]] = {
+        f"dino_pretraining_{size}_patch{patch}_224": (
+            DinoVisionTransformer,
+            dict(**VIT_SIZES[size], patch_size=patch, preprocessing=IMAGENET),
+        )
+        for size in ("small", "base")
+        for patch in (16, 8)
+    }
+    # CIFAR-10: the networks of Gani et al., 2022, and the 1,024 outputs of their head.
+    cifar = dict(image_size=32, preprocessing=CIFAR, prototypes=1024, mlp_ratio=2.0)
+    variants["dino_pretraining_vit_cifar_patch4_32"] = (
+        DinoVisionTransformer,
+        dict(**cifar, patch_size=4, embed_dim=192, depth=9, num_heads=12),
+    )
+    variants["dino_pretraining_swin_cifar_patch2_window4_32"] = (
+        DinoSwinTransformer,
+        dict(**cifar, patch_size=2, window_size=4, embed_dim=96, depths=(2, 6, 4), num_heads=(3, 6, 12)),
+    )
+    return variants
+
+
 def swin_variants() -> dict[str, dict[str, Any]]:
     """Fields of every Swin Transformer (Liu et al., 2021), by name."""
     variants = {}
@@ -229,6 +253,7 @@ MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType
     | {name: (VisionTransformer, fields) for name, fields in beit_variants().items()}
     | {name: (BeitPretraining, fields) for name, fields in beit_pretraining_variants().items()}
     | {name: (MaskedAutoencoder, fields) for name, fields in mae_variants().items()}
+    | dino_pretraining_variants()
     | {name: (SwinTransformer, fields) for name, fields in (swin_variants() | swinv2_variants()).items()}
     | cnn_variants()
 )

@@ -1,5 +1,6 @@
 """Supervised classification: cross-entropy, of the classes together or of each by itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -47,7 +48,13 @@ class Classification(Objective):
             )
 
     def loss(
-        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+        self,
+        model: Network,
+        params: Params,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None = None,
+        scheduled: Mapping[str, jax.Array] | None = None,
     ) -> Loss:
         """The mean cross-entropy, and the "accuracy" against the largest label."""
         logits, changed = cast(

@@ -1,5 +1,6 @@
 """Distillation (DeiT: Touvron et al., 2021, section 3): classes learned from labels and from a teacher at once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -74,11 +75,18 @@ class Distillation(Objective):
             raise ValueError(f"a {type(model).__name__} has no classes, which a teacher could teach")
 
     def loss(
-        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+        self,
+        model: Network,
+        params: Params,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None = None,
+        scheduled: Mapping[str, jax.Array] | None = None,
     ) -> Loss:
         """The loss; "accuracy" of the class head, "teacher_accuracy", and how often the distillation head answers as
         the teacher does ("agreement"); accuracies are against the largest label."""
         assert frozen is not None
+        assert frozen.outputs is not None
         seen = network_input(frozen.model, examples.pixels)
         teacher_logits = cast(jax.Array, frozen.model.apply({"params": frozen.params}, seen))[:, frozen.outputs]
         outputs, changed = cast(

@@ -1,6 +1,7 @@
 """Masked autoencoding (He et al., 2022): the pixels of patches that the encoder did not see."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -54,7 +55,13 @@ class MaskedAutoencoding(Objective):
             raise ValueError("a patch of one pixel has no deviation: set objective.normalise_patches to False")
 
     def loss(
-        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+        self,
+        model: Network,
+        params: Params,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None = None,
+        scheduled: Mapping[str, jax.Array] | None = None,
     ) -> Loss:
         """The mean square error; there are no other metrics."""
         assert isinstance(model, MaskedAutoencoder)

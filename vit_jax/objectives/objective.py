@@ -1,11 +1,12 @@
 """What every objective is: a loss of a network on a batch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
+import optax
 
 from vit_jax.models.network import Network
 
@@ -29,17 +30,17 @@ class Examples(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """A network that is not trained: a teacher.
+    """A network that no gradient reaches: a teacher.
 
     Attributes:
         model: the network.
         params: its parameters.
-        outputs: int32 [classes], its output for each label.
+        outputs: int32 [classes], its output for each label; None where the network trained learns no classes.
     """
 
     model: Network
     params: Params
-    outputs: jax.Array
+    outputs: jax.Array | None
 
 
 class Loss(NamedTuple):
@@ -63,17 +64,34 @@ class Objective(ABC):
     Attributes:
         learns_classes: whether the network has an output for each class of the data set. One that has not is evaluated
             by the nearest neighbours of its features.
+        taught_by_average: whether the teacher is the moving average of the parameters, which the run then keeps.
     """
 
     learns_classes: ClassVar[bool] = True
+    taught_by_average: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, model: Network) -> None:
         """Raises ValueError if it cannot train this network."""
 
+    def schedules(self, steps: int, in_steps: Callable[[str], int]) -> dict[str, optax.Schedule]:
+        """What of the objective changes over a run of so many steps, by name; none does by default.
+
+        Args:
+            steps: of the run.
+            in_steps: the steps of a duration ("10 epochs").
+        """
+        return {}
+
     @abstractmethod
     def loss(
-        self, model: Network, params: Params, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+        self,
+        model: Network,
+        params: Params,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None = None,
+        scheduled: Mapping[str, jax.Array] | None = None,
     ) -> Loss:
         """The loss of a training batch.
 
@@ -83,4 +101,5 @@ class Objective(ABC):
             examples: the batch, or one device's part of it.
             key: of dropout and drop path.
             frozen: the network that is not trained, of an objective that needs one.
+            scheduled: the values of `schedules` at this step.
         """

@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import PretrainingNetwork, VisionTransformerPretraining
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.converted import Parameter
@@ -57,7 +57,7 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
         ValueError: if windows are given for a network that has none.
     """
     sizes = {name: x for name, x in (("image_size", image_size), ("window_size", window_size)) if x is not None}
-    if "window_size" in sizes and not isinstance(stored.model, SwinTransformer):
+    if "window_size" in sizes and not hasattr(stored.model, "window_size"):
         raise ValueError(f"window_size is for Swin; a {type(stored.model).__name__} has no windows")
     wanted = stored.wanted.clone(**sizes)
     if wanted == stored.model:
@@ -114,13 +114,15 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
 
 def grid(model: Network) -> tuple[int, int]:
     """Rows and columns of patches."""
-    if isinstance(model, VisionTransformer | PretrainingNetwork):
+    if isinstance(model, VisionTransformer | VisionTransformerPretraining):
         return model.grid
     raise TypeError(f"a {type(model).__name__} has no grid of patches")
 
 
 def window(model: Network, path: str) -> tuple[int, int]:
     """The window that a bias table is for: all patches in BEiT, that of its block in Swin."""
+    if isinstance(model, PretrainingNetwork):
+        model, path = model.make_encoder(), path.removeprefix("encoder/")
     if isinstance(model, SwinTransformer):
         stage, block = (int(part.rpartition("_")[2]) for part in path.split("/")[:2])
         return model.window_grids[stage][block].window

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
+from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -24,7 +25,10 @@ from vit_jax.models.vit import VisionTransformer
 FORMAT = "vit_jax"
 MODULES: Mapping[str, type[Network]] = {
     module.__name__: module
-    for module in (BeitPretraining, ConvNet, MaskedAutoencoder, ResNet9, SwinTransformer, VisionTransformer)
+    for module in (
+        *(BeitPretraining, ConvNet, DinoSwinTransformer, DinoVisionTransformer, MaskedAutoencoder, ResNet9),
+        *(SwinTransformer, VisionTransformer),
+    )
 }
 NOT_SAVED = ("parent", "name", "dtype", "remat", "attention", "answer")
 """Fields that belong to a use of the module, not to its weights."""

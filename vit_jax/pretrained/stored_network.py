@@ -138,5 +138,6 @@ def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     """A pre-training network's encoder as a network of its own, without a head; any other network as it is."""
     if not isinstance(stored.model, PretrainingNetwork):
         return stored
-    module = stored.model.make_encoder().clone(mask_token=False)
+    module = stored.model.make_encoder()
+    module = module.clone(mask_token=False) if isinstance(module, VisionTransformer) else module
     return replace(stored, model=module, wanted=module, converted=encoder_of(stored.converted))

@@ -15,6 +15,7 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.objectives.objective import Objective
+from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training import durations
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
@@ -127,7 +128,7 @@ class Config:
     model: ModelConfig
     data: DataConfig = DataConfig()
     augment: tuple[Transform, ...] = ()
-    objective: Classification | Distillation | MaskedAutoencoding = Classification()
+    objective: Classification | Distillation | MaskedAutoencoding | SelfDistillation = Classification()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     parallel: ParallelConfig = ParallelConfig()
@@ -156,6 +157,15 @@ class Config:
                 raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, not {self.ema_decay}")
+        if self.ema_decay is not None and self.objective.taught_by_average:
+            raise ValueError(
+                "the average of the parameters is the teacher: set objective.teacher_momentum, and no ema_decay"
+            )
+
+    @property
+    def keeps_average(self) -> bool:
+        """Whether a moving average of the parameters is kept: it is what is evaluated then."""
+        return self.ema_decay is not None or self.objective.taught_by_average
 
 
 def to_json(value: Any) -> Any:
@@ -183,7 +193,8 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     objective = old["objective"]
     if "kind" not in objective:  # there was one
         objective = {"kind": Classification.__name__, "binary": False, **objective}
-    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "data": {"repeats": 1, **old["data"]}}
+    optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, **old["data"]}
+    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

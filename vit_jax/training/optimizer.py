@@ -55,10 +55,12 @@ class OptimizerConfig:
         learning_rate: at its peak, for the batch size of the run (not scaled by it).
         weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
             matrices only: never to biases, norms, scales, tokens or position embeddings.
+        final_weight_decay: at the end of the run; it goes there along a cosine (DINO). None: it stays the same.
         b1: decay of the gradient's average (SGD's and Muon's momentum).
         b2: decay of the squared gradient's average.
         eps: Adam's epsilon.
-        clip_norm: largest global norm of the gradient; None for no clipping.
+        clip_norm: largest norm of the gradient; None for no clipping.
+        clip: "all": the norm over all parameters; "each": of each array by itself (DINO).
         layer_decay: factor on the learning rate from each layer to the one below (BEiT, MAE); None for the same
             rate everywhere. Embeddings are layer 0, the blocks of all stages 1, 2, ..., the rest is the top.
         freeze: shell patterns of parameter paths that stay as they are, e.g. "patch_embed/*", "blocks_[0-5]/*". Running
@@ -68,10 +70,12 @@ class OptimizerConfig:
     name: Literal["adamw", "sgd", "lion", "lamb", "muon"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
+    final_weight_decay: float | None = None
     b1: float = 0.9
     b2: float = 0.999
     eps: float = 1e-8
     clip_norm: float | None = 1.0
+    clip: Literal["all", "each"] = "all"
     layer_decay: float | None = None
     freeze: tuple[str, ...] = ()
 
@@ -81,6 +85,13 @@ class OptimizerConfig:
                 f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and "
                 f"{self.weight_decay}"
             )
+        if self.final_weight_decay is not None and (self.name == "muon" or self.final_weight_decay < 0):
+            raise ValueError(
+                "final_weight_decay must not be negative, and is not for muon; got "
+                f"{self.final_weight_decay} with {self.name}"
+            )
+        if self.clip not in ("all", "each"):
+            raise ValueError(f"clip must be all or each, not {self.clip!r}")
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
 
@@ -179,20 +190,39 @@ def muon_labels(params: Params) -> Params:
     return labels
 
 
-def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
+def clip_each(norm: float) -> optax.GradientTransformation:
+    """Scales each array of a gradient down to a norm, at most (DINO: `clip_gradients`)."""
+
+    def clip(updates: Params, params: Params) -> Params:
+        del params
+        return jax.tree.map(lambda g: g * jnp.minimum(1.0, norm / (jnp.linalg.norm(g.ravel()) + 1e-6)), updates)
+
+    return optax.stateless(clip)
+
+
+def weight_decay_over(config: OptimizerConfig, steps: int) -> float | optax.Schedule:
+    """The weight decay, or how it goes over a run of so many steps."""
+    first, last = config.weight_decay, config.final_weight_decay
+    if last is None:
+        return first
+    change = optax.cosine_decay_schedule(1.0, steps)
+    return lambda step: last + (first - last) * change(step)
+
+
+def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule, steps: int) -> optax.GradientTransformation:
     """The optimizer by its name, with weight decay on the parameters that `decays` picks."""
 
     def decay_mask(params: Params) -> Params:
         return jax.tree.map(decays, parameter_paths(params), params)
 
     if config.name == "sgd":
-        decay = optax.add_decayed_weights(config.weight_decay, decay_mask)
+        decay = optax.add_decayed_weights(weight_decay_over(config, steps), decay_mask)
         return optax.chain(decay, optax.sgd(schedule, momentum=config.b1, nesterov=True))
-    b1, b2, eps, weight_decay = config.b1, config.b2, config.eps, config.weight_decay
+    b1, b2, eps, weight_decay = config.b1, config.b2, config.eps, weight_decay_over(config, steps)
     adamw = optax.adamw(schedule, b1, b2, eps, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "muon":
         # consistent_rms makes updates as large as AdamW's, so that one learning rate serves both.
-        muon = optax.contrib.muon(schedule, beta=b1, eps=eps, weight_decay=weight_decay, consistent_rms=0.2)
+        muon = optax.contrib.muon(schedule, beta=b1, eps=eps, weight_decay=config.weight_decay, consistent_rms=0.2)
         return optax.partition({"muon": muon, "adamw": adamw}, muon_labels)
     if config.name == "lion":
         return optax.lion(schedule, b1, b2, weight_decay=weight_decay, mask=decay_mask)
@@ -218,13 +248,17 @@ def frozen_mask(params: Params, patterns: tuple[str, ...]) -> Params:
     return frozen
 
 
-def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule, params: Params) -> optax.GradientTransformation:
-    """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters.
+def make_optimizer(
+    config: OptimizerConfig, schedule: optax.Schedule, params: Params, steps: int
+) -> optax.GradientTransformation:
+    """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters and a run of
+    so many steps.
 
     Clipping looks at the gradient of the parameters that move; frozen ones have no optimizer state.
     """
-    parts = [] if config.clip_norm is None else [optax.clip_by_global_norm(config.clip_norm)]
-    parts.append(base_optimizer(config, schedule))
+    clip = {"all": optax.clip_by_global_norm, "each": clip_each}[config.clip]
+    parts = [] if config.clip_norm is None else [clip(config.clip_norm)]
+    parts.append(base_optimizer(config, schedule, steps))
     if config.layer_decay is not None:
         parts.append(scale_layers(config.layer_decay, params))
     optimizer = optax.chain(*parts)

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Run:
         """The state before the first step, placed on the devices."""
 
         def begin(params: Any) -> TrainState:
-            return start_state(params, self.step.optimizer, ema=self.config.ema_decay is not None)
+            return start_state(params, self.step.optimizer, ema=self.config.keeps_average)
 
         params = init_params(self.model, jax.random.key(self.config.seed)) if self.params is None else self.params
         return self.parallel.place_state(jax.jit(begin, donate_argnums=0)(params))
@@ -103,7 +104,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
     )
     shapes = parameter_shapes(model)
-    optimizer = make_optimizer(config.optimizer, schedule, shapes)
+    optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps)
+    in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
     params = start.read(model)
     lock = None
     if is_first():
@@ -125,6 +127,7 @@ def prepare(config: Config, workdir: Path) -> Run:
         replicas=parallel.replicas,
         freeze=config.optimizer.freeze,
         teacher=None if teacher is None else teacher.model,
+        schedules=tuple(config.objective.schedules(total_steps, in_steps).items()),
     )
     share = Share(jax.process_index(), jax.process_count())
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
@@ -142,7 +145,7 @@ def fingerprint(config: Config, dataset: Dataset) -> str:
 
 def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
     """Size of one checkpoint."""
-    state = jax.eval_shape(lambda params: start_state(params, optimizer, config.ema_decay is not None), params)
+    state = jax.eval_shape(lambda params: start_state(params, optimizer, config.keeps_average), params)
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
@@ -206,8 +209,7 @@ def describe(run: Run) -> list[str]:
 
 def attention_used(model: Network) -> list[str]:
     """The line that says which program computes a ViT's attention; other networks have no choice."""
-    if isinstance(model, PretrainingNetwork):
-        model = model.make_encoder()
+    model = model.make_encoder() if isinstance(model, PretrainingNetwork) else model
     if not isinstance(model, VisionTransformer):
         return []
     choice = model.attention_choice()

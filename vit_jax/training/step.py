@@ -30,7 +30,7 @@ class TrainState:
         skipped: int32 scalar, how many of these left everything as it was, because something in them was not finite.
         params: the network's parameters, a nested dict; batch norm's running statistics are among them.
         opt_state: of the optimizer.
-        ema_params: exponential moving average of the parameters; None where the config has no `ema_decay`.
+        ema_params: exponential moving average of the parameters; None where nothing asks for it.
     """
 
     step: jax.Array
@@ -68,10 +68,11 @@ class Step:
         schedule: its learning rate, for the report.
         num_classes: of the labels.
         accumulate_steps: parts in which a batch is differentiated, one after the other.
-        ema_decay: of the parameters' moving average; None for none.
+        ema_decay: of the parameters' moving average; None for none, or for that of an objective's teacher.
         replicas: the other devices.
         freeze: patterns of the parameters that the optimizer leaves as they are: no gradient is computed for them.
         teacher: a network that is not trained; None where the objective needs none.
+        schedules: of the objective, with their names.
     """
 
     model: Network
@@ -85,6 +86,7 @@ class Step:
     replicas: Replicas
     freeze: tuple[str, ...] = ()
     teacher: Network | None = None
+    schedules: tuple[tuple[str, optax.Schedule], ...] = ()
 
     def __call__(
         self, state: TrainState, arrays: Tree, batches: Mapping[str, jax.Array], key: jax.Array
@@ -111,13 +113,14 @@ class Step:
         """One update from one batch of this device's examples; none, but for the step's number, if it is not finite."""
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         examples = self.examples(arrays, batch, augment_key)
-        frozen = None if self.teacher is None else Frozen(self.teacher, **arrays["teacher"])
-        results = self.differentiate(state.params, examples, self.replicas.key(dropout_key), frozen)
+        scheduled = {name: schedule(state.updates) for name, schedule in self.schedules}
+        frozen = self.frozen(state, arrays)
+        results = self.differentiate(state.params, examples, self.replicas.key(dropout_key), frozen, scheduled)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
         params: Tree = optax.apply_updates(state.params, updates)
         params = with_statistics(params, statistics)
-        ema_params = state.ema_params and self.average(state, params)
+        ema_params = state.ema_params and self.average(state, params, scheduled)
 
         gradient_norm = optax.tree.norm(gradient)
         finite = all_finite((loss, gradient_norm, statistics))
@@ -150,14 +153,25 @@ class Step:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(after_augmentation, positions)
         return Examples(pixels, labels, keys)
 
+    def frozen(self, state: TrainState, arrays: Tree) -> Frozen | None:
+        """The objective's teacher: a network of its own, or the average of the one that is trained."""
+        if self.objective.taught_by_average:
+            return Frozen(self.model, self.replicas.whole(state.ema_params), None)
+        return None if self.teacher is None else Frozen(self.teacher, **arrays["teacher"])
+
     def differentiate(
-        self, params: Tree, examples: Examples, key: jax.Array, frozen: Frozen | None
+        self,
+        params: Tree,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None,
+        scheduled: Mapping[str, jax.Array],
     ) -> tuple[jax.Array, dict[str, jax.Array], Tree, Tree]:
         """Loss, metrics, running statistics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
 
         def part(examples: Examples, key: jax.Array) -> Tree:
             def loss(params: Tree) -> tuple[jax.Array, Loss]:
-                found = self.objective.loss(self.model, self.trained(params), examples, key, frozen)
+                found = self.objective.loss(self.model, self.trained(params), examples, key, frozen, scheduled)
                 return found.value, found
 
             (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(params)
@@ -184,10 +198,17 @@ class Step:
         frozen = frozen_mask(params, self.freeze)
         return jax.tree.map(lambda p, stays: jax.lax.stop_gradient(p) if stays else p, params, frozen)
 
-    def average(self, state: TrainState, params: Tree) -> Tree:
-        """The new moving average; the decay rises as (1 + n) / (10 + n), so that a young average forgets its start."""
-        assert self.ema_decay is not None
-        decay = jnp.minimum(self.ema_decay, (1 + state.updates) / (10 + state.updates))
+    def average(self, state: TrainState, params: Tree, scheduled: Mapping[str, jax.Array]) -> Tree:
+        """The new moving average.
+
+        Its decay is the objective's, if that learns from it; else it rises as (1 + n) / (10 + n), so that a young
+        average forgets its start.
+        """
+        if self.objective.taught_by_average:
+            decay = scheduled["teacher_momentum"]
+        else:
+            assert self.ema_decay is not None
+            decay = jnp.minimum(self.ema_decay, (1 + state.updates) / (10 + state.updates))
         return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.ema_params, params)
 
 

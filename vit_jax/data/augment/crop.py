@@ -1,4 +1,4 @@
-"""Random crops and flips. The output always has the size of the input."""
+"""Random crops and flips. The output of a transform always has the size of the input."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -94,13 +94,7 @@ class RandomResizedCrop(ImageTransform[Box]):
         return draw_box(key, size, self.scale, self.ratio, largest=size, fallback=self._central_box(*size))
 
     def apply(self, image: jax.Array, params: Box) -> jax.Array:
-        height, width, _ = image.shape
-        scale = jnp.stack([height / params.height, width / params.width])
-        corner = jnp.stack([params.top, params.left])
-        resized = jax.image.scale_and_translate(
-            image, image.shape, (0, 1), scale, -corner * scale, self.interpolation, antialias=True
-        )
-        return jnp.clip(resized, 0, 255)  # the bicubic kernel overshoots at edges
+        return resized_box(image, params, image.shape[:2], self.interpolation)
 
     def _central_box(self, height: int, width: int) -> Box:
         """The largest central crop whose aspect ratio is within `ratio`."""
@@ -109,3 +103,14 @@ class RandomResizedCrop(ImageTransform[Box]):
         box_width = min(width, max(1, round(height * high)))
         corner = (height - box_height) // 2, (width - box_width) // 2
         return Box(*(jnp.int32(value) for value in (*corner, box_height, box_width)))
+
+
+def resized_box(
+    image: jax.Array, box: Box, size: tuple[int, ...], interpolation: Literal["bilinear", "bicubic"]
+) -> jax.Array:
+    """A rectangle of an image [H, W, C] in [0, 255], resized to a height and width: [*size, C]."""
+    scale = jnp.stack([size[0] / box.height, size[1] / box.width])
+    corner = jnp.stack([box.top, box.left])
+    shape = (*size, image.shape[2])
+    resized = jax.image.scale_and_translate(image, shape, (0, 1), scale, -corner * scale, interpolation, antialias=True)
+    return jnp.clip(resized, 0, 255)  # the bicubic kernel overshoots at edges

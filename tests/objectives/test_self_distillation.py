@@ -1,0 +1,176 @@
+"""DINO's loss, centre and schedules against the published formulas, written out in float64; what it refuses."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.models.cases import random_params
+from tests.objectives.cases import examples
+from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives.objective import Examples, Frozen
+from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
+
+HEAD = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1, preprocessing=Preprocessing())
+VIT = DinoVisionTransformer(image_size=8, patch_size=2, embed_dim=8, depth=1, num_heads=2, drop_path_rate=0.0, **HEAD)
+SWIN = DinoSwinTransformer(
+    image_size=8, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 2), window_size=4, drop_path_rate=0.0, **HEAD
+)
+OBJECTIVE = SelfDistillation(local_crops=3, local_size=4, local_scale=(0.3, 0.5))
+NOW = dict(teacher_temperature=jnp.float32(0.5), teacher_momentum=jnp.float32(0.9), prototypes_learn=jnp.float32(1))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(x - x.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def published_loss(student: np.ndarray, taught: np.ndarray, centre: np.ndarray, cold: float, warm: float) -> float:
+    """`DINOLoss.forward`: every pair of a teacher's view and another of the student's. [B, views, K] each."""
+    total, terms = 0.0, 0
+    for t in range(taught.shape[1]):
+        q = softmax((taught[:, t] - centre) / cold)
+        for s in range(student.shape[1]):
+            if s == t:
+                continue
+            logits = student[:, s] / warm
+            log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+            total += (-q * log_p).sum(-1).mean()
+            terms += 1
+    return total / terms
+
+
+@pytest.fixture
+def batch() -> Examples:
+    return examples(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype(np.float32))
+
+
+def taught_by(model: DinoNetwork, seed: int = 7) -> Frozen:
+    return Frozen(model, random_params(model, seed), None)
+
+
+def test_the_loss_and_its_gradient_are_the_published_ones():
+    rng = np.random.default_rng(0)
+    student, taught, centre = rng.normal(size=(5, 6, 9)), rng.normal(size=(5, 2, 9)), rng.normal(size=9)
+    target = softmax((taught - centre) / 0.3)
+    value, gradient = jax.value_and_grad(self_distillation_loss)(jnp.asarray(student), jnp.asarray(target), 0.7)
+    assert float(value) == pytest.approx(published_loss(student, taught, centre, 0.3, 0.7), rel=1e-5)
+
+    pairs, expected = 2 * 6 - 2, np.zeros_like(student)  # of the cross-entropy: (p - q) / temperature
+    for s in range(6):
+        for t in range(2):
+            if s != t:
+                expected[:, s] += (softmax(student[:, s] / 0.7) - target[:, t]) / 0.7 / len(student) / pairs
+    np.testing.assert_allclose(gradient, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("model", [VIT, SWIN])
+def test_what_the_objective_makes_of_a_batch(model: Any, batch: Examples):
+    """From the crops that it cuts: who sees which, and the centre, moved after it was used."""
+    params, teacher = random_params(model, 0), taught_by(model)
+    large, small = OBJECTIVE.crops(model, batch)
+    assert small is not None
+    assert (large.shape, small.shape) == ((4, 2, 8, 8, 1), (4, 3, 4, 4, 1))
+
+    found = OBJECTIVE.loss(model, params, batch, jax.random.key(0), teacher, NOW)
+
+    def outputs(params: Any, crops: jax.Array) -> np.ndarray:
+        views = [model.apply({"params": params}, crops[:, i]) for i in range(crops.shape[1])]
+        return np.stack([np.asarray(view, np.float64) for view in views], axis=1)
+
+    taught = outputs(teacher.params, large)
+    without_small = dataclasses.replace(OBJECTIVE, local_crops=0)
+    # The small crops by the network's own parameters at their size are tested with `at_size`.
+    found_large = without_small.loss(model, params, batch, jax.random.key(0), teacher, NOW)
+    large_again, none = without_small.crops(model, batch)
+    assert none is None
+    taught_again = outputs(teacher.params, large_again)
+    centre = np.asarray(params["centre"], np.float64)
+    expected = published_loss(outputs(params, large_again), taught_again, centre, 0.5, 0.1)
+    assert float(found_large.value) == pytest.approx(expected, rel=1e-4)
+    assert float(found.value) != float(found_large.value)
+
+    moved = 0.9 * centre + 0.1 * taught.mean((0, 1))
+    np.testing.assert_allclose(found.statistics["centre"], moved, atol=1e-6)
+    assert float(found.metrics["centre_norm"]) == pytest.approx(np.linalg.norm(moved), rel=1e-5)
+    q = softmax((taught - centre) / 0.5)
+    expected_entropy = -(q * np.log(np.maximum(q, 1e-300))).sum(-1).mean()
+    assert float(found.metrics["teacher_entropy"]) == pytest.approx(expected_entropy, rel=1e-4)
+
+
+def test_entropy_shows_a_collapse():
+    assert float(entropy(jnp.full((3, 8), 1 / 8))) == pytest.approx(np.log(8))
+    assert float(entropy(jnp.eye(8))) == 0
+
+
+def test_gradients_reach_the_student_alone(batch: Examples):
+    params, teacher = random_params(VIT, 0), taught_by(VIT)
+
+    def loss(params: Any, taught: Any, scheduled: Any) -> jax.Array:
+        return OBJECTIVE.loss(VIT, params, batch, jax.random.key(0), Frozen(VIT, taught, None), scheduled).value
+
+    gradient = jax.grad(loss)(params, teacher.params, NOW)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert (np.abs(leaf).max() > 0) == (path[0].key != "centre"), path
+    still = jax.grad(loss)(params, teacher.params, {**NOW, "prototypes_learn": jnp.float32(0)})
+    assert not np.any(still["head"]["last_layer"]["kernel"])
+    np.testing.assert_allclose(still["head"]["fc3"]["kernel"], gradient["head"]["fc3"]["kernel"], atol=1e-6)
+
+
+def test_crops_depend_on_the_examples_keys(batch: Examples):
+    first, again = OBJECTIVE.crops(VIT, batch), OBJECTIVE.crops(VIT, batch)
+    other = OBJECTIVE.crops(VIT, batch._replace(keys=jax.random.split(jax.random.key(9), 4)))
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c)
+    large = np.asarray(first[0])
+    assert not np.array_equal(large[:, 0], large[:, 1])
+
+
+def test_schedules_are_the_published_ones():
+    """`cosine_scheduler` and the linear warm-up of `DINOLoss`, for a run of 40 steps in epochs of 4."""
+    objective = SelfDistillation(first_teacher_temperature=0.02, temperature_warmup="3 epochs", teacher_momentum=0.9)
+    schedules = objective.schedules(40, lambda duration: 4 * int(duration.split()[0]))
+    steps = np.arange(40)
+    momentum = 1 + 0.5 * (0.9 - 1) * (1 + np.cos(np.pi * steps / 40))
+    np.testing.assert_allclose([schedules["teacher_momentum"](i) for i in steps], momentum, rtol=1e-6)
+    warming = np.minimum(0.02 + (0.04 - 0.02) * steps / 12, 0.04)
+    np.testing.assert_allclose([schedules["teacher_temperature"](i) for i in steps], warming, rtol=1e-5)
+    learn = [float(schedules["prototypes_learn"](jnp.int32(i))) for i in steps]
+    assert learn == [0.0] * 4 + [1.0] * 36
+    flat = SelfDistillation().schedules(40, lambda duration: 0)
+    assert float(flat["teacher_temperature"](0)) == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("objective", "model", "message"),
+    [
+        (OBJECTIVE, VisionTransformer(image_size=8, patch_size=2, embed_dim=8, num_heads=2), "projection head"),
+        (SelfDistillation(local_size=5), VIT, "local_size 5 does not fit the network: .*whole number of patches"),
+        (SelfDistillation(local_size=3), SWIN, "local_size 3 does not fit the network"),
+        (SelfDistillation(), VIT, "local_size 96 must be positive and at most the network's image_size 8"),
+    ],
+)
+def test_a_network_that_it_cannot_train_is_refused(objective: SelfDistillation, model: Any, message: str):
+    with pytest.raises(ValueError, match=message):
+        objective.check(model)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(local_crops=-1), "local_crops"),
+        (dict(teacher_temperature=0.0), "temperatures must be positive"),
+        (dict(teacher_momentum=1.1), "teacher_momentum must be in"),
+        (dict(local_scale=(0.5, 0.2)), "local_scale must be"),
+        (dict(global_scale=(0.5, 1.2)), "global_scale must be"),
+    ],
+)
+def test_fields_that_cannot_work_are_refused(fields: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        SelfDistillation(**fields)

@@ -1,0 +1,196 @@
+"""DINO through the whole of training: its teacher is the average that the run keeps, its centre a running statistic."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import vit_jax
+from tests.models.cases import random_params
+from vit_jax.evaluation.nearest_neighbours import Neighbours
+from vit_jax.inspection.run_report import write_run_report
+from vit_jax.models.dino import DinoVisionTransformer
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.objectives.self_distillation import SelfDistillation
+from vit_jax.training.config import ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.parallel import OnePerDevice, OneProgram
+from vit_jax.training.run import prepare
+from vit_jax.training.step import Step, start_state
+
+HEAD = dict(prototypes=32, head_hidden_dim=16, head_bottleneck_dim=8, image_size=8, preprocessing=Preprocessing())
+VIT = dict(**HEAD, patch_size=2, embed_dim=16, depth=1, num_heads=2)
+SWIN = dict(**HEAD, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 2), window_size=2)
+NAMES = {
+    "vit": ModelConfig("dino_pretraining_vit_cifar_patch4_32", VIT),
+    "swin": ModelConfig("dino_pretraining_swin_cifar_patch2_window4_32", SWIN),
+}
+OBJECTIVE = SelfDistillation(
+    local_crops=1,
+    local_size=4,
+    local_scale=(0.4, 0.6),
+    global_scale=(0.6, 1.0),
+    blur_sigma=(0.1, 0.3),
+    teacher_momentum=0.9,
+    frozen_prototypes="3 steps",
+    first_teacher_temperature=0.06,
+    temperature_warmup="10 steps",
+)
+
+
+@pytest.fixture(scope="module")
+def config(small_config):
+    optimizer = OptimizerConfig(
+        "adamw", learning_rate=3e-3, weight_decay=0.04, final_weight_decay=0.4, clip_norm=3.0, clip="each"
+    )
+    return dataclasses.replace(
+        small_config,
+        model=NAMES["vit"],
+        augment=(),
+        ema_decay=None,
+        objective=OBJECTIVE,
+        optimizer=optimizer,
+        neighbours=Neighbours(k=5, examples=500),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config, run_to_end, tmp_path_factory):
+    return run_to_end(config, tmp_path_factory.mktemp("dino"))
+
+
+def test_it_trains_and_its_collapse_would_show(trained):
+    _, result, _ = trained
+    rows = [row for row in result.rows if row["kind"] == "train"]
+    assert all(0 < row["teacher_entropy"] < np.log(32) and row["centre_norm"] > 0 for row in rows)
+    assert rows[-1]["loss"] < np.log(32)  # what one answer to everything comes to
+    assert result.test.accuracy > 0.3  # of ten classes, by neighbours
+
+
+def test_the_teacher_is_what_is_kept(trained):
+    run, result, _ = trained
+    model, params = vit_jax.load_pretrained(run.workdir)
+    assert isinstance(model, DinoVisionTransformer)
+    jax.tree.map(np.testing.assert_array_equal, params, result.params)
+    page = write_run_report(run, result, "python train.py").read_text()
+    assert "by 5 nearest neighbours" in page
+
+
+def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_path):
+    run, result, _ = trained
+    tuned = prepare(dataclasses.replace(small_config, model=ModelConfig(pretrained=str(run.workdir))), tmp_path)
+    state = jax.device_get(tuned.parallel.gather_state(tuned.initial_state()))
+    head = state.params.pop("head")
+    jax.tree.map(np.testing.assert_array_equal, dict(state.params), dict(result.params["encoder"]))
+    assert head["kernel"].shape == (16, 10)
+
+
+def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_path):
+    short = dataclasses.replace(config, model=NAMES["swin"], duration="6 steps", evaluate_every="6 steps")
+    _, result, _ = run_to_end(short, tmp_path / "swin")
+    again = dataclasses.replace(small_config, model=ModelConfig(pretrained=str(tmp_path / "swin")))
+    tuned = prepare(again, tmp_path / "tuned")
+    assert isinstance(tuned.model, SwinTransformer)
+    state = jax.device_get(tuned.parallel.gather_state(tuned.initial_state()))
+    del state.params["head"]
+    jax.tree.map(np.testing.assert_array_equal, dict(state.params), dict(result.params["encoder"]))
+
+
+def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
+    """Teacher, centre, crops and schedules included, to the last bit."""
+    short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
+    _, straight, _ = run_to_end(short, tmp_path / "straight")
+    cut_off(short, tmp_path / "killed", killed_after=8)
+    _, continued, lines = run_to_end(short, tmp_path / "killed")
+    assert lines[0] == "continuing at step 5 of 12"
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+    rows = [
+        [
+            {name: row.get(name) for name in ("step", "loss", "centre_norm", "teacher_entropy", "accuracy")}
+            for row in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+        ]
+        for name in ("straight", "killed")
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.fixture(scope="module")
+def train_on():
+    """Three steps on given devices: the state after, and the losses."""
+    rng = np.random.default_rng(0)
+    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
+    batches = {"index": rng.integers(0, 40, (3, 16)).astype(np.int32)}
+
+    def train(network, parallel, accumulate_steps=1):
+        config = NAMES[network]
+        model = create_model(config.name, **{**config.fields, "drop_path_rate": 0.0}, in_channels=1)
+        params, schedule = random_params(model, 0), optax.constant_schedule(0.01)
+        step = Step(
+            model=model,
+            objective=OBJECTIVE,
+            augment=(),
+            optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, 3),
+            schedule=schedule,
+            num_classes=10,
+            accumulate_steps=accumulate_steps,
+            ema_decay=None,
+            replicas=parallel.replicas,
+            schedules=tuple(OBJECTIVE.schedules(3, lambda duration: 1).items()),
+        )
+        state = parallel.place_state(start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, ema=True))
+        placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
+        state, metrics = parallel.compile_train(step)(state, placed, batch, jax.random.key(3))
+        state = jax.device_get(parallel.gather_state(state))
+        return {"student": state.params, "teacher": state.ema_params}, np.asarray(metrics["loss"]), params
+
+    return train
+
+
+def test_the_teacher_follows_and_the_centre_moves(train_on):
+    """By three steps: momentum 0.9, 0.925, 0.975; the prototypes stand still in the first."""
+    state, losses, params = train_on("vit", OneProgram(jax.devices()[:1], 1))
+    assert len(set(losses.tolist())) == 3
+    change = jax.tree.map(lambda new, old: np.abs(new - old).max(), state, {"student": params, "teacher": params})
+    for path, student in jax.tree_util.tree_leaves_with_path(change["student"]):
+        teacher = change["teacher"]
+        for key in path:
+            teacher = teacher[key.key]
+        assert 0 < teacher < student, path
+
+
+@pytest.mark.parametrize(
+    ("network", "ways"), [("vit", "fsdp"), ("vit", "pmap"), ("vit", "accumulated"), ("swin", "eight devices")]
+)
+def test_devices_do_not_matter(network, ways, train_on):
+    state, losses, _ = train_on(network, OneProgram(jax.devices()[:1], 1))
+    other, other_losses, _ = {
+        "fsdp": lambda: train_on(network, OneProgram(jax.devices(), 2)),
+        "eight devices": lambda: train_on(network, OneProgram(jax.devices(), 1)),
+        "pmap": lambda: train_on(network, OnePerDevice()),
+        "accumulated": lambda: train_on(network, OneProgram(jax.devices()[:1], 1), accumulate_steps=2),
+    }[ways]()
+    np.testing.assert_allclose(other_losses, losses, atol=5e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-5), state, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(objective=dataclasses.replace(OBJECTIVE, local_size=3)), "local_size 3 does not fit the network"),
+        (dict(model=ModelConfig("mae_cifar_patch2_32")), "needs a network with a projection head"),
+    ],
+)
+def test_what_cannot_be_pre_trained_is_refused(changes, message, config, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        prepare(dataclasses.replace(config, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_average_than_the_teacher_is_refused(config):
+    with pytest.raises(ValueError, match="the average of the parameters is the teacher"):
+        dataclasses.replace(config, ema_decay=0.99)
