@@ -13,7 +13,7 @@ from tests.objectives.cases import examples
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.objective import Examples, Frozen
+from vit_jax.objectives.objective import Examples, Frozen, Loss
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 
 HEAD = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1, preprocessing=Preprocessing())
@@ -77,16 +77,20 @@ def test_what_the_objective_makes_of_a_batch(model: Any, batch: Examples):
     assert small is not None
     assert (large.shape, small.shape) == ((4, 2, 8, 8, 1), (4, 3, 4, 4, 1))
 
-    found = OBJECTIVE.loss(model, params, batch, jax.random.key(0), teacher, NOW)
+    def loss_of(objective: SelfDistillation) -> Loss:
+        return jax.jit(lambda params: objective.loss(model, params, batch, jax.random.key(0), teacher, NOW))(params)
+
+    apply = jax.jit(model.apply)
+    found = loss_of(OBJECTIVE)
 
     def outputs(params: Any, crops: jax.Array) -> np.ndarray:
-        views = [model.apply({"params": params}, crops[:, i]) for i in range(crops.shape[1])]
+        views = [apply({"params": params}, crops[:, i]) for i in range(crops.shape[1])]
         return np.stack([np.asarray(view, np.float64) for view in views], axis=1)
 
     taught = outputs(teacher.params, large)
     without_small = dataclasses.replace(OBJECTIVE, local_crops=0)
     # The small crops by the network's own parameters at their size are tested with `at_size`.
-    found_large = without_small.loss(model, params, batch, jax.random.key(0), teacher, NOW)
+    found_large = loss_of(without_small)
     large_again, none = without_small.crops(model, batch)
     assert none is None
     taught_again = outputs(teacher.params, large_again)
@@ -114,10 +118,11 @@ def test_gradients_reach_the_student_alone(batch: Examples):
     def loss(params: Any, taught: Any, scheduled: Any) -> jax.Array:
         return OBJECTIVE.loss(VIT, params, batch, jax.random.key(0), Frozen(VIT, taught, None), scheduled).value
 
-    gradient = jax.grad(loss)(params, teacher.params, NOW)
+    gradient_of = jax.jit(jax.grad(loss))
+    gradient = gradient_of(params, teacher.params, NOW)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert (np.abs(leaf).max() > 0) == (path[0].key != "centre"), path
-    still = jax.grad(loss)(params, teacher.params, {**NOW, "prototypes_learn": jnp.float32(0)})
+    still = gradient_of(params, teacher.params, {**NOW, "prototypes_learn": jnp.float32(0)})
     assert not np.any(still["head"]["last_layer"]["kernel"])
     np.testing.assert_allclose(still["head"]["fc3"]["kernel"], gradient["head"]["fc3"]["kernel"], atol=1e-6)
 
