@@ -12,7 +12,7 @@ from tests.models.cases import random_images, random_params
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer, ProjectionHead
 from vit_jax.training.optimizer import decays
 
-HEAD = dict(prototypes=12, head_hidden_dim=24, head_bottleneck_dim=8)
+HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=24, head_bottleneck_dim=8)
 VIT = DinoVisionTransformer(image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, **HEAD)
 SWIN = DinoSwinTransformer(
     image_size=16, patch_size=2, embed_dim=8, depths=(2, 2), num_heads=(2, 4), window_size=4, **HEAD
@@ -34,7 +34,8 @@ def test_the_head_is_the_published_one():
     y = y / np.linalg.norm(y, axis=-1, keepdims=True)
     v = params["last_layer"]["kernel"]
     expected = y @ (v / np.linalg.norm(v, axis=0, keepdims=True))
-    np.testing.assert_allclose(head.apply({"params": params}, jnp.asarray(x, jnp.float32)), expected, atol=1e-5)
+    found: Any = head.apply({"params": params}, jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", [VIT, SWIN])
@@ -63,9 +64,9 @@ def test_prototypes_decay_as_matrices():
 def test_drop_path_is_in_training_alone():
     model, images = VIT.clone(drop_path_rate=0.5), random_images(VIT, 0)
     params = random_params(model, 0)
-    still = model.apply({"params": params}, images)
+    still: Any = model.apply({"params": params}, images)
     np.testing.assert_array_equal(still, VIT.clone(drop_path_rate=0.0).apply({"params": params}, images))
-    moved = model.apply({"params": params}, images, True, rngs={"dropout": jax.random.key(1)})
+    moved: Any = model.apply({"params": params}, images, True, rngs={"dropout": jax.random.key(1)})
     assert float(jnp.abs(moved - still).max()) > 1e-2
 
 

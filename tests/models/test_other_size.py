@@ -60,7 +60,8 @@ def test_small_images_reach_every_parameter(model: Any):
 
     def loss(params: Any) -> jax.Array:
         encoder, resized = at_size(model, params, (8, 8))
-        return jnp.square(encoder.apply({"params": resized}, images)).sum()
+        pooled: Any = encoder.apply({"params": resized}, images)
+        return jnp.square(pooled).sum()
 
     gradient = jax.grad(loss)(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -43,7 +44,13 @@ class Poisoned(Classification):
     only_gradient: bool = False
 
     def loss(
-        self, model: Network, params: Any, examples: Examples, key: jax.Array, frozen: Frozen | None = None
+        self,
+        model: Network,
+        params: Any,
+        examples: Examples,
+        key: jax.Array,
+        frozen: Frozen | None = None,
+        scheduled: Mapping[str, jax.Array] | None = None,
     ) -> Loss:
         loss = super().loss(model, params, examples, key, frozen)
         some_kernel = params["blocks_0"]["conv"]["kernel"]

@@ -34,7 +34,7 @@ def self_distillation_loss(student: jax.Array, target: jax.Array, temperature: f
     """
     log_probabilities = jax.nn.log_softmax(student / temperature)
     entropies = -jnp.einsum("btk,bsk->ts", target, log_probabilities) / len(student)
-    others = 1 - jnp.eye(*entropies.shape)
+    others = 1 - jnp.eye(entropies.shape[0], entropies.shape[1])
     return (entropies * others).sum() / others.sum()
 
 
@@ -122,7 +122,7 @@ class SelfDistillation(Objective):
         return {
             "teacher_temperature": rise if warmup else optax.constant_schedule(self.teacher_temperature),
             "teacher_momentum": lambda step: 1 - momentum(step),
-            "prototypes_learn": lambda step: (step >= frozen).astype(jnp.float32),
+            "prototypes_learn": lambda step: jnp.where(step >= jnp.asarray(frozen), 1.0, 0.0),
         }
 
     def views(self, model: Network) -> tuple[View, ...]:
@@ -131,19 +131,19 @@ class SelfDistillation(Objective):
         return (
             View(large, self.global_scale, blur=1.0, sigma=self.blur_sigma),
             View(large, self.global_scale, blur=0.1, solarize=0.2, sigma=self.blur_sigma),
-            *(View((self.local_size,) * 2, self.local_scale, blur=0.5, sigma=self.blur_sigma),) * self.local_crops,
+            *(View(pair(self.local_size), self.local_scale, blur=0.5, sigma=self.blur_sigma),) * self.local_crops,
         )
 
     def crops(self, model: Network, examples: Examples) -> tuple[jax.Array, jax.Array | None]:
         """Large crops [B, 2, H, W, C] and small ones [B, N, h, w, C], normalised; None for no small ones."""
         views = self.views(model)
         keys = jax.vmap(lambda key: jax.random.split(key, len(views)))(examples.keys)  # [B, views]
-        shape = examples.pixels.shape[1:]
+        _, height, width, channels = examples.pixels.shape
 
         def cut(chosen: slice) -> jax.Array:
             seen = []
             for view, view_keys in zip(views[chosen], keys.swapaxes(0, 1)[chosen], strict=True):
-                drawn = jax.vmap(lambda key, view=view: view.draw(key, shape))(view_keys)
+                drawn = jax.vmap(lambda key, view=view: view.draw(key, (height, width, channels)))(view_keys)
                 pixels = jax.vmap(view.apply)(examples.pixels, drawn)
                 seen.append(network_input(model.clone(image_size=view.size), pixels))
             return jnp.stack(seen, axis=1)

@@ -113,7 +113,7 @@ class Step:
         """One update from one batch of this device's examples; none, but for the step's number, if it is not finite."""
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         examples = self.examples(arrays, batch, augment_key)
-        scheduled = {name: schedule(state.updates) for name, schedule in self.schedules}
+        scheduled = {name: jnp.asarray(value(state.updates), jnp.float32) for name, value in self.schedules}
         frozen = self.frozen(state, arrays)
         results = self.differentiate(state.params, examples, self.replicas.key(dropout_key), frozen, scheduled)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
