@@ -126,6 +126,16 @@ def test_gradients_reach_the_student_alone(batch: Examples):
     np.testing.assert_allclose(still["head"]["fc3"]["kernel"], gradient["head"]["fc3"]["kernel"], atol=1e-6)
 
 
+def test_drop_path_is_the_student_s_alone(batch: Examples):
+    """The loss depends on its key; the centre, which is made of the teacher's outputs, does not."""
+    model = VIT.clone(depth=2, drop_path_rate=0.5)
+    params, teacher = random_params(model, 0), taught_by(model)
+    loss = jax.jit(lambda key: OBJECTIVE.loss(model, params, batch, key, teacher, NOW))
+    one, other = loss(jax.random.key(0)), loss(jax.random.key(1))
+    assert float(one.value) != float(other.value)
+    np.testing.assert_array_equal(one.statistics["centre"], other.statistics["centre"])
+
+
 def test_crops_depend_on_the_examples_keys(batch: Examples):
     first, again = OBJECTIVE.crops(VIT, batch), OBJECTIVE.crops(VIT, batch)
     other = OBJECTIVE.crops(VIT, batch._replace(keys=jax.random.split(jax.random.key(9), 4)))
