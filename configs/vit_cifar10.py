@@ -1,0 +1,37 @@
+"""ViT of 2.7 million parameters on CIFAR-10 from scratch: the full recipe, for one GPU.
+
+    python train.py --config configs/vit_cifar10.py
+
+Its accuracy has not been measured yet; an epoch took 2.0 s on an H200 (`python -m benchmarks.throughput.epoch`). Network
+and recipe are those with which SPT_LSA (Lee et al., 2021) reports 93.58% after 100 epochs: width 192, depth 9, 12 heads,
+patch 4; AdamW, a cosine with 10 epochs of warm-up, each image three times in a batch, AutoAugment's policy for CIFAR,
+mixup or cutmix, random erasing, label smoothing, stochastic depth.
+"""
+
+from vit_jax.data.augment import CifarAutoAugment, MixupOrCutmix, RandomCrop, RandomErasing, RandomHorizontalFlip
+from vit_jax.data.dataset import DataConfig
+from vit_jax.objectives.classification import Classification
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+
+
+def get_config() -> Config:
+    """The experiment."""
+    return Config(
+        model=ModelConfig("vit_cifar_patch4_32", dict(drop_path_rate=0.1)),
+        data=DataConfig("cifar10", repeats=3),
+        augment=(
+            RandomCrop(padding=4),
+            RandomHorizontalFlip(),
+            CifarAutoAugment(),
+            RandomErasing(probability=0.25, area=(0.02, 0.4)),
+            MixupOrCutmix(mixup_alpha=1.0, cutmix_alpha=1.0),
+        ),
+        objective=Classification(label_smoothing=0.1),
+        optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.05),
+        schedule=ScheduleConfig(warmup="10 epochs"),
+        duration="100 epochs",
+        batch_size=128,
+        dtype="bfloat16",
+        steps_per_dispatch=10,
+    )
