@@ -120,8 +120,18 @@ def test_a_path_is_never_asked_for_on_the_hub(tmp_path, asked, monkeypatch):
         locate("timm/vit", "v1")
 
 
-def test_a_path_with_a_typo_is_said_to_be_none(asked):
+def test_an_id_with_a_typo_is_said_to_be_none(asked):
     with pytest.raises(
-        FileNotFoundError, match="no file or folder runs/typo; taken as an id on the hub: no repository"
+        FileNotFoundError, match="no file or folder timm/typo; taken as an id on the hub: no repository"
     ):
-        locate("runs/typo")
+        locate("timm/typo")
+
+
+@pytest.mark.parametrize("name", ["runs/teacher", "pictures/teacher"])
+def test_a_run_that_is_not_there_is_not_asked_for_on_the_hub(name, asked, tmp_path, monkeypatch):
+    """A name where runs are kept, or in a folder that there is: nobody waits for the network to learn of a typo."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(FileNotFoundError, match=f"no model at {name}: .*written hf-hub:{name}"):
+        locate(name)
+    assert not asked

@@ -13,6 +13,8 @@ from vit_jax.pretrained.weight_files import choose_weights
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 """As timm writes them."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+RUNS = "runs"
+"""Where train.py keeps runs unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
 
     Args:
         source: a file, a folder (Hugging Face's, timm's, a run's workdir or its model/), or a hub id: "owner/name", or
-            as timm writes it "hf-hub:owner/name@revision".
+            as timm writes it "hf-hub:owner/name@revision". Where "owner" is a folder here, or "runs", a path is meant.
         revision: branch, tag or commit of a repository on the hub.
 
     Raises:
@@ -55,6 +57,11 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
         return Located(path, None, path.parent) if path.is_file() else in_folder(path)
     if not (isinstance(source, str) and HUB_ID.fullmatch(source)):
         raise FileNotFoundError(f"no model at {source}: no such file or folder, and a hub id would be owner/name")
+    if path.parent.is_dir() or path.parent.name == RUNS:
+        raise FileNotFoundError(
+            f"no model at {source}: no such file or folder. A run is there once it has been trained; an id on the hub "
+            f"is written hf-hub:{source}"
+        )
     try:
         return in_folder(fetch(source, revision))
     except (FileNotFoundError, ConnectionError, ModuleNotFoundError, ValueError) as error:
