@@ -16,7 +16,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 
 def get_config() -> Config:
     """The experiment."""
-    fields = dict(embed_dim=96, depth=4, num_heads=3, prototypes=1024, head_hidden_dim=256, head_bottleneck_dim=64)
+    fields = dict(embed_dim=96, depth=4, num_heads=3, head_hidden_dim=256, head_bottleneck_dim=64)
     return Config(
         model=ModelConfig("dino_pretraining_vit_cifar_patch4_32", fields),
         data=DataConfig("cifar10"),

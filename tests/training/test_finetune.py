@@ -167,7 +167,7 @@ def test_no_gradient_is_computed_below_what_is_frozen(config, tmp_path):
         run = prepare(dataclasses.replace(config, optimizer=optimizer), tmp_path / str(len(freeze)))
         keys = jax.random.split(jax.random.key(0), 8)
         examples = Examples(jnp.zeros((8, 16, 16, 1)), jnp.zeros((8, 10)), keys)
-        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, examples, jax.random.key(0), None))
+        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, examples, jax.random.key(0), None, {}))
         return text.count("dot_general")
 
     everything, upper = products(()), products(("patch_embed/*", "pos_embed", "cls_token", "blocks_0/*"))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.objectives.cases import examples
 from vit_jax.data.augment import RandomHorizontalFlip
-from vit_jax.models.batch_norm import STATISTICS, with_statistics
+from vit_jax.models.batch_norm import RUNNING, with_statistics
 from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
@@ -87,7 +87,7 @@ def expected_statistics(params, arrays, parts: list[np.ndarray]) -> dict[str, np
         means.append(values.mean(0))
         variances.append(values.var(0, ddof=1))
     new = np.mean(means, 0), np.mean(variances, 0)
-    return {name: 0.9 * first(params)[name] + 0.1 * value for name, value in zip(STATISTICS, new, strict=True)}
+    return {name: 0.9 * first(params)[name] + 0.1 * value for name, value in zip(RUNNING, new, strict=True)}
 
 
 def one_step(params, arrays, **options):
@@ -137,12 +137,12 @@ def test_no_optimizer_moves_or_decays_them(name, params, arrays):
     zero = jax.tree.map(jnp.zeros_like, params)
     transformation = make_optimizer(optimizer, optax.constant_schedule(0.1), params, 100)
     updates, _ = transformation.update(zero, transformation.init(params), params)
-    assert all(not first(updates)[statistic].any() for statistic in STATISTICS)
+    assert all(not first(updates)[statistic].any() for statistic in RUNNING)
 
 
 def test_the_moving_average_averages_them_too(params, arrays):
     state = one_step(params, arrays)
-    for name in STATISTICS:
+    for name in RUNNING:
         expected = 0.1 * first(params)[name] + 0.9 * first(state.params)[name]  # its decay starts at 0.1
         np.testing.assert_allclose(first(state.ema_params)[name], expected, atol=1e-6)
 
@@ -152,7 +152,7 @@ def test_those_of_a_frozen_layer_go_on_following_the_data(params, arrays):
     after = train(ONE, params, arrays, optimizer=OptimizerConfig("sgd", freeze=("blocks_0/*",))).params["blocks_0"]
     np.testing.assert_array_equal(after["conv"]["kernel"], params["blocks_0"]["conv"]["kernel"])
     np.testing.assert_array_equal(after["norm"]["scale"], first(params)["scale"])
-    assert all(np.all(after["norm"][name] != first(params)[name]) for name in STATISTICS)
+    assert all(np.all(after["norm"][name] != first(params)[name]) for name in RUNNING)
 
 
 def test_a_network_without_batch_norm_has_none(arrays):
