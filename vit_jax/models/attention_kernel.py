@@ -18,9 +18,9 @@ import numpy as np
 Kernel = Literal["auto", "matmul", "xla", "cudnn"]
 
 FLASH_TOKENS = 64
-"""Tokens from which "auto" takes cuDNN's flash attention. On an H200, training gained by it at 197 (ViT-B/16) and at
-65 (12 heads of 16 channels); fewer were not tried. On a CPU "matmul" is the fastest everywhere (`python -m
-benchmarks.attention`)."""
+"""Tokens from which "auto" takes cuDNN's flash attention. On an H200, an epoch at 65 tokens went from 2.56 to 2.00 s
+with it and two other changes (docs/performance.md); alone, and with fewer tokens, it was not measured. On a CPU
+"matmul" is the fastest everywhere (`python -m benchmarks.attention`)."""
 
 
 class Choice(NamedTuple):
