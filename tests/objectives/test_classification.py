@@ -9,6 +9,7 @@ from tests.objectives.cases import examples
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.objective import Given
 
 
 class Table(Network):
@@ -21,7 +22,7 @@ class Table(Network):
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 LABELS = np.random.default_rng(1).dirichlet(np.ones(4), 6).astype(np.float32)
 AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
-KEY = jax.random.key(0)
+GIVEN = Given(jax.random.key(0))
 BATCH = examples(LOGITS[:, None, :, None], LABELS)
 
 
@@ -31,7 +32,7 @@ def test_the_loss_is_its_definition(smoothing):
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     targets = LABELS * (1 - smoothing) + smoothing / 4
     objective = Classification(smoothing)
-    loss, metrics, _ = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH, jax.random.key(0))
+    loss, metrics, _ = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH, GIVEN)
     assert float(loss) == pytest.approx(float(-(targets * log_probabilities).sum(-1).mean()), abs=1e-6)
     assert float(metrics["accuracy"]) == pytest.approx(np.mean(LOGITS.argmax(-1) == LABELS.argmax(-1)))
 
@@ -40,7 +41,7 @@ def test_binary_is_a_sigmoid_of_each_class():
     """Mixed labels say yes to each class that has a share: DeiT-III's targets above 0."""
     labels = np.where(LABELS > 0.3, LABELS, 0).astype(np.float32)
     objective = Classification(binary=True)
-    loss = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH._replace(labels=labels), KEY)
+    loss = objective.loss(Table(image_size=(1, 4), preprocessing=AS_IT_IS), {}, BATCH._replace(labels=labels), GIVEN)
     yes, sigmoid = labels > 0, 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
     expected = -np.where(yes, np.log(sigmoid), np.log1p(-sigmoid)).mean()
     assert float(loss.value) == pytest.approx(expected, rel=1e-6)
@@ -58,7 +59,7 @@ def test_the_network_is_in_training_with_dropout():
             return nn.Dropout(0.5)(images[:, 0, :, 0], deterministic=not train)
 
     model = Noisy(image_size=(1, 4), preprocessing=AS_IT_IS)
-    losses = {float(Classification().loss(model, {}, BATCH, jax.random.key(seed)).value) for seed in range(3)}
+    losses = {float(Classification().loss(model, {}, BATCH, Given(jax.random.key(seed))).value) for seed in range(3)}
     assert len(losses) == 3
 
 

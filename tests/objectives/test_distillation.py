@@ -12,7 +12,7 @@ from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.distillation import Distillation, hard_distillation_loss, soft_distillation_loss
-from vit_jax.objectives.objective import Frozen
+from vit_jax.objectives.objective import Frozen, Given
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = (RNG.normal(0, 2, (5, 4)).astype(np.float32) for _ in range(2))
@@ -76,7 +76,7 @@ def test_labels_and_teacher_are_weighed(kind: Any, distilled: bool):
     student = Student(image_size=(3, 4), preprocessing=AS_IT_IS, distilled=distilled)
     objective = Distillation("somewhere", kind=kind, weight=0.3, temperature=2.0, label_smoothing=0.1)
     pixels = np.abs(pixels)  # resized pixels are clipped to [0, 255]
-    loss, metrics, statistics = objective.loss(student, {}, examples(pixels, LABELS), jax.random.key(0), teacher)
+    loss, metrics, statistics = objective.loss(student, {}, examples(pixels, LABELS), Given(jax.random.key(0), teacher))
     logits, taught, answers = np.abs(STUDENT), np.abs(second if distilled else STUDENT), np.abs(TEACHER)
     targets = LABELS * 0.9 + 0.1 / 4
     labelled = -(targets * log_softmax(logits)).sum(-1).mean()

@@ -16,6 +16,7 @@ from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding, normalised_patches, reconstruction_loss
+from vit_jax.objectives.objective import Given
 
 AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
 """Pixels are the network's input."""
@@ -55,7 +56,7 @@ def test_the_loss_is_that_of_the_network_s_reconstruction(normalise: bool):
     made: Any = model.apply({"params": params}, batch.pixels, noise=noise)
     target = patchify(batch.pixels, (2, 2))
     target = normalised_patches(target) if normalise else target
-    loss = MaskedAutoencoding(normalise).loss(model, params, batch, jax.random.key(0))
+    loss = MaskedAutoencoding(normalise).loss(model, params, batch, Given(jax.random.key(0)))
     assert float(loss.value) == pytest.approx(float(reconstruction_loss(made, target)), rel=1e-5)
     assert (loss.metrics, loss.statistics) == ({}, {})
 
@@ -65,7 +66,7 @@ def test_masks_depend_on_the_examples_keys():
     params, pixels = random_params(model, 0), random_images(model, 0)
     objective = MaskedAutoencoding()
     losses = {
-        float(objective.loss(model, params, examples(pixels, seed=seed), jax.random.key(key)).value)
+        float(objective.loss(model, params, examples(pixels, seed=seed), Given(jax.random.key(key))).value)
         for seed in (0, 1)
         for key in (0, 1)
     }
@@ -112,7 +113,7 @@ def test_loss_and_gradients_equal_hugging_face(normalise: bool):
     @jax.value_and_grad
     def loss(params: Any) -> jax.Array:
         with jax.default_matmul_precision("highest"):
-            return MaskedAutoencoding(normalise).loss(model, params, batch, jax.random.key(0)).value
+            return MaskedAutoencoding(normalise).loss(model, params, batch, Given(jax.random.key(0))).value
 
     value, gradients = loss(params)
     theirs = mae({**SMALL_FIELDS, **case.fields}, params)

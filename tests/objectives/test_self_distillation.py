@@ -12,7 +12,7 @@ from tests.models.cases import random_params
 from tests.objectives.cases import examples
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.objective import Examples, Frozen, Loss
+from vit_jax.objectives.objective import Examples, Frozen, Given, Loss
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1)
@@ -77,7 +77,8 @@ def test_what_the_objective_makes_of_a_batch(model: Any, batch: Examples):
     assert (large.shape, small.shape) == ((4, 2, 8, 8, 1), (4, 3, 4, 4, 1))
 
     def loss_of(objective: SelfDistillation) -> Loss:
-        return jax.jit(lambda params: objective.loss(model, params, batch, jax.random.key(0), teacher, NOW))(params)
+        given = Given(jax.random.key(0), teacher, NOW)
+        return jax.jit(lambda params: objective.loss(model, params, batch, given))(params)
 
     apply = jax.jit(model.apply)
     found = loss_of(OBJECTIVE)
@@ -115,7 +116,7 @@ def test_gradients_reach_the_student_alone(batch: Examples):
     params, teacher = random_params(VIT, 0), taught_by(VIT)
 
     def loss(params: Any, taught: Any, scheduled: Any) -> jax.Array:
-        return OBJECTIVE.loss(VIT, params, batch, jax.random.key(0), Frozen(VIT, taught, None), scheduled).value
+        return OBJECTIVE.loss(VIT, params, batch, Given(jax.random.key(0), Frozen(VIT, taught, None), scheduled)).value
 
     gradient_of = jax.jit(jax.grad(loss))
     gradient = gradient_of(params, teacher.params, NOW)
@@ -130,7 +131,7 @@ def test_drop_path_is_the_student_s_alone(batch: Examples):
     """The loss depends on its key; the centre, which is made of the teacher's outputs, does not."""
     model = VIT.clone(depth=2, drop_path_rate=0.5)
     params, teacher = random_params(model, 0), taught_by(model)
-    loss = jax.jit(lambda key: OBJECTIVE.loss(model, params, batch, key, teacher, NOW))
+    loss = jax.jit(lambda key: OBJECTIVE.loss(model, params, batch, Given(key, teacher, NOW)))
     one, other = loss(jax.random.key(0)), loss(jax.random.key(1))
     assert float(one.value) != float(other.value)
     np.testing.assert_array_equal(one.statistics["centre"], other.statistics["centre"])

@@ -16,7 +16,7 @@ from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
-from vit_jax.objectives.objective import Examples
+from vit_jax.objectives.objective import Examples, Given
 from vit_jax.training import start
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
@@ -167,7 +167,7 @@ def test_no_gradient_is_computed_below_what_is_frozen(config, tmp_path):
         run = prepare(dataclasses.replace(config, optimizer=optimizer), tmp_path / str(len(freeze)))
         keys = jax.random.split(jax.random.key(0), 8)
         examples = Examples(jnp.zeros((8, 16, 16, 1)), jnp.zeros((8, 10)), keys)
-        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, examples, jax.random.key(0), None, {}))
+        text = str(jax.make_jaxpr(run.step.differentiate)(run.params, examples, Given(jax.random.key(0))))
         return text.count("dot_general")
 
     everything, upper = products(()), products(("patch_embed/*", "pos_embed", "cls_token", "blocks_0/*"))

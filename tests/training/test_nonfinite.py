@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
-from vit_jax.objectives.objective import Examples, Frozen, Loss
+from vit_jax.objectives.objective import Examples, Given, Loss
 from vit_jax.training import loop, nonfinite
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.nonfinite import NonFiniteGuard
@@ -43,16 +42,8 @@ class Poisoned(Classification):
     value: float = math.nan
     only_gradient: bool = False
 
-    def loss(
-        self,
-        model: Network,
-        params: Any,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
-        loss = super().loss(model, params, examples, key, frozen)
+    def loss(self, model: Network, params: Any, examples: Examples, given: Given) -> Loss:
+        loss = super().loss(model, params, examples, given)
         some_kernel = params["blocks_0"]["conv"]["kernel"]
         poison = jnp.where((jnp.argmax(examples.labels, -1) == POISONED).any(), self.value, 0.0) * some_kernel.mean()
         poison = poison - jax.lax.stop_gradient(poison) if self.only_gradient else poison

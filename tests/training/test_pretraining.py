@@ -5,11 +5,11 @@ import json
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 import vit_jax
 from tests.models.cases import random_params
+from tests.training.pretraining_steps import after_steps
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inspection.run_report import strips, write_run_report
@@ -19,10 +19,9 @@ from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.config import ModelConfig
-from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import OnePerDevice, OneProgram
 from vit_jax.training.run import prepare
-from vit_jax.training.step import Step, start_state
 
 MAE = dict(
     image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, decoder_embed_dim=16, decoder_depth=1,
@@ -137,38 +136,16 @@ def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
     assert losses[0] == losses[1]
 
 
-@pytest.fixture(scope="module")
-def train_on():
-    """Two steps of pre-training on given devices: the parameters after, and the losses."""
+def train_on(parallel, accumulate_steps=1):
+    """The parameters after two steps on given devices, and the losses."""
     model = create_model("mae_cifar_patch2_32", **MAE, in_channels=1)
-    rng = np.random.default_rng(0)
-    params = random_params(model, 0)
-    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
-    batches = {"index": rng.integers(0, 40, (2, 16)).astype(np.int32)}
-
-    def train(parallel, accumulate_steps=1):
-        schedule = optax.constant_schedule(0.01)
-        step = Step(
-            model=model,
-            objective=MaskedAutoencoding(),
-            augment=(RandomHorizontalFlip(),),
-            optimizer=make_optimizer(OptimizerConfig("sgd"), schedule, params, 100),
-            schedule=schedule,
-            num_classes=10,
-            accumulate_steps=accumulate_steps,
-            ema_decay=None,
-            replicas=parallel.replicas,
-        )
-        state = parallel.place_state(start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, ema=False))
-        placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
-        state, metrics = parallel.compile_train(step)(state, placed, batch, jax.random.key(3))
-        return jax.device_get(parallel.gather_state(state).params), np.asarray(metrics["loss"])
-
-    return train
+    params, augment = random_params(model, 0), (RandomHorizontalFlip(),)
+    state, losses = after_steps(model, MaskedAutoencoding(), parallel, params, 2, augment, accumulate_steps)
+    return state.params, losses
 
 
 @pytest.mark.parametrize("ways", ["eight devices", "pmap", "accumulated"])
-def test_masks_do_not_depend_on_the_devices(ways, train_on):
+def test_masks_do_not_depend_on_the_devices(ways):
     params, losses = train_on(OneProgram(jax.devices()[:1], 1))
     assert losses[0] != losses[1]
     other, other_losses = {

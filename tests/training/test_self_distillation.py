@@ -5,11 +5,11 @@ import json
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 import vit_jax
 from tests.models.cases import random_params
+from tests.training.pretraining_steps import after_steps
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inspection.run_report import write_run_report
 from vit_jax.models.dino import DinoVisionTransformer
@@ -18,10 +18,9 @@ from vit_jax.models.registry import create_model
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training.config import ModelConfig
-from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import OnePerDevice, OneProgram
 from vit_jax.training.run import prepare
-from vit_jax.training.step import Step, start_state
 
 HEAD = dict(prototypes=32, head_hidden_dim=16, head_bottleneck_dim=8, image_size=8, preprocessing=Preprocessing())
 VIT = dict(**HEAD, patch_size=2, embed_dim=16, depth=1, num_heads=2)
@@ -119,39 +118,16 @@ def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
     assert rows[0] == rows[1]
 
 
-@pytest.fixture(scope="module")
-def train_on():
-    """Three steps on given devices: the state after, and the losses."""
-    rng = np.random.default_rng(0)
-    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
-    batches = {"index": rng.integers(0, 40, (3, 16)).astype(np.int32)}
-
-    def train(network, parallel, accumulate_steps=1):
-        config = NAMES[network]
-        model = create_model(config.name, **{**config.fields, "drop_path_rate": 0.0}, in_channels=1)
-        params, schedule = random_params(model, 0), optax.constant_schedule(0.01)
-        step = Step(
-            model=model,
-            objective=OBJECTIVE,
-            augment=(),
-            optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, 3),
-            schedule=schedule,
-            num_classes=10,
-            accumulate_steps=accumulate_steps,
-            ema_decay=None,
-            replicas=parallel.replicas,
-            schedules=tuple(OBJECTIVE.schedules(3, lambda duration: 1).items()),
-        )
-        state = parallel.place_state(start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, ema=True))
-        placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
-        state, metrics = parallel.compile_train(step)(state, placed, batch, jax.random.key(3))
-        state = jax.device_get(parallel.gather_state(state))
-        return {"student": state.params, "teacher": state.ema_params}, np.asarray(metrics["loss"]), params
-
-    return train
+def train_on(network, parallel, accumulate_steps=1):
+    """Student and teacher after three steps on given devices, the losses, and the parameters before."""
+    config = NAMES[network]
+    model = create_model(config.name, **{**config.fields, "drop_path_rate": 0.0}, in_channels=1)
+    params = random_params(model, 0)
+    state, losses = after_steps(model, OBJECTIVE, parallel, params, 3, accumulate_steps=accumulate_steps)
+    return {"student": state.params, "teacher": state.ema_params}, losses, params
 
 
-def test_the_teacher_follows_and_the_centre_moves(train_on):
+def test_the_teacher_follows_and_the_centre_moves():
     """By three steps: momentum 0.9, 0.925, 0.975; the prototypes stand still in the first."""
     state, losses, params = train_on("vit", OneProgram(jax.devices()[:1], 1))
     assert len(set(losses.tolist())) == 3
@@ -166,7 +142,7 @@ def test_the_teacher_follows_and_the_centre_moves(train_on):
 @pytest.mark.parametrize(
     ("network", "ways"), [("vit", "fsdp"), ("vit", "pmap"), ("vit", "accumulated"), ("swin", "eight devices")]
 )
-def test_devices_do_not_matter(network, ways, train_on):
+def test_devices_do_not_matter(network, ways):
     state, losses, _ = train_on(network, OneProgram(jax.devices()[:1], 1))
     other, other_losses, _ = {
         "fsdp": lambda: train_on(network, OneProgram(jax.devices(), 2)),

@@ -15,6 +15,7 @@ from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.objective import Given
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram
 from vit_jax.training.step import Step, TrainState, start_state
@@ -160,7 +161,7 @@ def test_a_network_without_batch_norm_has_none(arrays):
     model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1)
     batch = examples(arrays["image"][:2], jnp.eye(10)[:2])
     params = jax.jit(model.init)(jax.random.key(0), batch.pixels)["params"]
-    statistics = Classification().loss(model, params, batch, jax.random.key(0)).statistics
+    statistics = Classification().loss(model, params, batch, Given(jax.random.key(0))).statistics
     assert statistics == {}
     merged = with_statistics(params, statistics)
     assert jax.tree.structure(merged) == jax.tree.structure(params)

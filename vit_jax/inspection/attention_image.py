@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.models.network import Network
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowGrid
@@ -39,8 +39,7 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
     Raises:
         ValueError: if the network has no attention, or another number of layers or tokens.
     """
-    if isinstance(model, PretrainingNetwork):
-        model = model.make_encoder()
+    model = encoder_of(model)
     if isinstance(model, VisionTransformer):
         check_tokens(model, attention)
         if isinstance(attention, Sequence):

@@ -42,6 +42,11 @@ class PretrainingNetwork(Network):
         return {"num_classes": 0, "parent": None, **{name: getattr(self, name) for name in names}}
 
 
+def encoder_of(model: Network) -> Network:
+    """The encoder of a network for pre-training; any other network as it is."""
+    return model.make_encoder() if isinstance(model, PretrainingNetwork) else model
+
+
 class VisionTransformerPretraining(PretrainingNetwork):
     """A network for pre-training whose encoder is a Vision Transformer. Fields as those of `PretrainingNetwork`, and:
 

@@ -1,6 +1,5 @@
 """Supervised classification: cross-entropy, of the classes together or of each by itself."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ import optax
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
-from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,7 @@ class Classification(Objective):
                 "network of the same size"
             )
 
-    def loss(
-        self,
-        model: Network,
-        params: Params,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
+    def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The mean cross-entropy, and the "accuracy" against the largest label."""
         logits, changed = cast(
             tuple[jax.Array, dict[str, Any]],
@@ -63,7 +54,7 @@ class Classification(Objective):
                 {"params": params},
                 network_input(model, examples.pixels),
                 train=True,
-                rngs={"dropout": key},
+                rngs={"dropout": given.key},
                 mutable=["statistics"],
             ),
         )

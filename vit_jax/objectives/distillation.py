@@ -1,6 +1,5 @@
 """Distillation (DeiT: Touvron et al., 2021, section 3): classes learned from labels and from a teacher at once."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -11,7 +10,7 @@ import optax
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
-from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
 
 
 def hard_distillation_loss(logits: jax.Array, teacher_logits: jax.Array) -> jax.Array:
@@ -74,17 +73,10 @@ class Distillation(Objective):
         if isinstance(model, PretrainingNetwork):
             raise ValueError(f"a {type(model).__name__} has no classes, which a teacher could teach")
 
-    def loss(
-        self,
-        model: Network,
-        params: Params,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
+    def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The loss; "accuracy" of the class head, "teacher_accuracy", and how often the distillation head answers as
         the teacher does ("agreement"); accuracies are against the largest label."""
+        frozen = given.frozen
         assert frozen is not None
         assert frozen.outputs is not None
         seen = network_input(frozen.model, examples.pixels)
@@ -95,7 +87,7 @@ class Distillation(Objective):
                 {"params": params},
                 network_input(model, examples.pixels),
                 train=True,
-                rngs={"dropout": key},
+                rngs={"dropout": given.key},
                 mutable=["statistics"],
             ),
         )

@@ -1,7 +1,6 @@
 """Masked autoencoding (He et al., 2022): the pixels of patches that the encoder did not see."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
-from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
 
 
 def normalised_patches(patches: jax.Array) -> jax.Array:
@@ -54,21 +53,13 @@ class MaskedAutoencoding(Objective):
         if self.normalise_patches and math.prod(pair(model.patch_size)) * model.in_channels < 2:
             raise ValueError("a patch of one pixel has no deviation: set objective.normalise_patches to False")
 
-    def loss(
-        self,
-        model: Network,
-        params: Params,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
+    def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The mean square error; there are no other metrics."""
         assert isinstance(model, MaskedAutoencoder)
         images, patches = network_input(model, examples.pixels), math.prod(model.grid)
         noise = jax.vmap(lambda key: jax.random.uniform(key, (patches,)))(examples.keys)
         variables = {"params": params}
-        reconstruction = cast(Reconstruction, model.apply(variables, images, True, noise, rngs={"dropout": key}))
+        reconstruction = cast(Reconstruction, model.apply(variables, images, True, noise, rngs={"dropout": given.key}))
         target = patchify(images, pair(model.patch_size))
         target = normalised_patches(target) if self.normalise_patches else target
         return Loss(reconstruction_loss(reconstruction, target), {}, {})

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import optax
+from flax.core import FrozenDict
 
 from vit_jax.models.network import Network
 
@@ -41,6 +42,20 @@ class Frozen(NamedTuple):
     model: Network
     params: Params
     outputs: jax.Array | None
+
+
+class Given(NamedTuple):
+    """What an objective is given besides a network and a batch.
+
+    Attributes:
+        key: of dropout and drop path.
+        frozen: the teacher, of an objective that has one.
+        scheduled: float32 scalars, the values of the objective's `schedules` at this step.
+    """
+
+    key: jax.Array
+    frozen: Frozen | None = None
+    scheduled: Mapping[str, jax.Array] = FrozenDict()
 
 
 class Loss(NamedTuple):
@@ -84,22 +99,12 @@ class Objective(ABC):
         return {}
 
     @abstractmethod
-    def loss(
-        self,
-        model: Network,
-        params: Params,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
+    def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The loss of a training batch.
 
         Args:
             model: the network.
             params: its parameters.
             examples: the batch, or one device's part of it.
-            key: of dropout and drop path.
-            frozen: the network that is not trained, of an objective that needs one.
-            scheduled: the values of `schedules` at this step.
+            given: the key, and what the objective asks for.
         """

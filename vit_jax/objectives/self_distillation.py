@@ -5,7 +5,7 @@ compares the large ones with prototypes; the student is to give the same answer 
 both from giving one answer to everything: the teacher's outputs are centred, and sharpened by a low temperature.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,7 +18,7 @@ from vit_jax.models.dino import DinoNetwork
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
 from vit_jax.models.other_size import at_size
-from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
 
 LARGE = 2
 """Crops that the teacher sees."""
@@ -150,31 +150,22 @@ class SelfDistillation(Objective):
 
         return cut(slice(LARGE)), cut(slice(LARGE, None)) if self.local_crops else None
 
-    def loss(
-        self,
-        model: Network,
-        params: Params,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None = None,
-        scheduled: Mapping[str, jax.Array] | None = None,
-    ) -> Loss:
+    def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The loss; "teacher_entropy" and "centre_norm" show whether it collapses: to the same answer for all images.
 
         That is an entropy of log(prototypes), every prototype alike, or of 0 with a centre that grows, always the same.
         """
         assert isinstance(model, DinoNetwork)
-        assert frozen is not None
-        assert scheduled is not None
+        assert given.frozen is not None
         large, small = self.crops(model, examples)
-        taught = outputs_of(model, frozen.params, large)  # [B, 2, prototypes]
+        taught = outputs_of(model, given.frozen.params, large)  # [B, 2, prototypes]
         centre = jax.lax.stop_gradient(params["centre"])
-        target = jax.nn.softmax((taught - centre) / scheduled["teacher_temperature"])
+        target = jax.nn.softmax((taught - centre) / given.scheduled["teacher_temperature"])
 
-        params = with_prototypes(params, scheduled["prototypes_learn"])
-        answers = [outputs_of(model, params, large, key)]
+        params = with_prototypes(params, given.scheduled["prototypes_learn"])
+        answers = [outputs_of(model, params, large, given.key)]
         if small is not None:
-            answers.append(outputs_of(model, params, small, jax.random.fold_in(key, 1)))
+            answers.append(outputs_of(model, params, small, jax.random.fold_in(given.key, 1)))
         value = self_distillation_loss(jnp.concatenate(answers, axis=1), target, self.student_temperature)
 
         moved = self.centre_momentum * centre + (1 - self.centre_momentum) * taught.mean((0, 1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.converted import Parameter
@@ -101,7 +101,7 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
         return parameter if old == new else Parameter(shape, read_positions)
     if path.endswith("relative_position_bias/table"):
         old, new = window(stored, path), window(wanted, path)
-        extra = 0 if isinstance(encoder(wanted), SwinTransformer) else 3
+        extra = 0 if isinstance(encoder_of(wanted), SwinTransformer) else 3
         rows = (2 * new[0] - 1) * (2 * new[1] - 1) + extra
 
         def read_table() -> np.ndarray:
@@ -114,7 +114,7 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
 
 def grid(model: Network) -> tuple[int, int]:
     """Rows and columns of patches."""
-    model = encoder(model)
+    model = encoder_of(model)
     if isinstance(model, VisionTransformer):
         return model.grid
     raise TypeError(f"a {type(model).__name__} has no grid of patches")
@@ -122,13 +122,8 @@ def grid(model: Network) -> tuple[int, int]:
 
 def window(model: Network, path: str) -> tuple[int, int]:
     """The window that a bias table is for: all patches in BEiT, that of its block in Swin."""
-    model, path = encoder(model), path.removeprefix("encoder/")
+    model, path = encoder_of(model), path.removeprefix("encoder/")
     if isinstance(model, SwinTransformer):
         stage, block = (int(part.rpartition("_")[2]) for part in path.split("/")[:2])
         return model.window_grids[stage][block].window
     return grid(model)
-
-
-def encoder(model: Network) -> Network:
-    """The encoder of a network for pre-training; any other network as it is."""
-    return model.make_encoder() if isinstance(model, PretrainingNetwork) else model

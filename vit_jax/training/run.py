@@ -19,7 +19,7 @@ from vit_jax.data.sources import load_dataset
 from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.native import replace_file
 from vit_jax.training import durations
@@ -209,7 +209,7 @@ def describe(run: Run) -> list[str]:
 
 def attention_used(model: Network) -> list[str]:
     """The line that says which program computes a ViT's attention; other networks have no choice."""
-    model = model.make_encoder() if isinstance(model, PretrainingNetwork) else model
+    model = encoder_of(model)
     if not isinstance(model, VisionTransformer):
         return []
     choice = model.attention_choice()

@@ -14,7 +14,7 @@ from vit_jax.data.feed import gather
 from vit_jax.models.batch_norm import with_statistics
 from vit_jax.models.network import Features, Network
 from vit_jax.models.network_input import network_input
-from vit_jax.objectives.objective import Examples, Frozen, Loss, Objective
+from vit_jax.objectives.objective import Examples, Frozen, Given, Loss, Objective
 from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
 
@@ -114,8 +114,8 @@ class Step:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         examples = self.examples(arrays, batch, augment_key)
         scheduled = {name: jnp.asarray(value(state.updates), jnp.float32) for name, value in self.schedules}
-        frozen = self.frozen(state, arrays)
-        results = self.differentiate(state.params, examples, self.replicas.key(dropout_key), frozen, scheduled)
+        given = Given(self.replicas.key(dropout_key), self.frozen(state, arrays), scheduled)
+        results = self.differentiate(state.params, examples, given)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
         params: Tree = optax.apply_updates(state.params, updates)
@@ -160,30 +160,25 @@ class Step:
         return None if self.teacher is None else Frozen(self.teacher, **arrays["teacher"])
 
     def differentiate(
-        self,
-        params: Tree,
-        examples: Examples,
-        key: jax.Array,
-        frozen: Frozen | None,
-        scheduled: Mapping[str, jax.Array],
+        self, params: Tree, examples: Examples, given: Given
     ) -> tuple[jax.Array, dict[str, jax.Array], Tree, Tree]:
         """Loss, metrics, running statistics and gradient of a batch: the mean over `accumulate_steps` parts of it."""
 
         def part(examples: Examples, key: jax.Array) -> Tree:
             def loss(params: Tree) -> tuple[jax.Array, Loss]:
-                found = self.objective.loss(self.model, self.trained(params), examples, key, frozen, scheduled)
+                found = self.objective.loss(self.model, self.trained(params), examples, given._replace(key=key))
                 return found.value, found
 
             (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(params)
             return (*found, gradient)
 
         if self.accumulate_steps == 1:
-            return part(examples, key)
+            return part(examples, given.key)
 
         def split(x: jax.Array) -> jax.Array:  # interleaved, so that each device keeps the rows it has
             return x.reshape(-1, self.accumulate_steps, *x.shape[1:]).swapaxes(0, 1)
 
-        parts = (jax.tree.map(split, examples), jax.random.split(key, self.accumulate_steps))
+        parts = (jax.tree.map(split, examples), jax.random.split(given.key, self.accumulate_steps))
         zeros = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(part, *jax.tree.map(lambda x: x[0], parts))
         )

@@ -1,0 +1,45 @@
+"""A few steps of pre-training on given devices, by a constant rate: what tests of objectives without labels share."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from vit_jax.data.augment import Transform
+from vit_jax.models.network import Network
+from vit_jax.objectives.objective import Objective
+from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
+from vit_jax.training.parallel import Parallel
+from vit_jax.training.step import Step, TrainState, start_state
+
+
+def after_steps(
+    model: Network,
+    objective: Objective,
+    parallel: Parallel,
+    params: Any,
+    steps: int,
+    augment: tuple[Transform, ...] = (),
+    accumulate_steps: int = 1,
+) -> tuple[TrainState, np.ndarray]:
+    """The state, on the host, after so many steps of 16 images of 8x8 pixels, and the loss of each."""
+    rng, schedule = np.random.default_rng(0), optax.constant_schedule(0.01)
+    arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
+    batches = {"index": rng.integers(0, 40, (steps, 16)).astype(np.int32)}
+    step = Step(
+        model=model,
+        objective=objective,
+        augment=augment,
+        optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, steps),
+        schedule=schedule,
+        num_classes=10,
+        accumulate_steps=accumulate_steps,
+        ema_decay=None,
+        replicas=parallel.replicas,
+        schedules=tuple(objective.schedules(steps, lambda duration: 1).items()),
+    )
+    begun = start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, objective.taught_by_average)
+    placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
+    state, metrics = parallel.compile_train(step)(parallel.place_state(begun), placed, batch, jax.random.key(3))
+    return jax.device_get(parallel.gather_state(state)), np.asarray(metrics["loss"])
