@@ -18,6 +18,8 @@ NETWORKS = {
         dict(depths=(2, 3), embed_dim=24, num_heads=(2, 4), image_size=16),
     ),
     "mae": ("mae_base_patch16_224", dict(image_size=32, depth=2, decoder_depth=3, embed_dim=24, num_heads=2)),
+    "beit": ("beit_pretraining_cifar_patch4_32", dict(depth=3, embed_dim=24, num_heads=2)),
+    "tokenizer": ("discrete_vae_patch4_32", dict(depth=3, width=16)),
     "dino": ("dino_pretraining_vit_cifar_patch4_32", dict(depth=3, embed_dim=24, num_heads=2, prototypes=64)),
     "dino_swin": (
         "dino_pretraining_swin_cifar_patch2_window4_32",

@@ -22,6 +22,7 @@ SWIN = SwinTransformer(num_classes=5, image_size=32, embed_dim=12, depths=(3, 2)
         SWIN,
         SWIN.clone(depths=(2, 3), version=2),
         create_model("beit_pretraining_base_patch16_224", embed_dim=24, num_heads=3, depth=3),
+        create_model("discrete_vae_patch4_32", width=12, depth=3),
         create_model("mae_base_patch16_224", embed_dim=24, num_heads=3, depth=3, decoder_depth=2),
         create_model("dino_pretraining_small_patch16_224", embed_dim=24, num_heads=3, depth=3),
         create_model("dino_pretraining_swin_cifar_patch2_window4_32", embed_dim=12, depths=(3, 2), num_heads=(2, 3)),

@@ -72,6 +72,9 @@ PARAMETERS = {
     "beit_large_patch16_512": 305_674_728,
     "beit_pretraining_base_patch16_224": 91_965_776,  # Hugging Face, as the next
     "beit_pretraining_large_patch16_224": 311_534_016,
+    "beit_pretraining_cifar_patch4_32": 2_885_488,  # by hand, as the next
+    "discrete_vae_patch4_32": 2_653_488,
+    "discrete_vae_patch8_112": 12_726_976,
     "mae_base_patch16_224": 111_655_680,  # less than published by the positions: PARAMETERS_WITH
     "mae_large_patch16_224": 329_239_296,
     "mae_huge_patch14_224": 656_613_964,

@@ -22,10 +22,15 @@ def after_steps(
     steps: int,
     augment: tuple[Transform, ...] = (),
     accumulate_steps: int = 1,
+    teacher: tuple[Network, Any] | None = None,
 ) -> tuple[TrainState, np.ndarray]:
-    """The state, on the host, after so many steps of 16 images of 8x8 pixels, and the loss of each."""
+    """The state, on the host, after so many steps of 16 images of 8x8 pixels, and the loss of each.
+
+    A teacher that teaches no classes is a network with its parameters.
+    """
     rng, schedule = np.random.default_rng(0), optax.constant_schedule(0.01)
     arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
+    arrays: dict[str, Any] = {**arrays, **({"teacher": {"params": teacher[1], "outputs": None}} if teacher else {})}
     batches = {"index": rng.integers(0, 40, (steps, 16)).astype(np.int32)}
     step = Step(
         model=model,
@@ -37,6 +42,7 @@ def after_steps(
         accumulate_steps=accumulate_steps,
         ema_decay=None,
         replicas=parallel.replicas,
+        teacher=teacher and teacher[0],
         schedules=tuple(objective.schedules(steps, lambda duration: 1).items()),
     )
     begun = start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, objective.taught_by_average)

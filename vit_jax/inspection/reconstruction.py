@@ -1,4 +1,4 @@
-"""Pictures of what a masked autoencoder makes of images (MAE, figure 2)."""
+"""Pictures of what networks for pre-training make of images: of masked patches (MAE, figure 2), of visual tokens."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.discrete_vae import DiscreteReconstruction, DiscreteVae
 from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify, unpatchify
-from vit_jax.models.network import pair
+from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
 
 GREY = 127.5
@@ -44,12 +46,51 @@ def reconstruct(
 
     mask = mask[..., None]  # [B, N, 1]
     seen, filled = jnp.where(mask, jnp.nan, true), jnp.where(mask, prediction, true)
-    return as_pixels(model, seen), as_pixels(model, filled)
+    seen, filled = (as_pixels(model, unpatchify(patches, model.grid, size)) for patches in (seen, filled))
+    return seen, filled
 
 
-def as_pixels(model: MaskedAutoencoder, patches: jax.Array) -> np.ndarray:
-    """Normalised patches [B, N, P * P * C] as uint8 [B, H, W, C]; what is not a number is grey."""
+def from_tokens(model: DiscreteVae, params: Mapping[str, Any], pixels: np.ndarray) -> np.ndarray:
+    """What a discrete autoencoder makes of images from their tokens: uint8 [B, h, w, C] to [B, H, W, C], its size."""
+    made = jax.jit(model.apply)({"params": params}, network_input(model, jnp.asarray(pixels)))
+    return as_pixels(model, cast(DiscreteReconstruction, made).prediction)
+
+
+def from_guessed_tokens(
+    model: BeitPretraining,
+    params: Mapping[str, Any],
+    tokenizer: DiscreteVae,
+    tokenizer_params: Mapping[str, Any],
+    pixels: np.ndarray,
+    mask: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks images and lets the network guess the tokens of these patches.
+
+    Args:
+        model: the network.
+        params: its parameters.
+        tokenizer: its tokenizer.
+        tokenizer_params: the parameters of that.
+        pixels: uint8 [B, h, w, C].
+        mask: bool [B, N], true for the patches that the network does not see.
+
+    Returns:
+        What the network saw, the other patches grey: uint8 [B, H, W, C], of its size. And what the tokenizer makes of
+        the guessed tokens there and the true ones elsewhere: uint8, of the tokenizer's size.
+    """
+    images, size = network_input(model, jnp.asarray(pixels)), pair(model.patch_size)
+    whole, known = network_input(tokenizer, jnp.asarray(pixels)), {"params": tokenizer_params}
+    scores = cast(jax.Array, jax.jit(model.apply, static_argnums=2)({"params": params}, images, False, mask))
+    true = cast(jax.Array, jax.jit(tokenizer.apply, static_argnames="method")(known, whole, method="tokens"))
+    tokens = jnp.where(mask, jnp.argmax(scores, -1), true)
+    decoded = cast(jax.Array, jax.jit(tokenizer.apply, static_argnames="method")(known, tokens, method="decode"))
+    seen = unpatchify(jnp.where(mask[..., None], jnp.nan, patchify(images, size)), model.grid, size)
+    return as_pixels(model, seen), as_pixels(tokenizer, decoded)
+
+
+def as_pixels(model: Network, images: jax.Array) -> np.ndarray:
+    """Images [B, H, W, C] normalised as a network takes them, as uint8; what is not a number is grey."""
     settings = model.preprocessing
     mean, std = (jnp.asarray(x, jnp.float32) for x in (settings.mean, settings.std))
-    pixels = 255 * (unpatchify(patches, model.grid, pair(model.patch_size)) * std + mean)
+    pixels = 255 * (images * std + mean)
     return np.asarray(jnp.clip(jnp.round(jnp.nan_to_num(pixels, nan=GREY)), 0, 255), np.uint8)

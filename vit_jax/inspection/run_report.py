@@ -4,10 +4,10 @@ import datetime
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,10 @@ from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.attention_image import attention_to_image
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.published import published_results
-from vit_jax.inspection.reconstruction import reconstruct
+from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
 from vit_jax.inspection.report import Example, Report, Strips, write_report
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.discrete_vae import DiscreteVae
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
@@ -29,13 +31,14 @@ from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.training.loop import Result
 from vit_jax.training.run import Run
 
 MISTAKES, RIGHT_ANSWERS = 12, 12
 """Example predictions in a report."""
 RECONSTRUCTIONS = 12
-"""Images that a masked autoencoder fills in a report."""
+"""Images in a report that the network makes something of."""
 
 
 def write_run_report(run: Run, result: Result, command: str) -> Path:
@@ -123,21 +126,40 @@ def examples(run: Run, result: Result) -> list[Example]:
 
 
 def strips(run: Run, result: Result) -> Strips | None:
-    """What a masked autoencoder makes of some test images; None for other networks."""
-    model, objective = run.model, run.config.objective
-    if not (isinstance(model, MaskedAutoencoder) and isinstance(objective, MaskedAutoencoding)):
+    """What a network that makes images makes of some test images; None for other networks."""
+    maker = image_maker(run, result.params)
+    if maker is None:
         return None
+    explanation, make = maker
     places = np.linspace(0, len(result.test.label) - 1, RECONSTRUCTIONS).astype(int).tolist()
     _, images = pictures(run.dataset.test, result.test, places)
     if not images:
         return None
-    pixels = np.stack(images)
-    seen, filled = reconstruct(model, result.params, pixels, objective.normalise_patches)
-    explanation = f"Test images, what the encoder saw of them ({model.kept} patches of {math.prod(model.grid)}), and "
-    explanation += "the other patches as they were predicted"
-    if objective.normalise_patches:
-        explanation += ", with the mean and the deviation that each really has, which is not predicted"
-    return Strips("Reconstructions", f"{explanation}.", list(zip(images, seen, filled, strict=True)))
+    made = make(np.stack(images))
+    return Strips("Reconstructions", f"Test images, {explanation}.", list(zip(images, *made, strict=True)))
+
+
+def image_maker(run: Run, params: Any) -> tuple[str, Callable[[np.ndarray], tuple[np.ndarray, ...]]] | None:
+    """What a network makes of images, in words, and the function that does it; None if it makes none."""
+    model, objective = run.model, run.config.objective
+    if isinstance(model, MaskedAutoencoder) and isinstance(objective, MaskedAutoencoding):
+        explanation = f"what the encoder saw of them ({model.kept} patches of {math.prod(model.grid)}), and the other "
+        explanation += "patches as they were predicted"
+        if objective.normalise_patches:
+            explanation += ", with the mean and the deviation that each really has, which is not predicted"
+        return explanation, lambda pixels: reconstruct(model, params, pixels, objective.normalise_patches)
+    if isinstance(model, DiscreteVae):
+        return "and what is made of their visual tokens", lambda pixels: (from_tokens(model, params, pixels),)
+    if isinstance(model, BeitPretraining) and isinstance(objective, MaskedImageModelling):
+        assert run.teacher is not None
+        tokenizer, known = cast(DiscreteVae, run.teacher.model), run.teacher.params
+        masks = np.asarray(objective.masks(model, jax.random.split(jax.random.key(0), RECONSTRUCTIONS)))
+        explanation = f"what the network saw of them, and what the tokenizer makes of the {objective.masked_patches} "
+        explanation += "tokens that were guessed and of the true ones elsewhere"
+        return explanation, lambda pixels: from_guessed_tokens(
+            *(model, params, tokenizer, known, pixels, masks[: len(pixels)])
+        )
+    return None
 
 
 def pictures(source: Source, test: Predictions, chosen: list[int]) -> tuple[list[int], list[np.ndarray]]:

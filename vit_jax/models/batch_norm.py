@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 RUNNING = ("running_mean", "running_var")
-STATISTICS = (*RUNNING, "centre")
-"""Names of the parameters that are measured, not learned: batch norm's, and the centre of a self-distillation."""
+STATISTICS = (*RUNNING, "centre", "usage")
+"""Names of the parameters that are measured, not learned: batch norm's, the centre of a self-distillation, and how much
+each token of a discrete autoencoder is used."""
 
 
 class BatchNorm(nn.Module):

@@ -50,8 +50,12 @@ class BeitPretraining(VisionTransformerPretraining):
         self.head = nn.Dense(self.vocab_size, kernel_init=nn.initializers.normal(0.02), dtype=jnp.float32)
 
     def features(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> Features:
-        """The encoder's `Features` of images [B, H, W, C]; the pooled vector is the class token."""
-        return self.encoder.features(images, train, mask)
+        """The encoder's `Features` of images [B, H, W, C]; the pooled vector is the mean of the patches.
+
+        The class token learns nothing of its own: no loss looks at it.
+        """
+        found = self.encoder.features(images, train, mask)
+        return found._replace(pooled=found.tokens[:, 1:].mean(axis=1))
 
     def __call__(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> jax.Array:
         """Scores the visual tokens of every patch, masked or not.
@@ -68,3 +72,16 @@ class BeitPretraining(VisionTransformerPretraining):
             ValueError: if the images are not of the model's size, or the mask is not one boolean a patch.
         """
         return self.head(self.features(images, train, mask).tokens[:, 1:])
+
+    def masked_logits(self, images: jax.Array, train: bool, mask: jax.Array, masked: int) -> jax.Array:
+        """As calling it, but for the masked patches alone, row by row: float32 [B, masked, vocab_size].
+
+        Each image must have so many masked patches.
+        """
+        patches = self.features(images, train, mask).tokens[:, 1:]
+        return self.head(jnp.take_along_axis(patches, masked_places(mask, masked)[..., None], axis=1))
+
+
+def masked_places(mask: jax.Array, masked: int) -> jax.Array:
+    """The numbers of the masked patches of each image, in ascending order: bool [B, N] to int [B, masked]."""
+    return jnp.argsort(~mask, axis=1, stable=True)[:, :masked]

@@ -85,6 +85,10 @@ class ConvolutionalNetwork(Network):
         if self.num_classes < 0:
             raise ValueError(f"num_classes must not be negative, but is {self.num_classes}")
 
+    def stem(self, images: jax.Array) -> jax.Array:
+        """Images [B, H, W, C] to what the first block takes: by default as they are."""
+        return images
+
     def pool(self, x: jax.Array) -> jax.Array:
         """The last map [B, H, W, C] to one vector [B, D]."""
         raise NotImplementedError
@@ -96,7 +100,7 @@ class ConvolutionalNetwork(Network):
     def features(self, images: jax.Array, train: bool = False) -> Features:
         """Images [B, H, W, C] to `Features`: the last map's places as tokens, the map of each block as stages."""
         check_images(images, self.input_shape)
-        x, stages = images, []
+        x, stages = self.stem(images), []
         for block in self.blocks:
             x = block(x, train)
             stages.append(x)

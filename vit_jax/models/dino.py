@@ -83,6 +83,10 @@ class DinoNetwork(PretrainingNetwork):
             )
         self.make_encoder()
 
+    def make_encoder(self) -> VisionTransformer | SwinTransformer:
+        """The encoder, a network of its own: it takes `params["encoder"]`."""
+        raise NotImplementedError
+
     def make_head(self) -> ProjectionHead:
         """The head, a module of its own: it takes `params["head"]`."""
         return ProjectionHead(self.prototypes, self.head_hidden_dim, self.head_bottleneck_dim, self.dtype, parent=None)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from vit_jax.models.network import Network
-from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
 
@@ -32,7 +31,7 @@ class PretrainingNetwork(Network):
                 'classifies with the parameters "encoder"'
             )
 
-    def make_encoder(self) -> VisionTransformer | SwinTransformer:
+    def make_encoder(self) -> Network:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         raise NotImplementedError
 

@@ -10,6 +10,7 @@ from typing import Any
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.discrete_vae import DiscreteVae
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -145,11 +146,26 @@ def beit_variants() -> dict[str, dict[str, Any]]:
 
 def beit_pretraining_variants() -> dict[str, dict[str, Any]]:
     """Fields of the networks that BEiT was pre-trained as, by name."""
-    return {
+    variants: dict[str, dict[str, Any]] = {
         f"beit_pretraining_{size}_patch16_224": dict(
             **VIT_SIZES[size], layer_scale=layer_scale, preprocessing=full_size(GOOGLE)
         )
         for size, layer_scale in (("base", 0.1), ("large", 1e-5))
+    }
+    # CIFAR-10: the encoder of vit_cifar_patch4_32 as BEiT has it, and the tokens of discrete_vae_patch4_32.
+    variants["beit_pretraining_cifar_patch4_32"] = dict(
+        embed_dim=192, depth=9, num_heads=12, mlp_ratio=2.0, patch_size=4, image_size=32, preprocessing=CIFAR,
+        vocab_size=1024,
+    )  # fmt: skip
+    return variants
+
+
+def discrete_vae_variants() -> dict[str, dict[str, Any]]:
+    """Fields of tokenizers for BEiT, by name; the first has the view, the grid and the tokens of the published one."""
+    lanczos = Preprocessing(interpolation="lanczos")
+    return {
+        "discrete_vae_patch8_112": dict(image_size=112, patch_size=8, preprocessing=lanczos),
+        "discrete_vae_patch4_32": dict(image_size=32, patch_size=4, vocab_size=1024, width=128, preprocessing=lanczos),
     }
 
 
@@ -252,6 +268,7 @@ MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType
     | {name: (VisionTransformer, fields) for name, fields in (dino_variants() | dinov2_variants()).items()}
     | {name: (VisionTransformer, fields) for name, fields in beit_variants().items()}
     | {name: (BeitPretraining, fields) for name, fields in beit_pretraining_variants().items()}
+    | {name: (DiscreteVae, fields) for name, fields in discrete_vae_variants().items()}
     | {name: (MaskedAutoencoder, fields) for name, fields in mae_variants().items()}
     | dino_pretraining_variants()
     | {name: (SwinTransformer, fields) for name, fields in (swin_variants() | swinv2_variants()).items()}

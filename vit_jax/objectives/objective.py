@@ -31,7 +31,7 @@ class Examples(NamedTuple):
 
 
 class Frozen(NamedTuple):
-    """A network that no gradient reaches: a teacher.
+    """A network that no gradient reaches: a teacher, or a tokenizer.
 
     Attributes:
         model: the network.
@@ -49,7 +49,7 @@ class Given(NamedTuple):
 
     Attributes:
         key: of dropout and drop path.
-        frozen: the teacher, of an objective that has one.
+        frozen: the teacher or tokenizer, of an objective that has one.
         scheduled: float32 scalars, the values of the objective's `schedules` at this step.
     """
 

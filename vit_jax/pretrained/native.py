@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.discrete_vae import DiscreteVae, TokenEncoder
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -26,8 +27,8 @@ FORMAT = "vit_jax"
 MODULES: Mapping[str, type[Network]] = {
     module.__name__: module
     for module in (
-        *(BeitPretraining, ConvNet, DinoSwinTransformer, DinoVisionTransformer, MaskedAutoencoder, ResNet9),
-        *(SwinTransformer, VisionTransformer),
+        *(BeitPretraining, ConvNet, DinoSwinTransformer, DinoVisionTransformer, DiscreteVae, MaskedAutoencoder),
+        *(ResNet9, SwinTransformer, TokenEncoder, VisionTransformer),
     )
 }
 NOT_SAVED = ("parent", "name", "dtype", "remat", "attention", "answer")

@@ -1,6 +1,6 @@
 """The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,9 +135,29 @@ def encoder_of(converted: Converted) -> Converted:
 
 
 def classifier_of(stored: StoredNetwork) -> StoredNetwork:
-    """A pre-training network's encoder as a network of its own, without a head; any other network as it is."""
+    """A pre-training network's encoder as a network of its own, without a head; any other network as it is.
+
+    Where its blocks share one relative position bias, each gets it as its own (BEiT, `run_class_finetuning.py`).
+    """
     if not isinstance(stored.model, PretrainingNetwork):
         return stored
-    module = stored.model.make_encoder()
-    module = module.clone(mask_token=False) if isinstance(module, VisionTransformer) else module
-    return replace(stored, model=module, wanted=module, converted=encoder_of(stored.converted))
+    module, converted = stored.model.make_encoder(), encoder_of(stored.converted)
+    if isinstance(module, VisionTransformer):
+        module = module.clone(mask_token=False)
+        if module.relative_position == "shared":
+            module = module.clone(relative_position="per_block")
+            converted = with_bias_of_each_block(converted, module.depth)
+    return replace(stored, model=module, wanted=module, converted=converted)
+
+
+def with_bias_of_each_block(converted: Converted, depth: int) -> Converted:
+    """Parameters whose shared table of position biases is each block's own."""
+    shared = "relative_position_bias/table"
+    own = [f"blocks_{i}/attn/{shared}" for i in range(depth)]
+
+    def spread(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+        for path in paths:
+            yield from ((name, path) for name in (own if path == shared else [path]))
+
+    parameters = {name: converted.parameters[path] for name, path in spread(converted.parameters)}
+    return Converted(parameters, {name for name, _ in spread(converted.broken)}, converted.problems)

@@ -12,13 +12,20 @@ from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.models.attention_kernel import Kernel
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.discrete_autoencoding import DiscreteAutoencoding
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.objectives.objective import Objective
 from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training import durations
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
+
+AnyObjective = (
+    Classification | Distillation | MaskedAutoencoding | SelfDistillation | DiscreteAutoencoding | MaskedImageModelling
+)
+"""Any of the objectives."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ class Config:
     model: ModelConfig
     data: DataConfig = DataConfig()
     augment: tuple[Transform, ...] = ()
-    objective: Classification | Distillation | MaskedAutoencoding | SelfDistillation = Classification()
+    objective: AnyObjective = Classification()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     parallel: ParallelConfig = ParallelConfig()

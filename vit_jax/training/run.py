@@ -54,7 +54,7 @@ class Run:
         share: the part of each batch that this process feeds.
         start: where its network comes from.
         params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
-        teacher: of a distillation; None for other objectives.
+        teacher: of a distillation, or a tokenizer; None for other objectives.
         lock: of the workdir, held until it is closed or the process ends; of several processes by the first.
     """
 
@@ -97,7 +97,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     dataset = load_dataset(config.data, workdir / LISTING)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
 
-    teacher = load_teacher(config, dataset)
+    teacher = load_teacher(config, dataset, model)
 
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
     schedule = make_schedule(

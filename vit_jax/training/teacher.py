@@ -1,4 +1,4 @@
-"""The teacher of a distillation: loaded, and checked against the data."""
+"""A network that is not trained: the teacher of a distillation or a tokenizer, loaded and checked against the data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from vit_jax.evaluation.class_order import match_classes
 from vit_jax.models.network import Network, pair
 from vit_jax.models.parameters import parameter_count
 from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import open_stored
 from vit_jax.training.config import Config
@@ -22,13 +23,13 @@ class Teacher:
     Attributes:
         model: the network.
         params: its parameters, on the host.
-        outputs: int32 [classes], its output for each label of the data set.
+        outputs: int32 [classes], its output for each label of the data set; None for a tokenizer.
         told: what it is, in a line.
     """
 
     model: Network
     params: Any
-    outputs: np.ndarray
+    outputs: np.ndarray | None
     told: str
 
     @property
@@ -37,17 +38,29 @@ class Teacher:
         return {"params": self.params, "outputs": self.outputs}
 
 
-def load_teacher(config: Config, dataset: Dataset) -> Teacher | None:
-    """The teacher that a config asks for; None if its objective has none.
+def load_teacher(config: Config, dataset: Dataset, model: Network) -> Teacher | None:
+    """The teacher or tokenizer that a config asks for; None if its objective has none.
+
+    Args:
+        config: the experiment.
+        dataset: its images.
+        model: the network that it is to teach.
 
     Raises:
-        ValueError: if the teacher has other classes than the data set, takes images of other channels, or is damaged.
+        ValueError: if the teacher has other classes than the data set or the tokenizer another grid than the network;
+            if it takes images of other channels, or is damaged.
         FileNotFoundError: if it is not there.
         ModuleNotFoundError: if reading it needs a package that is not installed.
     """
-    objective = config.objective
-    if not isinstance(objective, Distillation):
-        return None
+    if isinstance(config.objective, Distillation):
+        return load_classifier(config.objective, config.dtype, dataset)
+    if isinstance(config.objective, MaskedImageModelling):
+        return load_tokenizer(config.objective, config.dtype, dataset, model)
+    return None
+
+
+def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> Teacher:
+    """The teacher of a distillation."""
     stored = open_stored(objective.teacher, publisher=objective.publisher, revision=objective.revision)
     model = stored.model
     if model.num_classes == 0:
@@ -58,15 +71,33 @@ def load_teacher(config: Config, dataset: Dataset) -> Teacher | None:
         raise ValueError(
             f"the teacher in {objective.teacher} cannot teach the classes of {dataset.name}: {error}"
         ) from None
+    check_channels(model, f"the teacher in {objective.teacher}", dataset)
+    told = f"{described(model, objective.teacher, dataset)}; classes {order.told}"
+    params = read_parameters(stored.converted.parameters)
+    return Teacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, told)
+
+
+def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset, model: Network) -> Teacher:
+    """The tokenizer of masked image modelling."""
+    stored = open_stored(objective.tokenizer)
+    objective.check_tokenizer(model, stored.model)
+    check_channels(stored.model, f"the tokenizer in {objective.tokenizer}", dataset)
+    params = read_parameters(stored.converted.parameters)
+    told = described(stored.model, objective.tokenizer, dataset)
+    return Teacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, told)
+
+
+def check_channels(model: Network, named: str, dataset: Dataset) -> None:
+    """Raises ValueError if a network takes images of other channels than the data set's."""
     channels = dataset.image_shape[2]
     if model.in_channels != channels:
         raise ValueError(
-            f"the teacher in {objective.teacher} takes images of {model.in_channels} channels; those of {dataset.name} "
-            f"have {channels}"
+            f"{named} takes images of {model.in_channels} channels; those of {dataset.name} have {channels}"
         )
+
+
+def described(model: Network, source: str, dataset: Dataset) -> str:
+    """What a network is and where it comes from, in a line."""
     size, its_own = dataset.image_shape[:2], pair(model.image_size)
     resized = "" if size == its_own else f", to which images are resized to {its_own[0]}x{its_own[1]}"
-    told = f"{type(model).__name__} of {objective.teacher}: {parameter_count(model):,} parameters{resized}; "
-    told += f"classes {order.told}"
-    params = read_parameters(stored.converted.parameters)
-    return Teacher(model.clone(dtype=np.dtype(config.dtype)), params, order.outputs, told)
+    return f"{type(model).__name__} of {source}: {parameter_count(model):,} parameters{resized}"

@@ -1,0 +1,28 @@
+"""BEiT on CIFAR-10 without labels, then a classifier from it: minutes each on a laptop's CPU.
+
+python train.py --config configs/discrete_vae_cifar10_cpu.py
+python train.py --config configs/beit_cifar10_cpu.py
+python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/beit_cifar10_cpu --model.pool avg
+"""
+
+from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
+from vit_jax.data.dataset import DataConfig
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+
+
+def get_config() -> Config:
+    """The experiment."""
+    fields = dict(embed_dim=96, depth=4, num_heads=3, vocab_size=256)
+    return Config(
+        model=ModelConfig("beit_pretraining_cifar_patch4_32", fields),
+        data=DataConfig("cifar10"),
+        augment=(RandomResizedCrop(scale=(0.2, 1.0), interpolation="bicubic"), RandomHorizontalFlip()),
+        objective=MaskedImageModelling("runs/discrete_vae_cifar10_cpu", masked_patches=26, smallest_block=4),
+        optimizer=OptimizerConfig("muon", learning_rate=2e-3, b2=0.95, clip_norm=3.0),
+        schedule=ScheduleConfig(warmup="1 epochs"),
+        duration="5 epochs",
+        batch_size=128,
+        steps_per_dispatch=10,
+    )
