@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -47,7 +48,8 @@ def random_images(count: int, seed: int) -> ArraySource:
 
 def make_step(config: Config, model: Network, parallel: Parallel, examples: int) -> Step:
     """The training step of a config, as `vit_jax.training.run.prepare` makes it."""
-    steps = to_steps(config.duration, examples, config.batch_size)
+    in_steps = partial(to_steps, examples=examples, batch_size=config.batch_size)
+    steps = in_steps(config.duration)
     schedule = make_schedule(config.schedule, config.optimizer.learning_rate, steps, examples, config.batch_size)
     return Step(
         model=model,
@@ -59,6 +61,7 @@ def make_step(config: Config, model: Network, parallel: Parallel, examples: int)
         accumulate_steps=config.accumulate_steps,
         ema_decay=config.ema_decay,
         replicas=parallel.replicas,
+        schedules=tuple(config.objective.schedules(steps, in_steps).items()),
     )
 
 

@@ -12,7 +12,7 @@ from tests.models.huggingface_cases import outputs
 from vit_jax.models.discrete_vae import DiscreteVae, TokenEncoder
 from vit_jax.models.initialise import init_params
 
-SMALL = dict(image_size=(8, 12), patch_size=(4, 2), vocab_size=7, code_dim=5, width=6, depth=1)
+SMALL: dict[str, Any] = dict(image_size=(8, 12), patch_size=(4, 2), vocab_size=7, code_dim=5, width=6, depth=1)
 
 
 def make(**fields: Any) -> tuple[DiscreteVae, dict[str, Any], np.ndarray]:

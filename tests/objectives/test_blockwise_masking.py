@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -68,8 +69,7 @@ def test_every_image_has_so_many_masked_patches_the_blocks_among_them(case: tupl
 
 
 def test_what_is_lacking_is_drawn_evenly():
-    mask = np.zeros((2, 3), bool)
-    mask[0, 0] = True
+    mask = jnp.zeros((2, 3), bool).at[0, 0].set(True)
     keys = jax.random.split(jax.random.key(0), 600)
     filled = np.asarray(jax.vmap(lambda key: filled_up(key, mask, 3))(keys))
     shares = filled.mean(0)

@@ -87,7 +87,7 @@ def test_both_views_are_of_the_same_pixels(batch: Examples):
         np.asarray(MODEL.apply({"params": params}, network_input(MODEL, x.pixels), mask=jnp.asarray(mask)))
         for x in (batch, changed)
     ]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
     losses = [float(OBJECTIVE.loss(MODEL, params, x, given()).value) for x in (batch, changed)]
     assert abs(losses[0] - losses[1]) > 1e-4
 

@@ -58,6 +58,25 @@ def test_equals_golden_outputs(name: str, writer: str, size: Size, tmp_path: Pat
     assert_equal(loaded_output(name, writer, size, GOLDEN_SEED, tmp_path), expected)
 
 
+@pytest.mark.parametrize(
+    ("writer", "size"), [("huggingface", SIZES[0]), ("huggingface", SIZES[1]), ("authors", OWN_SIZE)]
+)
+def test_a_classifier_of_beit_s_encoder_has_the_shared_bias_in_each_block(writer: str, size: Size, tmp_path: Path):
+    """It computes the same tokens, at its own size and resized."""
+    case = PRETRAINING_CASES["beit"]
+    source, wanted = WRITERS[writer]("beit", tmp_path, GOLDEN_SEED), case.model if writer == "authors" else None
+    whole, expected = vit_jax.load_pretrained(source, model=wanted, image_size=size)
+    model, params = vit_jax.load_pretrained(source, model=wanted, image_size=size, num_classes=3)
+    assert isinstance(model, VisionTransformer)
+    assert model.relative_position == "per_block"
+    table = expected["encoder"]["relative_position_bias"]["table"]
+    for i in range(model.depth):
+        np.testing.assert_array_equal(params[f"blocks_{i}"]["attn"]["relative_position_bias"]["table"], table)
+    images, _ = images_and_noise(size, GOLDEN_SEED)
+    tokens = np.asarray(vit_jax.features(whole, expected, images).tokens)
+    assert_equal(np.asarray(vit_jax.features(model, params, images).tokens), tokens)
+
+
 needs_hugging_face = pytest.mark.skipif(
     not all(map(find_spec, ("torch", "timm", "transformers"))),
     reason="comparing with Hugging Face needs it: pip install '.[parity]'",

@@ -114,6 +114,7 @@ def test_a_teacher_with_the_classes_in_another_order_teaches_the_same(config, te
     names = list("9876543210")
     run = prepare(with_teacher(config, renamed(teacher, names, tmp_path / "teacher")), tmp_path / "run")
     assert run.teacher is not None
+    assert run.teacher.outputs is not None
     assert run.teacher.outputs.tolist() == list(range(9, -1, -1))
 
 

@@ -187,7 +187,8 @@ class OneProgram:
             shardings = (jax.tree.map(self.sharding, state), jax.tree.map(lambda _: self.replicated, metrics))
             return jax.lax.with_sharding_constraint((state, metrics), shardings)
 
-        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=compiler_options())
+        platform = self.mesh.devices.flat[0].platform  # which need not be at hand: a program can be made for others
+        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=compiler_options(platform))
 
     def compile_predict(self, predict: Callable) -> Callable:
         compiled = jax.jit(predict, out_shardings=self.replicated, compiler_options=compiler_options())
