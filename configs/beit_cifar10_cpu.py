@@ -14,14 +14,14 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 
 def get_config() -> Config:
     """The experiment."""
-    fields = dict(embed_dim=96, depth=4, num_heads=3, vocab_size=256)
+    fields = dict(embed_dim=96, depth=4, num_heads=3, vocab_size=256, layer_scale=None)
     return Config(
         model=ModelConfig("beit_pretraining_cifar_patch4_32", fields),
         data=DataConfig("cifar10"),
         augment=(RandomResizedCrop(scale=(0.2, 1.0), interpolation="bicubic"), RandomHorizontalFlip()),
         objective=MaskedImageModelling("runs/discrete_vae_cifar10_cpu", masked_patches=26, smallest_block=4),
         optimizer=OptimizerConfig("muon", learning_rate=2e-3, b2=0.95, clip_norm=3.0),
-        schedule=ScheduleConfig(warmup="1 epochs"),
+        schedule=ScheduleConfig(warmup="100 steps"),
         duration="5 epochs",
         batch_size=128,
         steps_per_dispatch=10,
