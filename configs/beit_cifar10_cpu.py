@@ -14,7 +14,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 
 def get_config() -> Config:
     """The experiment."""
-    fields = dict(embed_dim=96, depth=4, num_heads=3, vocab_size=256, layer_scale=None)
+    fields = dict(embed_dim=96, depth=4, num_heads=3, vocab_size=512, layer_scale=None)
     return Config(
         model=ModelConfig("beit_pretraining_cifar_patch4_32", fields),
         data=DataConfig("cifar10"),

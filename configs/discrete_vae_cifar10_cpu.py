@@ -14,12 +14,12 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig("discrete_vae_patch4_32", dict(vocab_size=256, code_dim=64, width=64, depth=2)),
+        model=ModelConfig("discrete_vae_patch4_32", dict(vocab_size=512, code_dim=64, width=64, depth=2)),
         data=DataConfig("cifar10"),
         augment=(RandomResizedCrop(scale=(0.2, 1.0), interpolation="bicubic"), RandomHorizontalFlip()),
-        objective=DiscreteAutoencoding(divergence_weight=0.003, annealing="1 epochs"),
+        objective=DiscreteAutoencoding(divergence_weight=0.002, annealing="1 epochs"),
         optimizer=OptimizerConfig("adamw", learning_rate=2e-3, weight_decay=0.0, clip_norm=1.0),
         schedule=ScheduleConfig(warmup="100 steps"),
-        duration="2 epochs",
+        duration="3 epochs",
         batch_size=128,
     )
