@@ -61,6 +61,39 @@ def compare(
     return 0 if compare(Request(configs, budget, seeds, given), workdir) else 1
 
 
+def reproduce(
+    name: tyro.conf.Positional[str],
+    seed: int = 0,
+    tables: tuple[Path, ...] = (),
+    configs: Path = Path("configs"),
+    workdir: Path | None = None,
+    data_dir: str | None = None,
+) -> int:
+    """Train a listed result once more, and tell whether it lies within the spread of those listed: status 1 if not.
+
+    Args:
+        name: Of the config's file.
+        seed: Of the run.
+        tables: As `vit-jax compare` writes them. Without it, all CSV files below docs.
+        configs: Where the config's file is.
+        workdir: Where the run is kept. Without it, runs/reproduce/NAME-seedSEED.
+        data_dir: Where prepared sets live. Without it, what the config says.
+    """
+    import dataclasses
+    import shlex
+
+    from vit_jax.comparison import reproduce as reproducing
+    from vit_jax.training.command_line import load_config
+
+    listed = reproducing.listed_as(name, tables or sorted(Path("docs").rglob("*.csv")))
+    config = load_config(configs / f"{name}.py")
+    data = config.data if data_dir is None else dataclasses.replace(config.data, data_dir=data_dir)
+    config = dataclasses.replace(config, seed=seed, data=data)
+    where = workdir or Path("runs/reproduce") / f"{name}-seed{seed}"
+    command = shlex.join(["vit-jax", "reproduce", name, "--seed", str(seed)])
+    return 0 if reproducing.reproduce(listed, config, where, command) else 1
+
+
 def predict(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
@@ -227,6 +260,7 @@ def checkpoints(
 COMMANDS = {
     "prepare": prepare,
     "compare": compare,
+    "reproduce": reproduce,
     "predict": predict,
     "evaluate": evaluate,
     "export": export,

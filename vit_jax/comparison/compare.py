@@ -11,14 +11,11 @@ from vit_jax.comparison.plan import Entry, Plan, check_same, read_plan, run_work
 from vit_jax.comparison.processes import in_own_process
 from vit_jax.comparison.request import Request, asked, read_configs
 from vit_jax.comparison.results import final_row, read_results, write_csv
-from vit_jax.inspection.run_report import summarise, write_run_report
+from vit_jax.comparison.train_run import train_run
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
 from vit_jax.training.errors import Stopped
-from vit_jax.training.loop import train
-from vit_jax.training.progress import make_display
-from vit_jax.training.run import describe, prepare
-from vit_jax.training.stop_signals import StopSignals
+from vit_jax.training.run import prepare
 
 
 def compare(request: Request, workdir: Path) -> bool:
@@ -108,17 +105,7 @@ def train_one(request: Request, path: Path, plan: Plan, seed: int, workdir: Path
     """Trains one run from its last checkpoint, or from the start, and writes its report."""
     compilation_cache.enable()
     run = prepare(config_of(request, path, plan, seed), run_workdir(workdir, path.stem, seed))
-    display = make_display(run.total_steps)
-    for line in describe(run):
-        display.say(line)
-    try:
-        with StopSignals() as stop:
-            result = train(run, display, stop)
-    finally:
-        display.close()
-    report = write_run_report(run, result, plan.command)
-    for line in summarise(run, result, report):
-        display.say(line)
+    train_run(run, plan.command)
 
 
 def write_results(workdir: Path, plan: Plan) -> list[str]:

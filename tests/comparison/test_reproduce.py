@@ -1,0 +1,92 @@
+"""A listed result once more: what its spread is, and that a run is judged by it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vit_jax import cli
+from vit_jax.comparison.reproduce import Listed, listed_as, read_listed, reproduce
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import ScheduleConfig
+
+ROOT = Path(__file__).parents[2]
+HEADER = "config,model,seed,test_accuracy_percent,steps\n"
+
+
+def test_95_of_100_further_runs_lie_in_the_spread():
+    """By drawing: three runs give an interval, a fourth lies in it."""
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(2000):
+        *listed, another = rng.normal(70, 2, 4)
+        low, high = Listed(Path("t.csv"), "a", (0, 1, 2), tuple(listed), 10).spread
+        inside += low <= another <= high
+    assert inside / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_one_run_has_no_spread():
+    with pytest.raises(ValueError, match=r"t.csv lists one run of a, which says nothing"):
+        _ = Listed(Path("t.csv"), "a", (0,), (70.0,), 10).spread
+
+
+def test_the_tables_of_this_project_are_read():
+    listed = read_listed(sorted((ROOT / "docs").rglob("*.csv")))["vit_cifar10_cpu"]
+    assert (listed.seeds, listed.accuracies, listed.steps) == ((0, 1, 2), (66.92, 66.82, 66.86), 1954)
+    assert listed.describe().startswith("vit_cifar10_cpu: 66.92%, 66.82%, 66.86% (seeds 0, 1, 2); 95% of further runs")
+
+
+def test_what_is_not_listed_is_refused_with_what_is(tmp_path: Path):
+    table = tmp_path / "t.csv"
+    table.write_text(HEADER + "vit_a,m,0,70,10\nvit_a,m,1,71,10\n")
+    with pytest.raises(
+        ValueError, match=r"no result 'vit_b' is listed in .*t.csv \(did you mean vit_a\?\); there are vit_a"
+    ):
+        listed_as("vit_b", [table])
+    with pytest.raises(ValueError, match="listed in no tables; there are none"):
+        listed_as("vit_b", [])
+    table.write_text("name,accuracy\na,1\n")
+    with pytest.raises(ValueError, match="no table of results as vit-jax compare writes them"):
+        listed_as("a", [table])
+
+
+@pytest.fixture
+def config() -> Config:
+    fields = dict(embed_dim=16, depth=1, num_heads=2)
+    return Config(
+        ModelConfig("vit_digits_patch2_8", fields), schedule=ScheduleConfig(warmup="1 steps"), duration="6 steps"
+    )
+
+
+def test_a_run_is_judged_by_the_listed_ones(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The same run within one spread and outside another: its workdir has it already."""
+    wide = Listed(Path("t.csv"), "small", (0, 1), (5.0, 60.0), 6)
+    assert reproduce(wide, config, tmp_path / "run", "the command")
+    said = capsys.readouterr().out
+    assert said.startswith("listed   small: 5.00%, 60.00% (seeds 0, 1)")
+    assert "\nwithin the spread: " in said
+    narrow = Listed(Path("t.csv"), "small", (0, 1), (99.0, 99.1), 6)
+    assert not reproduce(narrow, config, tmp_path / "run", "the command")
+    assert "\nOUTSIDE the spread: " in capsys.readouterr().out
+    assert "the command" in (tmp_path / "run" / "report.html").read_text()
+
+    longer = Listed(Path("t.csv"), "small", (0, 1), (5.0, 60.0), 7)
+    with pytest.raises(ValueError, match="small was trained for 7 steps when it was listed, now for 6"):
+        reproduce(longer, config, tmp_path / "other", "the command")
+
+
+def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "small.py").write_text(
+        "from vit_jax.training.config import Config, ModelConfig\n"
+        "from vit_jax.training.optimizer import ScheduleConfig\n"
+        "def get_config():\n"
+        "    model = ModelConfig('vit_digits_patch2_8', dict(embed_dim=16, depth=1, num_heads=2))\n"
+        "    return Config(model, schedule=ScheduleConfig(warmup='1 steps'), duration='4 steps')\n"
+    )
+    table = tmp_path / "t.csv"
+    table.write_text(HEADER + "small,m,0,99.0,4\nsmall,m,1,99.1,4\n")
+    arguments = ["reproduce", "small", "--seed", "5", "--tables", str(table), "--configs", str(tmp_path)]
+    assert cli.main([*arguments, "--workdir", str(tmp_path / "run")]) == 1
+    assert "OUTSIDE the spread" in capsys.readouterr().out
+    assert '"seed": 5' in (tmp_path / "run" / "config.json").read_text()
+    assert cli.main(["reproduce", "smal", *arguments[2:]]) == 2
+    assert "did you mean small?" in capsys.readouterr().err
