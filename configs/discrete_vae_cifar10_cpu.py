@@ -2,6 +2,10 @@
 
 python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py
+
+The images made of tokens are off by a mean square of 0.030, where the images have a variance of 0.248 (1,000 test
+images, each in units of half the range); 217 of the 512 tokens are in use. Seed 0, 451 s on 2 shared CPU cores beside
+other work (2026-11-26; on a copy of CIFAR-10 re-encoded as JPEG).
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
