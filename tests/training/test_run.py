@@ -16,6 +16,7 @@ from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
@@ -145,15 +146,22 @@ def narrow_deit(tmp_path_factory):
 def test_every_shipped_config_can_be_prepared(path, narrow_deit, tmp_path):
     """Its network can be built, its batch divided, its optimizer told which parameters are whose.
 
-    Images are grey, and weights are those of a narrow network in the place of the pretrained ones and of teachers.
+    Images are grey, and weights are those of a narrow network in the place of the pretrained ones and of teachers; a
+    tokenizer is as the config of that name makes it.
     """
     config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="1000 steps")
     if isinstance(config.objective, Distillation):
         config = dataclasses.replace(config, objective=Distillation(str(narrow_deit)))
+    if isinstance(config.objective, MaskedImageModelling):
+        trained = load_config(CONFIGS / f"{Path(config.objective.tokenizer).name}.py").model
+        tokenizer = create_model(trained.name, **trained.fields, in_channels=1)
+        save_pretrained(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
+        objective = dataclasses.replace(config.objective, tokenizer=str(tmp_path / "tokenizer"))
+        config = dataclasses.replace(config, objective=objective)
     pretrained = None if config.model.pretrained is None else str(narrow_deit)
     fields = {**config.model.fields, "preprocessing": Preprocessing()}
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields))
-    assert prepare(config, tmp_path).total_steps == 1000
+    assert prepare(config, tmp_path / "run").total_steps == 1000
 
 
 def test_a_network_that_normalises_other_channels_is_refused(config, tmp_path):
