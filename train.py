@@ -10,14 +10,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from vit_jax.inspection.run_report import summarise, write_run_report
+from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.training import compilation_cache, processes
 from vit_jax.training.command_line import parse
 from vit_jax.training.errors import Stopped, TrainingError
-from vit_jax.training.loop import train
 from vit_jax.training.progress import make_display
-from vit_jax.training.run import describe, prepare
-from vit_jax.training.stop_signals import RESUME_STATUS, StopSignals, interrupt_on_signals
+from vit_jax.training.run import prepare
+from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "vit_digits.py"
 
@@ -50,24 +49,14 @@ def run_experiment(arguments: list[str], command: str) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     display = make_display(run.total_steps)
-    for line in describe(run):
-        display.say(line)
     try:
-        with StopSignals() as stop:
-            result = train(run, display, stop)
+        train_and_report(run, display, command)
     except Stopped as stopped:
         display.say(f"{stopped} and saved; the same command goes on from there:  {command}")
         return RESUME_STATUS
     except (TrainingError, OSError) as error:  # the disk may be full wherever it is written to
         print(f"error: {error}", file=sys.stderr)
         return 1
-    finally:
-        display.close()
-    if not processes.is_first():
-        return 0
-    report = write_run_report(run, result, command)
-    for line in summarise(run, result, report):
-        display.say(line)
     return 0
 
 

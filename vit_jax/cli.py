@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from vit_jax.training.errors import TrainingError
+
 
 def prepare(
     name: tyro.conf.Positional[str],
@@ -90,7 +92,9 @@ def reproduce(
     data = config.data if data_dir is None else dataclasses.replace(config.data, data_dir=data_dir)
     config = dataclasses.replace(config, seed=seed, data=data)
     where = workdir or Path("runs/reproduce") / f"{name}-seed{seed}"
-    command = shlex.join(["vit-jax", "reproduce", name, "--seed", str(seed)])
+    flags = {"tables": tables, "configs": [configs], "workdir": [where], "data-dir": [data_dir] if data_dir else []}
+    words = [word for flag, values in flags.items() if values for word in (f"--{flag}", *map(str, values))]
+    command = shlex.join(["vit-jax", "reproduce", name, "--seed", str(seed), *words])
     return 0 if reproducing.reproduce(listed, config, where, command) else 1
 
 
@@ -281,6 +285,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"vit-jax: {error}", file=sys.stderr)
         return 2
+    except TrainingError as error:
+        print(f"vit-jax: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
         return 130

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from vit_jax import cli
+from vit_jax.comparison import reproduce as reproducing
 from vit_jax.comparison.reproduce import Listed, listed_as, read_listed, reproduce
+from vit_jax.training import command_line
 from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.optimizer import ScheduleConfig
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +52,14 @@ def test_what_is_not_listed_is_refused_with_what_is(tmp_path: Path):
         listed_as("a", [table])
 
 
+def test_a_config_in_two_tables_is_refused(tmp_path: Path):
+    tables = [tmp_path / "t.csv", tmp_path / "u.csv"]
+    for table in tables:
+        table.write_text(HEADER + "vit_a,m,0,70,10\nvit_a,m,1,71,10\n")
+    with pytest.raises(ValueError, match=r"vit_a is listed in both .*t.csv and .*u.csv"):
+        read_listed(tables)
+
+
 @pytest.fixture
 def config() -> Config:
     fields = dict(embed_dim=16, depth=1, num_heads=2)
@@ -87,6 +98,22 @@ def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.Captu
     arguments = ["reproduce", "small", "--seed", "5", "--tables", str(table), "--configs", str(tmp_path)]
     assert cli.main([*arguments, "--workdir", str(tmp_path / "run")]) == 1
     assert "OUTSIDE the spread" in capsys.readouterr().out
+    assert f"--tables {table} --configs {tmp_path}" in (tmp_path / "run" / "report.html").read_text()
     assert '"seed": 5' in (tmp_path / "run" / "config.json").read_text()
     assert cli.main(["reproduce", "smal", *arguments[2:]]) == 2
     assert "did you mean small?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "status"), [(Stopped(3, "SIGTERM"), 130), (TrainingError("not finite"), 1)])
+def test_a_run_that_does_not_end_is_told(
+    error: Exception, status: int, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(reproducing, "train_and_report", fail)
+    monkeypatch.setattr(command_line, "load_config", lambda _: config)
+    table = tmp_path / "t.csv"
+    table.write_text(HEADER + "small,m,0,99.0,6\nsmall,m,1,99.1,6\n")
+    arguments = ["reproduce", "small", "--tables", str(table), "--workdir", str(tmp_path / "run")]
+    assert cli.main(arguments) == status

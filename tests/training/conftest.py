@@ -1,8 +1,11 @@
 """A run small enough to train within seconds."""
 
 import dataclasses
+import json
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -69,3 +72,29 @@ def cut_off(run_to_end, monkeypatch):
                 run_to_end(config, workdir)
 
     return cut_off
+
+
+@pytest.fixture
+def assert_killed_comes_to_the_same(run_to_end, cut_off, tmp_path):
+    """Checks that 12 steps come to the same, to the last bit, after a process that was killed: parameters, the test's
+    losses and, of each row, these metrics."""
+
+    def assert_killed_comes_to_the_same(config: Config, metrics: tuple[str, ...]) -> None:
+        short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
+        _, straight, _ = run_to_end(short, tmp_path / "straight")
+        cut_off(short, tmp_path / "killed", killed_after=8)
+        _, continued, lines = run_to_end(short, tmp_path / "killed")
+        assert lines[0] == "continuing at step 5 of 12"
+        jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
+        np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
+        rows = [
+            [
+                [row.get(name) for name in ("kind", "step", "loss", "accuracy", *metrics)]
+                for row in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+            ]
+            for name in ("straight", "killed")
+        ]
+        assert rows[0] == rows[1]
+        assert all(any(row[4 + i] is not None for row in rows[0]) for i in range(len(metrics)))
+
+    return assert_killed_comes_to_the_same

@@ -1,5 +1,6 @@
 """A few steps of pre-training on given devices, by a constant rate: what tests of objectives without labels share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,24 +11,33 @@ from vit_jax.data.augment import Transform
 from vit_jax.models.network import Network
 from vit_jax.objectives.objective import Objective
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
-from vit_jax.training.parallel import Parallel
+from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
 from vit_jax.training.step import Step, TrainState, start_state
+
+WAYS: dict[str, Callable[[], tuple[Parallel, int]]] = {
+    "one device": lambda: (OneProgram(jax.devices()[:1], 1), 1),
+    "eight devices": lambda: (OneProgram(jax.devices(), 1), 1),
+    "fsdp": lambda: (OneProgram(jax.devices(), 2), 1),
+    "pmap": lambda: (OnePerDevice(), 1),
+    "accumulated": lambda: (OneProgram(jax.devices()[:1], 1), 2),
+}
+"""Devices, and the parts that a batch is differentiated in."""
 
 
 def after_steps(
     model: Network,
     objective: Objective,
-    parallel: Parallel,
+    ways: str,
     params: Any,
     steps: int,
     augment: tuple[Transform, ...] = (),
-    accumulate_steps: int = 1,
     teacher: tuple[Network, Any] | None = None,
 ) -> tuple[TrainState, np.ndarray]:
-    """The state, on the host, after so many steps of 16 images of 8x8 pixels, and the loss of each.
+    """The state, on the host, after so many steps of 16 images of 8x8 pixels in one of the `WAYS`, the loss of each.
 
     A teacher that teaches no classes is a network with its parameters.
     """
+    parallel, accumulate_steps = WAYS[ways]()
     rng, schedule = np.random.default_rng(0), optax.constant_schedule(0.01)
     arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
     arrays: dict[str, Any] = {**arrays, **({"teacher": {"params": teacher[1], "outputs": None}} if teacher else {})}

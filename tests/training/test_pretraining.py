@@ -1,7 +1,6 @@
 """Networks without classes through the whole of training: as any other, but that neighbours evaluate them."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -20,7 +19,6 @@ from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.parallel import OnePerDevice, OneProgram
 from vit_jax.training.run import prepare
 
 MAE = dict(
@@ -120,39 +118,24 @@ def test_it_goes_on_from_its_own_weights(trained, config, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), result.params)
 
 
-def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
-    """Masks and all, to the last bit."""
-    short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
-    _, straight, _ = run_to_end(short, tmp_path / "straight")
-    cut_off(short, tmp_path / "killed", killed_after=8)
-    _, continued, lines = run_to_end(short, tmp_path / "killed")
-    assert lines[0] == "continuing at step 5 of 12"
-    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
-    np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
-    losses = [
-        [json.loads(line).get("loss") for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
-        for name in ("straight", "killed")
-    ]
-    assert losses[0] == losses[1]
+def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
+    """Masks and all."""
+    assert_killed_comes_to_the_same(config, ())
 
 
-def train_on(parallel, accumulate_steps=1):
-    """The parameters after two steps on given devices, and the losses."""
+def train_on(ways):
+    """The parameters after two steps, and the losses."""
     model = create_model("mae_cifar_patch2_32", **MAE, in_channels=1)
     params, augment = random_params(model, 0), (RandomHorizontalFlip(),)
-    state, losses = after_steps(model, MaskedAutoencoding(), parallel, params, 2, augment, accumulate_steps)
+    state, losses = after_steps(model, MaskedAutoencoding(), ways, params, 2, augment)
     return state.params, losses
 
 
-@pytest.mark.parametrize("ways", ["eight devices", "pmap", "accumulated"])
+@pytest.mark.parametrize("ways", ["fsdp", "pmap", "accumulated"])
 def test_masks_do_not_depend_on_the_devices(ways):
-    params, losses = train_on(OneProgram(jax.devices()[:1], 1))
+    params, losses = train_on("one device")
     assert losses[0] != losses[1]
-    other, other_losses = {
-        "eight devices": lambda: train_on(OneProgram(jax.devices(), 2)),
-        "pmap": lambda: train_on(OnePerDevice()),
-        "accumulated": lambda: train_on(OneProgram(jax.devices()[:1], 1), accumulate_steps=2),
-    }[ways]()
+    other, other_losses = train_on(ways)
     np.testing.assert_allclose(other_losses, losses, atol=2e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=5e-6), params, other)
 

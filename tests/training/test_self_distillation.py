@@ -1,7 +1,6 @@
 """DINO through the whole of training: its teacher is the average that the run keeps, its centre a running statistic."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -19,7 +18,6 @@ from vit_jax.models.swin import SwinTransformer
 from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.parallel import OnePerDevice, OneProgram
 from vit_jax.training.run import prepare
 
 HEAD = dict(prototypes=32, head_hidden_dim=16, head_bottleneck_dim=8, image_size=8, preprocessing=Preprocessing())
@@ -100,36 +98,23 @@ def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_pa
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), dict(result.params["encoder"]))
 
 
-def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
-    """Teacher, centre, crops and schedules included, to the last bit."""
-    short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
-    _, straight, _ = run_to_end(short, tmp_path / "straight")
-    cut_off(short, tmp_path / "killed", killed_after=8)
-    _, continued, lines = run_to_end(short, tmp_path / "killed")
-    assert lines[0] == "continuing at step 5 of 12"
-    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
-    rows = [
-        [
-            {name: row.get(name) for name in ("step", "loss", "centre_norm", "teacher_entropy", "accuracy")}
-            for row in map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
-        ]
-        for name in ("straight", "killed")
-    ]
-    assert rows[0] == rows[1]
+def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
+    """Teacher, centre, crops and schedules included."""
+    assert_killed_comes_to_the_same(config, ("centre_norm", "teacher_entropy"))
 
 
-def train_on(network, parallel, accumulate_steps=1):
-    """Student and teacher after three steps on given devices, the losses, and the parameters before."""
+def train_on(network, ways):
+    """Student and teacher after three steps, the losses, and the parameters before."""
     config = NAMES[network]
     model = create_model(config.name, **{**config.fields, "drop_path_rate": 0.0}, in_channels=1)
     params = random_params(model, 0)
-    state, losses = after_steps(model, OBJECTIVE, parallel, params, 3, accumulate_steps=accumulate_steps)
+    state, losses = after_steps(model, OBJECTIVE, ways, params, 3)
     return {"student": state.params, "teacher": state.ema_params}, losses, params
 
 
 def test_the_teacher_follows_and_the_centre_moves():
     """By three steps: momentum 0.9, 0.925, 0.975; the prototypes stand still in the first."""
-    state, losses, params = train_on("vit", OneProgram(jax.devices()[:1], 1))
+    state, losses, params = train_on("vit", "one device")
     assert len(set(losses.tolist())) == 3
     change = jax.tree.map(lambda new, old: np.abs(new - old).max(), state, {"student": params, "teacher": params})
     for path, student in jax.tree_util.tree_leaves_with_path(change["student"]):
@@ -143,13 +128,8 @@ def test_the_teacher_follows_and_the_centre_moves():
     ("network", "ways"), [("vit", "fsdp"), ("vit", "pmap"), ("vit", "accumulated"), ("swin", "eight devices")]
 )
 def test_devices_do_not_matter(network, ways):
-    state, losses, _ = train_on(network, OneProgram(jax.devices()[:1], 1))
-    other, other_losses, _ = {
-        "fsdp": lambda: train_on(network, OneProgram(jax.devices(), 2)),
-        "eight devices": lambda: train_on(network, OneProgram(jax.devices(), 1)),
-        "pmap": lambda: train_on(network, OnePerDevice()),
-        "accumulated": lambda: train_on(network, OneProgram(jax.devices()[:1], 1), accumulate_steps=2),
-    }[ways]()
+    state, losses, _ = train_on(network, "one device")
+    other, other_losses, _ = train_on(network, ways)
     np.testing.assert_allclose(other_losses, losses, atol=5e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-5), state, other)
 

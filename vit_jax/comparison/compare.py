@@ -11,10 +11,11 @@ from vit_jax.comparison.plan import Entry, Plan, check_same, read_plan, run_work
 from vit_jax.comparison.processes import in_own_process
 from vit_jax.comparison.request import Request, asked, read_configs
 from vit_jax.comparison.results import final_row, read_results, write_csv
-from vit_jax.comparison.train_run import train_run
+from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
 from vit_jax.training.errors import Stopped
+from vit_jax.training.progress import make_display
 from vit_jax.training.run import prepare
 
 
@@ -105,7 +106,7 @@ def train_one(request: Request, path: Path, plan: Plan, seed: int, workdir: Path
     """Trains one run from its last checkpoint, or from the start, and writes its report."""
     compilation_cache.enable()
     run = prepare(config_of(request, path, plan, seed), run_workdir(workdir, path.stem, seed))
-    train_run(run, plan.command)
+    train_and_report(run, make_display(run.total_steps), plan.command)
 
 
 def write_results(workdir: Path, plan: Plan) -> list[str]:

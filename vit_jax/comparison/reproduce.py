@@ -10,10 +10,12 @@ from pathlib import Path
 from scipy.stats import t as student
 
 from vit_jax.comparison.results import final_row
-from vit_jax.comparison.train_run import train_run
+from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.models.registry import nearest
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config
+from vit_jax.training.errors import Stopped
+from vit_jax.training.progress import make_display
 from vit_jax.training.run import prepare
 
 SHARE = 0.95
@@ -66,13 +68,15 @@ def read_listed(tables: Sequence[Path]) -> dict[str, Listed]:
     """The results in tables as `vit-jax compare` writes them, by config.
 
     Raises:
-        ValueError: if a file is no such table.
+        ValueError: if a file is no such table, or two list the same config.
     """
-    found = {}
+    found: dict[str, Listed] = {}
     for table in tables:
         with table.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         for name in dict.fromkeys(row.get("config", "") for row in rows):
+            if name in found:
+                raise ValueError(f"{name} is listed in both {found[name].table} and {table}: say which is meant")
             runs = [row for row in rows if row.get("config", "") == name]
             try:
                 seeds = tuple(int(row["seed"]) for row in runs)
@@ -108,6 +112,8 @@ def reproduce(listed: Listed, config: Config, workdir: Path, command: str) -> bo
 
     Raises:
         ValueError: if the config is trained for another number of steps than was listed, or as `prepare`.
+        KeyboardInterrupt: if a signal ended it; it is saved, and the same call goes on.
+        TrainingError: if it came to something that it could not go on from.
     """
     print(f"listed   {listed.describe()}", flush=True)
     low, high = listed.spread
@@ -117,7 +123,10 @@ def reproduce(listed: Listed, config: Config, workdir: Path, command: str) -> bo
         raise ValueError(
             f"{listed.config} was trained for {listed.steps:,} steps when it was listed, now for {run.total_steps:,}"
         )
-    train_run(run, command)
+    try:
+        train_and_report(run, make_display(run.total_steps), command)
+    except Stopped as stopped:
+        raise KeyboardInterrupt from stopped
     final = final_row(workdir)
     assert final is not None
     accuracy = 100 * final["accuracy"]

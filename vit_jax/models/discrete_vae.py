@@ -15,7 +15,7 @@ from flax import linen as nn
 from vit_jax.models.cnn import ConvolutionalNetwork
 from vit_jax.models.layers import PatchEmbed
 from vit_jax.models.mae import unpatchify
-from vit_jax.models.network import Features, check_patches, pair
+from vit_jax.models.network import Features, check_patches, pair, patch_grid
 from vit_jax.models.pretraining import PretrainingNetwork
 
 
@@ -48,8 +48,8 @@ class ResidualBlock(nn.Module):
 class TokenEncoder(ConvolutionalNetwork):
     """The encoder of a discrete autoencoder: each patch to a vector, then residual blocks over the grid of patches.
 
-    There is no convolution with a stride, and none transposed in the decoder: XLA computes their gradients on a CPU
-    tens of times slower than products.
+    There is no convolution with a stride, and none transposed in the decoder: XLA's gradients of these on a CPU made
+    training several times slower.
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
@@ -147,8 +147,7 @@ class DiscreteVae(PretrainingNetwork):
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens."""
-        (height, width), (patch_height, patch_width) = pair(self.image_size), pair(self.patch_size)
-        return height // patch_height, width // patch_width
+        return patch_grid(self.image_size, self.patch_size)
 
     def make_encoder(self) -> TokenEncoder:
         """The encoder, a network of its own: it takes `params["encoder"]`."""

@@ -65,6 +65,12 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
+def patch_grid(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of patches of an image that is a whole number of them (`check_patches`)."""
+    (height, width), (patch_height, patch_width) = pair(image_size), pair(patch_size)
+    return height // patch_height, width // patch_width
+
+
 def check_patches(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> None:
     """Raises ValueError if the image is not a whole number of patches."""
     (height, width), (patch_height, patch_width) = pair(image_size), pair(patch_size)

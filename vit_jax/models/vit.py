@@ -28,7 +28,7 @@ from vit_jax.models.layers import (
     hidden_width,
     sincos_position_embedding,
 )
-from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
+from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair, patch_grid
 from vit_jax.models.relative_position import RelativePositionBias
 
 
@@ -215,8 +215,7 @@ class VisionTransformer(Network):
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        (height, width), (patch_height, patch_width) = pair(self.image_size), pair(self.patch_size)
-        return height // patch_height, width // patch_width
+        return patch_grid(self.image_size, self.patch_size)
 
     @property
     def num_prefix_tokens(self) -> int:

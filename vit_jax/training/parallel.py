@@ -151,6 +151,7 @@ class OneProgram:
         self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
         self.replicas = Replicas(whole=self.whole)
         self.devices = grid.size
+        self.compiler_options = compiler_options(grid.flat[0].platform)  # need not be at hand: programs for others
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
 
     def sharding(self, x: Any) -> NamedSharding:
@@ -187,11 +188,10 @@ class OneProgram:
             shardings = (jax.tree.map(self.sharding, state), jax.tree.map(lambda _: self.replicated, metrics))
             return jax.lax.with_sharding_constraint((state, metrics), shardings)
 
-        platform = self.mesh.devices.flat[0].platform  # which need not be at hand: a program can be made for others
-        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=compiler_options(platform))
+        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=self.compiler_options)
 
     def compile_predict(self, predict: Callable) -> Callable:
-        compiled = jax.jit(predict, out_shardings=self.replicated, compiler_options=compiler_options())
+        compiled = jax.jit(predict, out_shardings=self.replicated, compiler_options=self.compiler_options)
         return lambda *inputs: jax.device_get(compiled(*inputs))
 
 
