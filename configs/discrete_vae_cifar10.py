@@ -5,7 +5,7 @@
     python train.py --config configs/beit_cifar10_finetune.py
 
 Not measured yet. 1,024 tokens, one for each patch of 4x4 pixels. The temperature falls to 1/16 as DALL-E's does (Ramesh
-et al., 2021, appendix A.2), over as much of a shorter training as keeps all tokens in play.
+et al., 2021, appendix A.2), here over the first half of the training.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

@@ -3,9 +3,9 @@
 python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py
 
-The images made of tokens are off by a mean square of 0.030, where the images have a variance of 0.248 (1,000 test
-images, each in units of half the range); 217 of the 512 tokens are in use. Seed 0, 451 s on 2 shared CPU cores beside
-other work (2026-11-26; on a copy of CIFAR-10 re-encoded as JPEG).
+At the end `squared_error` is 0.022 (0.24 in the first 50 steps) and `tokens_used` 205 of 512, by the rows of
+metrics.jsonl; seed 0, 451 s on 2 shared CPU cores beside other work (2026-11-26; on a copy of CIFAR-10 re-encoded as
+JPEG).
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
