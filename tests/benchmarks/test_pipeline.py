@@ -86,6 +86,7 @@ def test_the_streaming_feed_is_not_compared_with_other_pixels(photographs, monke
         streaming(photographs, 32, 2, 3, rounds=1)
 
 
+@pytest.mark.slow
 def test_training_on_either_feed(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.pipeline.waiting.cores", lambda: 0)  # threads: processes take seconds to start
     result = waiting(photographs, tmp_path, SMALL_WAITING, rounds=1)
@@ -93,6 +94,7 @@ def test_training_on_either_feed(photographs, tmp_path, monkeypatch):
     assert result["slower"]["median"] < 1
 
 
+@pytest.mark.slow
 def test_the_step_with_its_augmentation_and_each_transform_alone():
     transforms = (RandomCrop(), RandomHorizontalFlip())
     recipe = dataclasses.replace(get_config(), augment=transforms, optimizer=OptimizerConfig("sgd"))

@@ -127,6 +127,7 @@ def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: p
         choose(Failing("ours", "no compiler"), "training", work, (8, 16))
 
 
+@pytest.mark.slow
 def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     monkeypatch.setattr(command, "use_device", lambda device: None)

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from benchmarks.throughput.epoch import measured
 from configs.swin_cifar10 import get_config
 from vit_jax.training.config import ModelConfig
 
 
+@pytest.mark.slow
 def test_an_epoch_is_trained_and_evaluated():
     recipe = get_config()
     model = ModelConfig("vit_cifar_patch4_32", dict(depth=1, embed_dim=16, num_heads=2))

@@ -81,6 +81,7 @@ def test_killed_it_comes_to_the_same(config, run_to_end, cut_off, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
 
 
+@pytest.mark.slow
 def test_pmap_and_fsdp_give_the_same(config, run_to_end, tmp_path):
     """But for drop path, whose draws pmap makes per device."""
     fields = {**config.model.fields, "drop_path_rate": 0.0}

@@ -144,7 +144,7 @@ def test_a_signal_while_metrics_are_waited_for_loses_none_of_them(
     assert_same(straight, continued)
 
 
-@pytest.mark.parametrize("evaluation", [1, 2])
+@pytest.mark.parametrize("evaluation", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config, run_to_end, monkeypatch, tmp_path):
     """The one at step 8, and the final test: the run must end at once, and have each row once afterwards."""
     changes = dict(duration="12 steps", evaluate_every="8 steps", checkpoint_every="8 steps")

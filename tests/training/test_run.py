@@ -5,25 +5,16 @@ import json
 import os
 import shutil
 from collections import namedtuple
-from pathlib import Path
 
-import jax
 import pytest
 
 from vit_jax.data.dataset import DataConfig
-from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.models.registry import create_model
-from vit_jax.objectives.distillation import Distillation
-from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
-from vit_jax.pretrained.native import save_pretrained
-from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.run import describe, prepare
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
 
@@ -131,37 +122,6 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(OSError, match="checkpoints need 15 MiB"):  # 3 x (parameters + 2 moments) of 450,730 float32
         prepare(config, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def narrow_deit(tmp_path_factory):
-    """Weights with the names of DeiT's, for grey images."""
-    model = create_model("deit_tiny_patch16_224", embed_dim=4, num_heads=1, in_channels=1, num_classes=10)
-    directory = tmp_path_factory.mktemp("weights")
-    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
-    return directory
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
-def test_every_shipped_config_can_be_prepared(path, narrow_deit, tmp_path):
-    """Its network can be built, its batch divided, its optimizer told which parameters are whose.
-
-    Images are grey, and weights are those of a narrow network in the place of the pretrained ones and of teachers; a
-    tokenizer is as the config of that name makes it.
-    """
-    config = dataclasses.replace(load_config(path), data=DataConfig("digits"), duration="1000 steps")
-    if isinstance(config.objective, Distillation):
-        config = dataclasses.replace(config, objective=Distillation(str(narrow_deit)))
-    if isinstance(config.objective, MaskedImageModelling):
-        trained = load_config(CONFIGS / f"{Path(config.objective.tokenizer).name}.py").model
-        tokenizer = create_model(trained.name, **trained.fields, in_channels=1)
-        save_pretrained(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
-        objective = dataclasses.replace(config.objective, tokenizer=str(tmp_path / "tokenizer"))
-        config = dataclasses.replace(config, objective=objective)
-    pretrained = None if config.model.pretrained is None else str(narrow_deit)
-    fields = {**config.model.fields, "preprocessing": Preprocessing()}
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields))
-    assert prepare(config, tmp_path / "run").total_steps == 1000
 
 
 def test_a_network_that_normalises_other_channels_is_refused(config, tmp_path):

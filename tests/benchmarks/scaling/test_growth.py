@@ -62,6 +62,7 @@ def test_wrong_arguments_are_refused(arguments, monkeypatch):
         __main__.main()
 
 
+@pytest.mark.slow
 def test_growth_from_the_command_to_the_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(growth, "FAMILIES", {"tiny": TINY})
     monkeypatch.setattr(growth, "SMALLEST", 8)

@@ -1,0 +1,125 @@
+"""Every config in configs/ can be prepared; those for a GPU start, step and go on after they were killed."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vit_jax.data.dataset import DataConfig
+from vit_jax.models.initialise import init_params
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
+from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
+from vit_jax.pretrained.native import save_pretrained
+from vit_jax.training.command_line import load_config
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.run import prepare
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+FOR_A_GPU = [path for path in CONFIGS if load_config(path).dtype == "bfloat16"]
+
+
+@pytest.fixture(scope="module")
+def narrow_deit(tmp_path_factory):
+    """Weights of two blocks with the names of DeiT's, for grey images."""
+    fields = dict(embed_dim=4, depth=2, num_heads=1, num_classes=10, in_channels=1, preprocessing=Preprocessing())
+    model = create_model("deit_tiny_patch16_224", **fields)
+    directory = tmp_path_factory.mktemp("weights")
+    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def narrow_cnn(tmp_path_factory):
+    """Weights of a teacher for grey images."""
+    model = create_model("resnet9_narrow_32", in_channels=1, preprocessing=Preprocessing())
+    directory = tmp_path_factory.mktemp("teacher")
+    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    return directory
+
+
+@pytest.fixture
+def on_digits(narrow_deit, narrow_cnn, tmp_path):
+    """Reads a config and gives it for digits: grey images at the size of its network.
+
+    Weights are those of narrow networks in the place of the pretrained ones and of teachers; a tokenizer is as the
+    config of that name makes it.
+    """
+
+    def on_digits(path: Path) -> Config:
+        config = dataclasses.replace(load_config(path), data=DataConfig("digits"))
+        if isinstance(config.objective, Distillation):
+            objective = dataclasses.replace(config.objective, teacher=str(narrow_cnn))
+            config = dataclasses.replace(config, objective=objective)
+        if isinstance(config.objective, MaskedImageModelling):
+            trained = load_config(path.with_name(f"{Path(config.objective.tokenizer).name}.py")).model
+            tokenizer = create_model(trained.name, **trained.fields, in_channels=1)
+            save_pretrained(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
+            objective = dataclasses.replace(config.objective, tokenizer=str(tmp_path / "tokenizer"))
+            config = dataclasses.replace(config, objective=objective)
+        pretrained = None if config.model.pretrained is None else str(narrow_deit)
+        fields = {**config.model.fields, "preprocessing": Preprocessing()}
+        return dataclasses.replace(
+            config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields)
+        )
+
+    return on_digits
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_can_be_prepared(path, on_digits, tmp_path):
+    """Its network can be built, its batch divided, its optimizer told which parameters are whose."""
+    config = dataclasses.replace(on_digits(path), duration="1000 steps")
+    assert prepare(config, tmp_path / "run").total_steps == 1000
+
+
+def shallow(config: Config) -> Config:
+    """The config with two blocks, or one in each stage, if its network is made of blocks and is not pretrained."""
+    if config.model.pretrained is not None:
+        return config
+    model = create_model(config.model.name, **config.model.fields, in_channels=1)
+    depths = {"depth": 2, "decoder_depth": 1, "depths": (1,) * len(getattr(model, "depths", ()))}
+    fields = {name: depth for name, depth in depths.items() if hasattr(model, name)}
+    return dataclasses.replace(config, model=ModelConfig(config.model.name, {**config.model.fields, **fields}))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    jax.device_count() > 1,
+    reason='one device only, XLA_FLAGS="--xla_force_host_platform_device_count=1" pytest -m slow: eight simulated ones '
+    "on few cores wait for one another for ever in some of these programs",
+)
+@pytest.mark.parametrize("path", FOR_A_GPU, ids=lambda path: path.stem)
+def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, run_to_end, cut_off, tmp_path):
+    """Two steps of its network, augmentation, objective and optimizer; killed after the first, it comes to the same.
+
+    As shipped, but for the data, the durations, the batch of eight images for each of its parts, and the number of
+    blocks, which decides for how long XLA compiles.
+    """
+    given = shallow(on_digits(path))
+    config = dataclasses.replace(
+        given,
+        batch_size=8 * given.accumulate_steps,
+        duration="2 steps",
+        schedule=dataclasses.replace(given.schedule, warmup="1 steps"),
+        steps_per_dispatch=1,
+        log_every="1 steps",
+        evaluate_every="2 steps",
+        checkpoint_every="1 steps",
+    )
+    _, straight, _ = run_to_end(config, tmp_path / "straight")
+    losses = [
+        row["loss"]
+        for row in map(json.loads, (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines())
+        if row["kind"] == "train"
+    ]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    cut_off(config, tmp_path / "killed", killed_after=1)
+    _, continued, lines = run_to_end(config, tmp_path / "killed")
+    assert lines[0] == "continuing at step 1 of 2"
+    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
