@@ -3,10 +3,10 @@
     python train.py --config configs/swin_tiny_cifar10.py
 
 Not measured yet. Liu et al.'s Swin-T (2021) has patches of 4 and windows of 7x7, for 224 px. Here its stages see maps
-of 16x16, 8x8, 4x4 and 2x2 tokens: with larger patches or windows, a 32 px image would have all of it in one window from
-the first stage on. The recipe is that of `swin_cifar10.py` with Swin-T's stochastic depth and half the learning rate.
-Others have 90% after 400 epochs with such a network (kentaroy47), and 94.46% with patches of 1 and windows of 2x2 after
-300 (Zhang et al., 2021, "NesT").
+of 16x16, 8x8, 4x4 and 2x2 tokens; as published, the first map of a 32 px image would be 8x8, hardly more than one
+window. The recipe is that of `swin_cifar10.py` with Swin-T's stochastic depth and half the learning rate. Others have
+90% after 400 epochs with such a network (kentaroy47), and 94.46% with patches of 1 and windows of 2x2 after 300 (Zhang
+et al., 2021, "NesT").
 """
 
 from vit_jax.data.augment import CifarAutoAugment, MixupOrCutmix, RandomCrop, RandomErasing, RandomHorizontalFlip

@@ -76,15 +76,17 @@ def cut_off(run_to_end, monkeypatch):
 
 @pytest.fixture
 def assert_killed_comes_to_the_same(run_to_end, cut_off, tmp_path):
-    """Checks that 12 steps come to the same, to the last bit, after a process that was killed: parameters, the test's
-    losses and, of each row, these metrics."""
+    """Checks that a few steps come to the same, to the last bit, after a process that was killed: parameters, the
+    test's losses and, of each row, these metrics. Returns the result of the run that was not killed."""
 
-    def assert_killed_comes_to_the_same(config: Config, metrics: tuple[str, ...]) -> None:
-        short = dataclasses.replace(config, duration="12 steps", checkpoint_every="5 steps")
+    def assert_killed_comes_to_the_same(
+        config: Config, metrics: tuple[str, ...], steps: int = 12, checkpoint_every: int = 5, killed_after: int = 8
+    ) -> loop.Result:
+        short = dataclasses.replace(config, duration=f"{steps} steps", checkpoint_every=f"{checkpoint_every} steps")
         _, straight, _ = run_to_end(short, tmp_path / "straight")
-        cut_off(short, tmp_path / "killed", killed_after=8)
+        cut_off(short, tmp_path / "killed", killed_after)
         _, continued, lines = run_to_end(short, tmp_path / "killed")
-        assert lines[0] == "continuing at step 5 of 12"
+        assert lines[0] == f"continuing at step {checkpoint_every} of {steps}"
         jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
         np.testing.assert_array_equal(continued.test.loss, straight.test.loss)
         rows = [
@@ -96,5 +98,6 @@ def assert_killed_comes_to_the_same(run_to_end, cut_off, tmp_path):
         ]
         assert rows[0] == rows[1]
         assert all(any(row[4 + i] is not None for row in rows[0]) for i in range(len(metrics)))
+        return straight
 
     return assert_killed_comes_to_the_same

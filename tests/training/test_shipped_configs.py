@@ -1,7 +1,6 @@
 """Every config in configs/ can be prepared; those for a GPU start, step and go on after they were killed."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import jax
@@ -90,11 +89,11 @@ def shallow(config: Config) -> Config:
 @pytest.mark.slow
 @pytest.mark.skipif(
     jax.device_count() > 1,
-    reason='one device only, XLA_FLAGS="--xla_force_host_platform_device_count=1" pytest -m slow: eight simulated ones '
-    "on few cores wait for one another for ever in some of these programs",
+    reason='one device only, XLA_FLAGS="--xla_force_host_platform_device_count=1" pytest -m slow: with eight '
+    "simulated ones on two cores, some of these programs hung for minutes",
 )
 @pytest.mark.parametrize("path", FOR_A_GPU, ids=lambda path: path.stem)
-def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, run_to_end, cut_off, tmp_path):
+def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, assert_killed_comes_to_the_same):
     """Two steps of its network, augmentation, objective and optimizer; killed after the first, it comes to the same.
 
     As shipped, but for the data, the durations, the batch of eight images for each of its parts, and the number of
@@ -104,22 +103,12 @@ def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, run_to_end, cut
     config = dataclasses.replace(
         given,
         batch_size=8 * given.accumulate_steps,
-        duration="2 steps",
         schedule=dataclasses.replace(given.schedule, warmup="1 steps"),
         steps_per_dispatch=1,
         log_every="1 steps",
         evaluate_every="2 steps",
-        checkpoint_every="1 steps",
     )
-    _, straight, _ = run_to_end(config, tmp_path / "straight")
-    losses = [
-        row["loss"]
-        for row in map(json.loads, (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines())
-        if row["kind"] == "train"
-    ]
+    straight = assert_killed_comes_to_the_same(config, (), steps=2, checkpoint_every=1, killed_after=1)
+    losses = [row["loss"] for row in straight.rows if row["kind"] == "train"]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
-    cut_off(config, tmp_path / "killed", killed_after=1)
-    _, continued, lines = run_to_end(config, tmp_path / "killed")
-    assert lines[0] == "continuing at step 1 of 2"
-    jax.tree.map(np.testing.assert_array_equal, continued.params, straight.params)
