@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.scaling.collectives import exchange
 from vit_jax.objectives.blockwise_masking import blocks, blockwise_mask, filled_up
 
 CASES = [((14, 14), 75, 16, 0.3), ((8, 8), 26, 4, 0.3), ((6, 11), 30, 5, 0.5)]
@@ -57,11 +59,12 @@ def test_blocks_are_the_published_ones(case: tuple[tuple[int, int], int, int, fl
 @pytest.mark.parametrize("case", CASES)
 def test_every_image_has_so_many_masked_patches_the_blocks_among_them(case: tuple[tuple[int, int], int, int, float]):
     grid, masked, smallest, narrowest = case
-    keys = jax.random.split(jax.random.key(1), 50)
+    keys = jax.random.split(jax.random.key(1), 200)
     masks = np.asarray(jax.vmap(lambda key: blockwise_mask(key, grid, masked, smallest, narrowest))(keys))
-    assert (masks.dtype, masks.shape) == (bool, (50, *grid))
+    assert (masks.dtype, masks.shape) == (bool, (200, *grid))
     assert set(masks.sum((1, 2)).tolist()) == {masked}
-    by_blocks = np.stack([blocks(jax.random.split(key)[0], grid, masked, smallest, narrowest) for key in keys])
+    blocks_keys = jax.vmap(jax.random.split)(keys)[:, 0]
+    by_blocks = np.asarray(jax.vmap(lambda key: blocks(key, grid, masked, smallest, narrowest))(blocks_keys))
     assert (masks | ~by_blocks).all()
     assert (by_blocks.sum((1, 2)) < masked).any()  # some were filled up
     assert masks.any(0).all()  # anywhere
@@ -82,3 +85,11 @@ def test_a_block_larger_than_the_grid_is_no_endless_loop():
     mask = blockwise_mask(jax.random.key(0), (1, 8), 3, 3, 1.0)
     assert int(mask.sum()) == 3
     assert not np.asarray(blocks(jax.random.key(0), (1, 8), 3, 3, 1.0)).any()
+
+
+def test_devices_that_share_a_batch_do_not_wait_for_one_another():
+    """Otherwise each attempt would be exchanged, and programs that also exchange something else stood still."""
+    by_device = NamedSharding(Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data"))
+    keys = jax.device_put(jax.random.split(jax.random.key(0), 16), by_device)
+    masks = jax.jit(jax.vmap(lambda key: blockwise_mask(key, (8, 8), 26, 4, 0.3)), out_shardings=by_device)
+    assert exchange(masks.lower(keys).compile().as_text()).operations == {}

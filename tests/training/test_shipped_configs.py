@@ -87,11 +87,6 @@ def shallow(config: Config) -> Config:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    jax.device_count() > 1,
-    reason='one device only, XLA_FLAGS="--xla_force_host_platform_device_count=1" pytest -m slow: with eight '
-    "simulated ones on two cores, some of these programs hung for minutes",
-)
 @pytest.mark.parametrize("path", FOR_A_GPU, ids=lambda path: path.stem)
 def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, assert_killed_comes_to_the_same):
     """Two steps of its network, augmentation, objective and optimizer; killed after the first, it comes to the same.

@@ -8,6 +8,11 @@ import jax.numpy as jnp
 ATTEMPTS = 10
 """How often a block is drawn again that does not fit, before no more are tried."""
 
+ALL_ATTEMPTS = 64
+"""How many blocks are drawn for an image, with those that do not fit. For the paper's 75 of 14x14 patches the algorithm
+ends after 11 on average, and after 43 in the longest of 100,000 images. A number that is given, instead of a loop until
+the last image has its blocks, spares devices that share a batch having to agree on its end after each."""
+
 
 def blockwise_mask(
     key: jax.Array, grid: tuple[int, int], masked: int, smallest_block: int, narrowest: float
@@ -15,7 +20,8 @@ def blockwise_mask(
     """Masks so many patches of an image, rectangle by rectangle.
 
     As published (`masking_generator.py` of BEiT), but for one thing: the patches that are lacking once no rectangle
-    fits, there left out, are drawn one by one, so that every image has the same number.
+    fits, there left out, are drawn one by one, so that every image has the same number. So are those of an image that
+    would need more than `ALL_ATTEMPTS` draws.
 
     Args:
         key: of all draws.
@@ -35,21 +41,18 @@ def blocks(key: jax.Array, grid: tuple[int, int], masked: int, smallest_block: i
     """Rectangles of altogether at most `masked` patches: bool [rows, columns]."""
     row, column = jnp.arange(grid[0])[:, None], jnp.arange(grid[1])[None, :]
 
-    def goes_on(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        mask, failures, _ = state
-        return (mask.sum() < masked) & (failures < ATTEMPTS)
-
-    def attempt(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def attempt(_: int, state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         mask, failures, key = state
         key, now = jax.random.split(key)
         lacking = masked - mask.sum()
         height, width, top, left = rectangle(jax.random.uniform(now, (4,)), grid, lacking, smallest_block, narrowest)
         inside = (row >= top) & (row < top + height) & (column >= left) & (column < left + width)
         new = (inside & ~mask).sum()
-        taken = (height < grid[0]) & (width < grid[1]) & (new > 0) & (new <= lacking)
+        fits = (height < grid[0]) & (width < grid[1]) & (new > 0) & (new <= lacking)
+        taken = fits & (failures < ATTEMPTS)
         return mask | (inside & taken), jnp.where(taken, 0, failures + 1), key
 
-    return jax.lax.while_loop(goes_on, attempt, (jnp.zeros(grid, bool), jnp.int32(0), key))[0]
+    return jax.lax.fori_loop(0, ALL_ATTEMPTS, attempt, (jnp.zeros(grid, bool), jnp.int32(0), key))[0]
 
 
 def rectangle(

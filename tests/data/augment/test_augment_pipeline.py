@@ -6,11 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from benchmarks.scaling.collectives import exchange
 from vit_jax.data.augment import (
     CifarAutoAugment,
     ColorJitter,
     Cutmix,
+    MixingTransform,
     Mixup,
     MixupOrCutmix,
     RandAugment,
@@ -211,3 +214,13 @@ def test_bad_fields_are_named_with_the_right_range(kind, field, values, right) -
             kind(**{field: value})
         assert f"{field} must be" in str(error.value)
         assert right in str(error.value)
+
+
+@pytest.mark.parametrize("transform", EVERY_KIND, ids=lambda transform: type(transform).__name__)
+def test_devices_that_share_a_batch_exchange_nothing_but_partners(pictures, transform) -> None:
+    """Draws that go on until all devices have what they need would be exchanged, each."""
+    by_device = NamedSharding(Mesh(np.array(jax.devices()), ("data",)), PartitionSpec("data"))
+    batch = jax.device_put(batch_of(pictures, 16), by_device)
+    lowered = jitted.lower((transform,), KEY, *batch, mirror)
+    exchanged = {"collective-permute": 2} if isinstance(transform, MixingTransform) else {}
+    assert exchange(lowered.compile(COMPILER_OPTIONS).as_text()).operations == exchanged
