@@ -71,9 +71,16 @@ def test_a_budget_without_a_dispatch_to_be_timed_is_refused(path):
     assert decide(Request((path,), "2 epochs"), path).steps == 23
 
 
-def test_a_speed_is_measured_on_the_real_step(path, monkeypatch):
-    monkeypatch.setattr(deciding, "CALIBRATION_SECONDS", 0.05)
-    assert 1e-4 < deciding.measure(Request((path,), "9 seconds"), path) < 5
+@pytest.mark.parametrize(("budget", "measured_for"), [("30 seconds", 5), ("600 seconds", 30)])
+def test_a_speed_is_measured_for_a_share_of_the_budget(budget, measured_for, path, monkeypatch):
+    asked_for = []
+    monkeypatch.setattr(deciding, "measure", lambda _, __, at_least: asked_for.append(at_least) or 0.25)
+    decide(Request((path,), budget), path)
+    assert asked_for == [measured_for]
+
+
+def test_a_speed_is_measured_on_the_real_step(path):
+    assert 1e-4 < deciding.measure(Request((path,), "9 seconds"), path, at_least=0.05) < 5
 
 
 def test_the_first_two_dispatches_are_not_measured(monkeypatch):

@@ -135,3 +135,24 @@ def test_teachers_that_cannot_teach_are_refused(config, teacher, tmp_path):
     with pytest.raises(FileNotFoundError):
         prepare(with_teacher(config, tmp_path / "nowhere"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_the_teacher_it_began_with(config, teacher, tmp_path):
+    """Whatever its file is called now; with other weights in the same file, nothing is done."""
+    copy = renamed(teacher, list("0123456789"), tmp_path / "teacher")
+    workdir = tmp_path / "run"
+
+    def prepared(source):
+        run = prepare(with_teacher(config, source), workdir)
+        with run.lock or pytest.fail("the workdir is not locked"):
+            return (workdir / "teacher.json").read_text()
+
+    began_with = prepared(copy)
+    assert prepared(copy) == began_with
+
+    model, params = vit_jax.load_pretrained(copy)
+    params["head"]["bias"] = params["head"]["bias"] + 1e-6
+    vit_jax.save_pretrained(copy, model, params)
+    with pytest.raises(ValueError, match=r"(?s)run with another teacher: it began with.* the old weights back"):
+        prepared(copy)
+    assert (workdir / "teacher.json").read_text() == began_with

@@ -15,8 +15,9 @@ from vit_jax.comparison.request import Request
 from vit_jax.training.loop import dispatches
 from vit_jax.training.run import Run, prepare
 
-CALIBRATION_SECONDS = 5.0
-"""For how long the speed of a config is measured, at least."""
+CALIBRATION_SECONDS, CALIBRATION_SHARE = 5.0, 0.05
+"""For how long the speed of a config is measured, at least: in seconds, and as a share of the budget. A machine that
+others use too, or that slows down as it gets warm, is a tenth faster or slower from one few seconds to the next."""
 
 LOGS, EVALUATIONS, CHECKPOINTS = 20, 5, 5
 """How many of each a run has at least: there are curves to compare, and little is lost with a run that is cut off."""
@@ -34,7 +35,7 @@ def decide(request: Request, path: Path) -> Entry:
     changes = {} if request.budget is None else {"duration": request.budget}
     try:
         if request.seconds is not None:
-            seconds_per_step = measure(request, path)
+            seconds_per_step = measure(request, path, max(CALIBRATION_SECONDS, CALIBRATION_SHARE * request.seconds))
             changes["duration"] = f"{max(int(request.seconds / seconds_per_step), 1)} steps"
             subject = f"{path.stem}, which trains {changes['duration']} in {request.budget} here"
         with tempfile.TemporaryDirectory() as scratch:
@@ -63,12 +64,12 @@ def check_measurable(run: Run) -> None:
         )
 
 
-def measure(request: Request, path: Path) -> float:
-    """Seconds of one training step of a config, compilation apart."""
+def measure(request: Request, path: Path, at_least: float) -> float:
+    """Seconds of one training step of a config, compilation apart, as measured for `at_least` seconds."""
     endless = dataclasses.replace(request.config(path), duration="1000000000 steps")
     with tempfile.TemporaryDirectory() as scratch:
         run = prepare(endless, Path(scratch))
-        return seconds_per_step(run, CALIBRATION_SECONDS)
+        return seconds_per_step(run, at_least)
 
 
 def seconds_per_step(run: Run, at_least: float) -> float:

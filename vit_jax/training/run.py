@@ -29,7 +29,7 @@ from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import Start, find_start, write_network
 from vit_jax.training.step import Step, TrainState, start_state
-from vit_jax.training.teacher import Teacher, load_teacher
+from vit_jax.training.teacher import TEACHER, Teacher, keep_teacher, load_teacher
 from vit_jax.training.workdir_lock import WorkdirLock
 
 ANY_MACHINE = (
@@ -96,7 +96,6 @@ def prepare(config: Config, workdir: Path) -> Run:
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
-
     teacher = load_teacher(config, dataset, model)
 
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
@@ -113,7 +112,9 @@ def prepare(config: Config, workdir: Path) -> Run:
         if start.stored is not None:
             write_network(workdir, model)
         write_listing(dataset, workdir / LISTING)
-    require_same("a config or images", fingerprint(config, dataset))
+        if teacher is not None:
+            keep_teacher(teacher, workdir / TEACHER)
+    require_same("a config, images or a teacher", fingerprint(config, dataset, teacher))
 
     step = Step(
         model=model,
@@ -133,10 +134,10 @@ def prepare(config: Config, workdir: Path) -> Run:
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
 
 
-def fingerprint(config: Config, dataset: Dataset) -> str:
+def fingerprint(config: Config, dataset: Dataset, teacher: Teacher | None) -> str:
     """What all processes of a run must have alike: the config, but for where the images are, and these."""
     data = dataclasses.replace(config.data, data_dir=None, workers=0)
-    parts = [to_json(dataclasses.replace(config, data=data)), dataset.class_names]
+    parts = [to_json(dataclasses.replace(config, data=data)), dataset.class_names, teacher and teacher.sha256]
     for source in (dataset.train, dataset.validation, dataset.test):
         parts += [len(source) if source is not None else None]
         parts += [source.files] if isinstance(source, NamedSource) else []

@@ -1,9 +1,14 @@
 """A network that is not trained: the teacher of a distillation or a tokenizer, loaded and checked against the data."""
 
+import hashlib
+import json
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.evaluation.class_order import match_classes
@@ -13,7 +18,11 @@ from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import open_stored
+from vit_jax.pretrained.native import replace_file
 from vit_jax.training.config import Config
+
+TEACHER = "teacher.json"
+"""What tells of a run's teacher in its workdir."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,15 @@ class Teacher:
     def arrays(self) -> dict[str, Any]:
         """What the step needs of it on the devices."""
         return {"params": self.params, "outputs": self.outputs}
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its parameters, with their names and shapes, and of the order of its outputs."""
+        digest = hashlib.sha256(repr(None if self.outputs is None else self.outputs.tolist()).encode())
+        for path, array in sorted(flatten_dict(self.params, sep="/").items()):
+            digest.update(f"{path} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
 
 
 def load_teacher(config: Config, dataset: Dataset, model: Network) -> Teacher | None:
@@ -101,3 +119,22 @@ def described(model: Network, source: str, dataset: Dataset) -> str:
     size, its_own = dataset.image_shape[:2], pair(model.image_size)
     resized = "" if size == its_own else f", to which images are resized to {its_own[0]}x{its_own[1]}"
     return f"{type(model).__name__} of {source}: {parameter_count(model):,} parameters{resized}"
+
+
+def keep_teacher(teacher: Teacher, path: Path) -> None:
+    """Writes to `path` which teacher a run begins with; one that goes on must have the same.
+
+    Its parameters are not in the run's checkpoints, and the file they come from may have become another since.
+
+    Raises:
+        ValueError: if it has another.
+    """
+    now = {"told": teacher.told, "sha256": teacher.sha256}
+    if not path.exists():
+        replace_file(path, lambda path: path.write_text(json.dumps(now, indent=2) + "\n"))
+    elif (began_with := json.loads(path.read_text()))["sha256"] != teacher.sha256:
+        raise ValueError(
+            f"{path.parent} holds a run with another teacher: it began with\n  {began_with['told']} (SHA-256 "
+            f"{began_with['sha256'][:12]}...), and now there is\n  {teacher.told} (SHA-256 {teacher.sha256[:12]}...)\n"
+            "Give another --workdir for a new run, or put the old weights back to continue that one."
+        )
