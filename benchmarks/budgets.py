@@ -1,0 +1,112 @@
+"""What more time gives each network: runs of several lengths on CIFAR-10, in a table and a drawing.
+
+    python -m benchmarks.budgets
+
+Reads benchmarks/results/budgets, where the metrics.jsonl of each run is kept as CONFIG_MINUTES.jsonl. Prints a table in
+Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run, which the machine did
+nothing beside: the steps are the same, however long they took.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import RESULTS
+
+RUNS, DRAWING = RESULTS / "budgets", Path(__file__).parents[1] / "docs" / "budgets.svg"
+TRAINING_IMAGES = 50_000
+NAMES = {"resnet9_cifar10_cpu": "ResNet-9", "swin_cifar10_cpu": "Swin", "vit_cifar10_cpu": "ViT"}
+
+
+@dataclass(frozen=True)
+class BudgetRun:
+    """One run.
+
+    Attributes:
+        config: its name.
+        budget: minutes that its length was chosen for.
+        rows: of its metrics.jsonl.
+    """
+
+    config: str
+    budget: int
+    rows: Sequence[dict[str, Any]]
+
+    @property
+    def speed(self) -> float:
+        """Training images a second, the median of the run."""
+        return float(np.median([row["images_per_second"] for row in self.rows if row["kind"] == "train"]))
+
+    @property
+    def tests(self) -> np.ndarray:
+        """Epoch and accuracy of each test, float64 [tests, 2]."""
+        return np.array([(row["epoch"], row["accuracy"]) for row in self.rows if row["kind"] == "test"])
+
+
+def read_runs(directory: Path) -> list[BudgetRun]:
+    """The runs kept in a directory, by config and length.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    runs = []
+    for path in directory.glob("*.jsonl"):
+        config, _, minutes = path.stem.rpartition("_")
+        runs.append(BudgetRun(config, int(minutes), [json.loads(line) for line in path.read_text().splitlines()]))
+    if not runs:
+        raise FileNotFoundError(f"{directory} has no runs, CONFIG_MINUTES.jsonl")
+    return sorted(runs, key=lambda run: (run.config, run.budget))
+
+
+def speeds(runs: Sequence[BudgetRun]) -> dict[str, float]:
+    """Images a second of each config, by its shortest run."""
+    return {run.config: run.speed for run in sorted(runs, key=lambda run: -run.budget)}
+
+
+def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
+    """Minutes of training that epochs take at a speed in images a second."""
+    return epochs * TRAINING_IMAGES / speed / 60
+
+
+def table(runs: Sequence[BudgetRun]) -> str:
+    """Epochs, minutes and final accuracy of each run, in Markdown."""
+    lines = ["| network | epochs | minutes of training | test accuracy |", "|---|---|---|---|"]
+    for run in runs:
+        epochs, accuracy = run.tests[-1]
+        taken = minutes(epochs, speeds(runs)[run.config])
+        lines.append(f"| {NAMES.get(run.config, run.config)} | {epochs:.1f} | {taken:.1f} | {accuracy:.2%} |")
+    return "\n".join(lines)
+
+
+def draw(runs: Sequence[BudgetRun], path: Path) -> None:
+    """Draws accuracy along the minutes of training, a colour for each config and a line for each run."""
+    import matplotlib as mpl  # the table does without
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    configs = sorted({run.config for run in runs})
+    for run in runs:
+        colour, named = f"C{configs.index(run.config)}", run.speed == speeds(runs)[run.config]
+        epochs, accuracy = run.tests.T
+        along, percent = minutes(epochs, speeds(runs)[run.config]), 100 * accuracy
+        axes.plot(along, percent, color=colour, label=NAMES.get(run.config, run.config) if named else None)
+        axes.plot(along[-1:], percent[-1:], "o", color=colour)
+        axes.annotate(f"{percent[-1]:.1f}", (along[-1], percent[-1]), (0, 6), textcoords="offset points", ha="center")
+    axes.set(xlabel="minutes of training on two CPU cores", ylabel="test accuracy, %", xlim=0)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    with mpl.rc_context({"svg.hashsalt": path.name}):  # the same runs give the same file
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
+
+
+if __name__ == "__main__":
+    found = read_runs(RUNS)
+    print(table(found))
+    draw(found, DRAWING)
+    print("drawn in", DRAWING)

@@ -1,0 +1,53 @@
+"""Protects what is said of runs of several lengths: whose speed counts, and that the drawing shows every run."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.budgets import RUNS, draw, read_runs, table
+
+RUN = [
+    {"kind": "train", "epoch": 1.0, "accuracy": 0.4, "images_per_second": 500.0},
+    {"kind": "test", "epoch": 1.0, "accuracy": 0.5},
+    {"kind": "train", "epoch": 6.0, "accuracy": 0.7, "images_per_second": 500.0},
+    {"kind": "test", "epoch": 6.0, "accuracy": 0.625, "final": True},
+]
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A run of 10 minutes, and one of 30 beside which the machine did other work."""
+    longer = [{**row, "epoch": 3 * row["epoch"], "accuracy": row["accuracy"] + 0.1} for row in RUN]
+    longer = [{**row, "images_per_second": 100.0} if row["kind"] == "train" else row for row in longer]
+    for minutes, rows in ((30, longer), (10, RUN)):
+        (tmp_path / f"vit_small_{minutes}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return tmp_path
+
+
+def test_minutes_are_those_of_the_machine_alone(directory):
+    runs = read_runs(directory)
+    assert [(run.config, run.budget) for run in runs] == [("vit_small", 10), ("vit_small", 30)]
+    assert table(runs).splitlines()[2:] == [
+        "| vit_small | 6.0 | 10.0 | 62.50% |",
+        "| vit_small | 18.0 | 30.0 | 72.50% |",
+    ]
+
+
+def test_a_directory_without_runs_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"has no runs, CONFIG_MINUTES\.jsonl"):
+        read_runs(tmp_path)
+
+
+@pytest.mark.parametrize("which", ["made up", "kept"])
+def test_every_run_is_drawn_and_the_same_ones_alike(which, directory, tmp_path):
+    runs = read_runs(directory if which == "made up" else RUNS)
+    texts = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        draw(runs, tmp_path / name / "drawing.svg")
+        texts.append((tmp_path / name / "drawing.svg").read_text())
+    assert texts[0] == texts[1]
+    ElementTree.fromstring(texts[0])
+    for run in runs:
+        assert f"<!-- {100 * run.tests[-1, 1]:.1f} -->" in texts[0]
