@@ -91,8 +91,8 @@ def shallow(config: Config) -> Config:
 def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, assert_killed_comes_to_the_same):
     """Two steps of its network, augmentation, objective and optimizer; killed after the first, it comes to the same.
 
-    As shipped, but for the data, the durations, the batch of eight images for each of its parts, and the number of
-    blocks, which decides for how long XLA compiles.
+    As shipped, but for the data, the durations, the batch of eight images for each of its parts, the training images
+    that are looked for neighbours in, and the number of blocks, which decides for how long XLA compiles.
     """
     given = shallow(on_digits(path))
     config = dataclasses.replace(
@@ -102,6 +102,7 @@ def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, assert_killed_c
         steps_per_dispatch=1,
         log_every="1 steps",
         evaluate_every="2 steps",
+        neighbours=dataclasses.replace(given.neighbours, examples=64),
     )
     straight = assert_killed_comes_to_the_same(config, (), steps=2, checkpoint_every=1, killed_after=1)
     losses = [row["loss"] for row in straight.rows if row["kind"] == "train"]
