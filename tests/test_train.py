@@ -66,6 +66,14 @@ def test_it_starts_from_a_bare_shell_and_imports_no_tensorflow(tmp_path):
     assert "tensorflow" not in done.stderr
 
 
+def test_starting_up_does_not_wait_for_what_is_not_used():
+    """These take from 0.2 to 1 s each to import."""
+    slow = ("sklearn", "tensorflow_datasets", "scipy.interpolate", "scipy.stats", "jinja2", "matplotlib", "torch")
+    code = f"import sys, train; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_commands_in_the_readme_are_the_ones_there_are():
     """Flags and config files that the README names must exist."""
     text = (ROOT / "README.md").read_text()

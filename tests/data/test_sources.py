@@ -1,7 +1,5 @@
 """Names to data sets."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +66,3 @@ def test_folders_are_found_by_name(make_folder, monkeypatch: pytest.MonkeyPatch)
 def test_a_load_size_of_no_pixels_is_refused(size: int, tiny_cifar: TinyCifar, tmp_path: Path):
     with pytest.raises(ValueError, match=rf"data\.load_size is {size}: it must be at least 1"):
         load_dataset(DataConfig(name=f"folder:{tmp_path}", load_size=size))
-
-
-def test_starting_up_does_not_wait_for_what_is_not_used():
-    code = (
-        "import sys, vit_jax.data.sources; print([m for m in ('sklearn', 'tensorflow_datasets') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -7,7 +7,6 @@ float64 NumPy on sizes that are known, so that no accelerator's reduced precisio
 from collections.abc import Callable
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
 
 Kernel = Callable[[np.ndarray], np.ndarray]
 """The weight of a sample by its distance from the position that is asked for; zero from a distance of 2 on."""
@@ -123,5 +122,7 @@ def geometric_cubic(old: int, new: int) -> np.ndarray:
     Their `scipy.interpolate.interp2d(kind="cubic")`, gone from SciPy 1.14 on, was FITPACK's regrid without smoothing:
     one spline along each axis, with no knots at the second points from the ends ("not-a-knot").
     """
+    from scipy.interpolate import make_interp_spline  # 0.3 s, which nothing else need wait for
+
     spline = make_interp_spline(geometric_points(old, new), np.eye(old), k=3)
     return spline(geometric_targets(old, new))
