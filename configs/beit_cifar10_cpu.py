@@ -26,7 +26,7 @@ def get_config() -> Config:
         objective=MaskedImageModelling("runs/discrete_vae_cifar10_cpu", masked_patches=26, smallest_block=4),
         optimizer=OptimizerConfig("muon", learning_rate=2e-3, b2=0.95, clip_norm=3.0),
         schedule=ScheduleConfig(warmup="100 steps"),
-        duration="5 epochs",
+        duration="4 epochs",
         batch_size=128,
         steps_per_dispatch=10,
     )

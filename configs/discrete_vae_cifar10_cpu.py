@@ -24,6 +24,6 @@ def get_config() -> Config:
         objective=DiscreteAutoencoding(divergence_weight=0.002, annealing="1 epochs"),
         optimizer=OptimizerConfig("adamw", learning_rate=2e-3, weight_decay=0.0, clip_norm=1.0),
         schedule=ScheduleConfig(warmup="100 steps"),
-        duration="3 epochs",
+        duration="2 epochs",
         batch_size=128,
     )

@@ -36,7 +36,7 @@ def test_parameters_are_those_of_init_by_shape_and_spread(name: str):
     drawn: dict[str, Any] = flatten_dict(init_params(model, jax.random.key(0)), sep="/")
     inputs = jnp.zeros((1, *model.input_shape))
     keys = {"params": jax.random.key(1), "masking": jax.random.key(2)}
-    expected: dict[str, Any] = flatten_dict(jax.jit(model.init)(keys, inputs)["params"], sep="/")
+    expected: dict[str, Any] = flatten_dict(model.after_init(jax.jit(model.init)(keys, inputs)["params"]), sep="/")
     assert {path: x.shape for path, x in drawn.items()} == {path: x.shape for path, x in expected.items()}
     for path, x in drawn.items():
         assert x.dtype == jnp.float32, path
@@ -56,3 +56,15 @@ def test_blocks_differ_and_follow_the_key():
     for i, kernel in enumerate(kernels):
         for another in kernels[:i]:
             assert abs(np.corrcoef(np.ravel(kernel), np.ravel(another))[0, 1]) < 0.1
+
+
+def test_what_a_block_of_beit_adds_begins_small():
+    """The last kernels of block l are divided by sqrt(2 l), and nothing else is changed (BEiT, section 2.5)."""
+    model = vit_jax.create_model("beit_pretraining_cifar_patch4_32", **NETWORKS["beit"][1])
+    drawn = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *model.input_shape)))["params"]
+    ratios = jax.tree.map(lambda new, old: jnp.where(old == 0, 1.0, new / old), model.after_init(drawn), drawn)
+    for path, ratio in flatten_dict(ratios, sep="/").items():
+        _, block, *rest = path.split("/")
+        rescaled = "/".join(rest) in ("attn/proj/kernel", "mlp/fc2/kernel")
+        expected = 1 / np.sqrt(2 * (int(block.removeprefix("blocks_")) + 1)) if rescaled else 1.0
+        np.testing.assert_allclose(ratio, expected, rtol=1e-6, err_msg=path)

@@ -3,6 +3,9 @@
 Its encoder, and the classifiers fine-tuned from it, are `VisionTransformer`s.
 """
 
+import math
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -44,6 +47,21 @@ class BeitPretraining(VisionTransformerPretraining):
             mask_token=True,
             drop_path_rate=self.drop_path_rate,
         )
+
+    def after_init(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What training begins with: in block l, the last kernels of attention and MLP divided by sqrt(2 l).
+
+        So deep networks begin with blocks that add little, which keeps large ones stable (BEiT, section 2.5).
+        """
+        encoder = dict(params["encoder"])
+        for i in range(self.depth):
+            scale = 1 / math.sqrt(2 * (i + 1))
+            block = dict(encoder[f"blocks_{i}"])
+            for module, last in (("attn", "proj"), ("mlp", "fc2")):
+                dense = block[module][last]
+                block[module] = {**block[module], last: {**dense, "kernel": scale * dense["kernel"]}}
+            encoder[f"blocks_{i}"] = block
+        return {**params, "encoder": encoder}
 
     def setup(self):
         self.encoder = self.make_encoder()

@@ -14,9 +14,9 @@ from vit_jax.models.parameters import of_block, stack_of, stacks_of
 def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
     """Freshly initialised parameters of a network, a nested dict of arrays.
 
-    They are distributed as those of `model.init`, but are others for the same key: the blocks of a stack are alike, so
-    that the first of each is compiled, and run again with another key for each of the others. It compiles with options
-    of its own, and so cannot be called in a jitted function.
+    They are distributed as those of `model.init`, and changed by `model.after_init`, but are others for the same key:
+    the blocks of a stack are alike, so that the first of each is compiled, and run again with another key for each of
+    the others. It compiles with options of its own, and so cannot be called in a jitted function.
     """
     depths, stacks = stacks_of(model)
     first_blocks = model.clone(**depths)
@@ -39,4 +39,4 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
                 params[of_block(path, stack, i)] = x
             elif i == 0:
                 params[path] = x
-    return unflatten_dict(params, sep="/")
+    return model.after_init(unflatten_dict(params, sep="/"))

@@ -51,6 +51,10 @@ class Network(nn.Module):
         """Height, width and channels of an image."""
         return (*pair(self.image_size), self.in_channels)
 
+    def after_init(self, params: dict[str, Any]) -> dict[str, Any]:
+        """What training begins with, from parameters as `init` draws them."""
+        return params
+
     def features(self, images: jax.Array, train: bool = False) -> Features:
         """Images [B, H, W, C] to `Features`: everything but the classification head."""
         raise NotImplementedError
