@@ -139,7 +139,8 @@ def test_where_one_is_killed_the_others_end_within_a_minute_and_the_run_goes_on(
     assert_same_run(tmp_path / "run", alone)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_one_of_them_stops_all_at_the_same_step(number, alone, tmp_path):
     job = Job(tmp_path / "run", 2)
     job.wait_for_checkpoint()
