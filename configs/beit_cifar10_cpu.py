@@ -6,8 +6,8 @@ python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/beit
 
 Test accuracy by 20 neighbours 37.16% (30.87% with random parameters), by a linear probe 46.63% (40.16%); seed 0,
 698 s beside another training run on 2 shared CPU cores, the tokenizer's 309 s apart (2026-11-27; on a copy of CIFAR-10
-re-encoded as JPEG). BEiT's layer scale is left out: with it, with 256 tokens and a warm-up of an epoch, five epochs came
-to 34.54%.
+re-encoded as JPEG). BEiT's layer scale is left out: with it, with 256 tokens and a warm-up of an epoch, five epochs
+came to 34.54%.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

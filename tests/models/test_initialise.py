@@ -63,7 +63,8 @@ def test_what_a_block_of_beit_adds_begins_small():
     model = vit_jax.create_model("beit_pretraining_cifar_patch4_32", **NETWORKS["beit"][1])
     drawn = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *model.input_shape)))["params"]
     ratios = jax.tree.map(lambda new, old: jnp.where(old == 0, 1.0, new / old), model.after_init(drawn), drawn)
-    for path, ratio in flatten_dict(ratios, sep="/").items():
+    by_path: dict[str, Any] = flatten_dict(ratios, sep="/")
+    for path, ratio in by_path.items():
         _, block, *rest = path.split("/")
         rescaled = "/".join(rest) in ("attn/proj/kernel", "mlp/fc2/kernel")
         expected = 1 / np.sqrt(2 * (int(block.removeprefix("blocks_")) + 1)) if rescaled else 1.0
