@@ -107,6 +107,20 @@ def test_pmap_equals_one_device(params, arrays, on_one_device):
     assert_equal_training(on_one_device, train(OnePerDevice(), params, arrays))
 
 
+def test_pmap_takes_one_copy_without_asking_the_other_devices():
+    """An exchange for each array of a state, all at once, has stood still on simulated devices."""
+    parallel = OnePerDevice()
+    state = {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3), "step": np.int32(7)}
+    step = parallel.compile_train(lambda state, arrays, batches, key: (state, {"loss": batches["x"].mean(-1)}))
+    batch = parallel.place_batch({"x": np.ones((1, 16), np.float32)}, stacked=True)
+    placed, metrics = step(parallel.place_state(state), {}, batch, jax.random.key(0))
+    assert metrics["loss"].devices() == {jax.devices()[0]}
+    np.testing.assert_array_equal(metrics["loss"], [1.0])
+    gathered = parallel.gather_state(placed)
+    jax.tree.map(np.testing.assert_array_equal, gathered, state)
+    assert {x.sharding for x in jax.tree.leaves(gathered)} == {parallel.replicated}
+
+
 def test_dropout_and_drop_path_are_equal_on_one_device_and_eight(params, arrays):
     rates = dict(drop_rate=0.1, proj_drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.2)
     one = train(OneProgram(jax.devices()[:1], 1), params, arrays, **rates)

@@ -195,6 +195,15 @@ class OneProgram:
         return lambda *inputs: jax.device_get(compiled(*inputs))
 
 
+def one_copy(x: jax.Array) -> jax.Array:
+    """One of the equal arrays that pmap's devices have, [devices, ...]: that of this process's first device.
+
+    Not x[0], which is a program on all devices, with an exchange. Many of them at once, one for each array of a state,
+    can wait for one another forever on a CPU.
+    """
+    return x.addressable_data(0).reshape(x.shape[1:])
+
+
 class OnePerDevice:
     """`mode="pmap"`: every device runs the step on its part of the batch; gradients are averaged over "devices"."""
 
@@ -211,7 +220,7 @@ class OnePerDevice:
         return self.place_arrays(jax.tree.map(mine, state))
 
     def gather_state(self, state: Tree) -> Tree:
-        return jax.tree.map(lambda x: spread(x[0], self.replicated), state)
+        return jax.tree.map(lambda x: spread(one_copy(x), self.replicated), state)
 
     def place_arrays(self, arrays: Tree) -> Tree:
         mesh = Mesh(np.array(self.local), ("devices",))
@@ -231,7 +240,7 @@ class OnePerDevice:
 
         def run(*inputs: Tree) -> tuple[Tree, Tree]:
             state, metrics = mapped(*inputs)
-            return state, jax.tree.map(lambda x: x[0], metrics)
+            return state, jax.tree.map(one_copy, metrics)
 
         return run
 
@@ -240,7 +249,7 @@ class OnePerDevice:
             return jax.lax.all_gather(predict(*inputs), "devices", tiled=True)
 
         mapped = jax.pmap(whole, axis_name="devices")
-        return lambda *inputs: jax.tree.map(lambda x: np.asarray(x[0]), mapped(*inputs))
+        return lambda *inputs: jax.device_get(jax.tree.map(one_copy, mapped(*inputs)))
 
 
 def make_parallel(config: ParallelConfig, batch_size: int, accumulate_steps: int) -> Parallel:
