@@ -23,15 +23,17 @@ Example = tuple[jax.Array, jax.Array]
 def draw_weight(key: jax.Array, alpha: float | jax.Array, probability: float) -> jax.Array:
     """lambda, the example's own weight: from Beta(alpha, alpha) with `probability`, else 1.
 
-    By Bailey's polar method (1994), Box and Muller's for Student's t: of a t variate with 2 alpha degrees of freedom,
-    divided by their root, the sine of the angle is a Beta(alpha, alpha) variate on [-1, 1]. The usual way, by gamma
-    variates, draws until one is accepted: a loop whose end devices that share a batch would have to agree on.
+    If x is a variate of Student's t with 2 alpha degrees of freedom, divided by their root, then x / sqrt(1 + x^2) is
+    one of Beta(alpha, alpha), stretched over [-1, 1]; and x comes from two uniform numbers (Bailey, 1994: the polar
+    method of Box and Muller). The usual way, by gamma variates, draws until one is accepted: a loop whose end devices
+    that share a batch would have to agree on.
     """
     radius, angle, apply = jax.random.uniform(key, (3,))
     log_share = jnp.log1p(-radius) / alpha
-    tangent = jnp.sqrt(-jnp.expm1(log_share)) * jnp.cos(2 * jnp.pi * angle)
-    sine = tangent / jnp.sqrt(jnp.exp(log_share) + tangent**2)
-    return jnp.where(apply < probability, (1 + jnp.clip(sine, -1, 1)) / 2, 1.0)
+    # x = above / sqrt(share): so written, a share that is almost 0 does no harm.
+    above = jnp.sqrt(-jnp.expm1(log_share)) * jnp.cos(2 * jnp.pi * angle)
+    stretched = above / jnp.sqrt(jnp.exp(log_share) + above**2)
+    return jnp.where(apply < probability, (1 + jnp.clip(stretched, -1, 1)) / 2, 1.0)
 
 
 def mixup(example: Example, partner: Example, weight: jax.Array) -> Example:
