@@ -3,8 +3,8 @@
     python -m benchmarks.budgets
 
 Reads benchmarks/results/budgets, where the metrics.jsonl of each run is kept as CONFIG_MINUTES.jsonl. Prints a table in
-Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run, which the machine did
-nothing beside: the steps are the same, however long they took.
+Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run, as the longer ones ran
+beside other work: the steps are the same, however long they took.
 """
 
 import json
@@ -83,26 +83,27 @@ def table(runs: Sequence[BudgetRun]) -> str:
 
 
 def draw(runs: Sequence[BudgetRun], path: Path) -> None:
-    """Draws accuracy along the minutes of training, a colour for each config and a line for each run."""
+    """Draws accuracy along the minutes of training: a colour for each config, a line for each run, its end named."""
     import matplotlib as mpl  # the table does without
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    configs = sorted({run.config for run in runs})
-    for run in runs:
-        colour, named = f"C{configs.index(run.config)}", run.speed == speeds(runs)[run.config]
-        epochs, accuracy = run.tests.T
-        along, percent = minutes(epochs, speeds(runs)[run.config]), 100 * accuracy
-        axes.plot(along, percent, color=colour, label=NAMES.get(run.config, run.config) if named else None)
-        axes.plot(along[-1:], percent[-1:], "o", color=colour)
-        axes.annotate(f"{percent[-1]:.1f}", (along[-1], percent[-1]), (0, 6), textcoords="offset points", ha="center")
+    for place, (config, speed) in enumerate(speeds(runs).items()):
+        ends = []
+        for run in [run for run in runs if run.config == config]:
+            epochs, accuracy = run.tests.T
+            along, percent, colour = minutes(epochs, speed), 100 * accuracy, f"C{place}"
+            axes.plot(along, percent, color=colour)
+            axes.plot(along[-1], percent[-1], "o", color=colour)
+            ends.append(f"{percent[-1]:.1f}%")
+        axes.plot([], color=f"C{place}", label=f"{NAMES.get(config, config)}: {', '.join(ends)}")
     axes.set(xlabel="minutes of training on two CPU cores", ylabel="test accuracy, %", xlim=0)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
     with mpl.rc_context({"svg.hashsalt": path.name}):  # the same runs give the same file
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {})
+        figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/dino
 
 Test accuracy by 20 neighbours 35.12% (32.10% with random parameters), by a linear probe 41.67% (38.78%); seed 0, 877 s
 on 2 shared CPU cores beside other work (2026-11-26; on a copy of CIFAR-10 re-encoded as JPEG). That is the beginning of
-what such a training takes. A teacher that follows faster, with a momentum of 0.9, taught less than nothing: 31.13%
-after an epoch, where 0.99 has 34.01%.
+what such a training takes. A teacher that follows faster (`--objective.teacher_momentum 0.9`) taught less than
+nothing: 31.13% after an epoch, where 0.99 has 34.01%.
 """
 
 from vit_jax.data.dataset import DataConfig

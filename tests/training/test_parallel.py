@@ -14,6 +14,7 @@ from vit_jax.data.augment import Mixup, RandomCrop, RandomHorizontalFlip
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
+from vit_jax.training import parallel as parallel_module
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, ParallelConfig, Replicas, make_parallel
 from vit_jax.training.step import Step, start_state
@@ -107,16 +108,20 @@ def test_pmap_equals_one_device(params, arrays, on_one_device):
     assert_equal_training(on_one_device, train(OnePerDevice(), params, arrays))
 
 
-def test_pmap_takes_one_copy_without_asking_the_other_devices():
+def test_pmap_takes_one_copy_without_asking_the_other_devices(monkeypatch):
     """An exchange for each array of a state, all at once, has stood still on simulated devices."""
-    parallel = OnePerDevice()
+    parallel, first = OnePerDevice(), {jax.devices()[0]}
     state = {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3), "step": np.int32(7)}
     step = parallel.compile_train(lambda state, arrays, batches, key: (state, {"loss": batches["x"].mean(-1)}))
     batch = parallel.place_batch({"x": np.ones((1, 16), np.float32)}, stacked=True)
     placed, metrics = step(parallel.place_state(state), {}, batch, jax.random.key(0))
-    assert metrics["loss"].devices() == {jax.devices()[0]}
+    assert metrics["loss"].devices() == first
     np.testing.assert_array_equal(metrics["loss"], [1.0])
+
+    taken, spread = [], parallel_module.spread
+    monkeypatch.setattr(parallel_module, "spread", lambda x, sharding: taken.append(x) or spread(x, sharding))
     gathered = parallel.gather_state(placed)
+    assert [x.devices() for x in taken] == [first, first]
     jax.tree.map(np.testing.assert_array_equal, gathered, state)
     assert {x.sharding for x in jax.tree.leaves(gathered)} == {parallel.replicated}
 

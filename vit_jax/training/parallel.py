@@ -199,7 +199,7 @@ def one_copy(x: jax.Array) -> jax.Array:
     """One of the equal arrays that pmap's devices have, [devices, ...]: that of this process's first device.
 
     Not x[0], which is a program on all devices, with an exchange. Many of them at once, one for each array of a state,
-    can wait for one another forever on a CPU.
+    have been seen to wait for one another on a busy CPU until XLA aborted.
     """
     return x.addressable_data(0).reshape(x.shape[1:])
 
