@@ -18,7 +18,6 @@ import numpy as np
 from benchmarks.measure import in_turn, save, spread
 from vit_jax.models.attention import Attention
 from vit_jax.models.attention_kernel import Kernel, choose_kernel
-from vit_jax.training.compilation import compiler_options
 
 SHAPES = {
     "cpu": ((64, 3, 65, 64), (8, 6, 197, 64), (2, 6, 577, 64), (1, 3, 1025, 64)),
@@ -44,7 +43,7 @@ def program(kernel: Kernel, shape: tuple[int, ...], dtype: Any) -> Callable[[], 
         return y.astype(jnp.float32).sum()
 
     gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))
-    compiled = gradient.lower(variables, x).compile(compiler_options=dict(compiler_options()))
+    compiled = gradient.lower(variables, x).compile()
     return lambda: jax.block_until_ready(compiled(variables, x))
 
 

@@ -1,7 +1,7 @@
 """Inference and training of a Linen network, compiled ahead of time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ class JaxImplementation:
         params: on the host.
         steps: that are dispatched at once, in a `lax.scan`.
         dispatches: in a turn.
-        compiler_options: XLA's.
     """
 
     name: str
@@ -35,7 +34,6 @@ class JaxImplementation:
     params: Any
     steps: int
     dispatches: int
-    compiler_options: Mapping[str, Any]
 
     def inference(self, batch: Batch) -> Program:
         """The logits of a batch, `dispatches` times."""
@@ -86,8 +84,7 @@ class JaxImplementation:
     def compiled(self, function: Callable, *inputs: Any, donate: int | tuple[()] = ()) -> tuple[Any, float]:
         """A function compiled for these inputs, and the seconds that this took."""
         start = time.perf_counter()
-        lowered = jax.jit(function, donate_argnums=donate).lower(*inputs)
-        program = lowered.compile(compiler_options=dict(self.compiler_options))
+        program = jax.jit(function, donate_argnums=donate).lower(*inputs).compile()
         return program, time.perf_counter() - start
 
 

@@ -1,4 +1,4 @@
-"""This project's networks, compiled as its training compiles them."""
+"""This project's networks."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import jax
 
 from benchmarks.throughput.jax_programs import JaxImplementation
 from benchmarks.throughput.workload import Setting, Workload
-from vit_jax.training.compilation import compiler_options
 
 
 def ours(work: Workload, setting: Setting) -> JaxImplementation:
@@ -15,4 +14,4 @@ def ours(work: Workload, setting: Setting) -> JaxImplementation:
     def apply(params: Any, images: jax.Array, train: bool) -> Any:
         return work.model.apply({"params": params}, images, train)
 
-    return JaxImplementation("ours", apply, work.params, setting.steps, setting.dispatches, compiler_options())
+    return JaxImplementation("ours", apply, work.params, setting.steps, setting.dispatches)

@@ -255,7 +255,7 @@ class PlainFlax:
 
 
 def plain_flax(work: Workload, setting: Setting) -> PlainFlax:
-    """The plain network with this project's parameters, compiled with XLA's defaults.
+    """The plain network with this project's parameters.
 
     Raises:
         ValueError: if there is no plain form of the network.
@@ -266,5 +266,5 @@ def plain_flax(work: Workload, setting: Setting) -> PlainFlax:
         return network.apply({"params": params}, images)
 
     params = plain_params(work.params)
-    looped = JaxImplementation("plain_flax", apply, params, setting.steps, setting.dispatches, {})
+    looped = JaxImplementation("plain_flax", apply, params, setting.steps, setting.dispatches)
     return PlainFlax(replace(looped, steps=1, dispatches=setting.steps * setting.dispatches), looped)

@@ -11,7 +11,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.pretrained.folder import check_class_names
 from vit_jax.pretrained.load import Pretrained, load
-from vit_jax.training.compilation import compiler_options
 
 Tree = Any
 
@@ -90,4 +89,4 @@ def compile_classifier(
     # Not left to the compiler: it gathers whole batches for top_k.
     run = jax.shard_map(function, mesh=mesh, in_specs=(everywhere, by_rows), out_specs=by_rows, check_vma=False)
     params = jax.device_put(params, NamedSharding(mesh, everywhere))
-    return Compiled(jax.jit(run, compiler_options=compiler_options()), params, NamedSharding(mesh, by_rows), rows)
+    return Compiled(jax.jit(run), params, NamedSharding(mesh, by_rows), rows)

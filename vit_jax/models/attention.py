@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.attention_kernel import Kernel, choose_kernel, flash_attention
-from vit_jax.models.attention_products import similarity, weighted_sum
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import Gelu, Mlp, hidden_width, stacked_xavier_uniform
 from vit_jax.models.relative_position import RelativePositionBias
@@ -20,7 +19,7 @@ def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | Non
 
     A position bias, float32 [heads, M, N], is added in float32.
     """
-    logits = similarity(q * q.shape[-1] ** -0.5, k, q.dtype)
+    logits = q * q.shape[-1] ** -0.5 @ k.swapaxes(-2, -1)
     return softmax(logits if bias is None else logits.astype(jnp.float32) + bias, q.dtype)
 
 
@@ -83,7 +82,7 @@ class Attention(nn.Module):
             weights = scaled_dot_product_weights(q, k, bias)
             self.sow("intermediates", "attention", weights.astype(jnp.float32))
             weights = nn.Dropout(self.attn_drop_rate)(weights, deterministic=not train)
-            x = weighted_sum(weights, v).transpose(0, 2, 1, 3)
+            x = (weights @ v).transpose(0, 2, 1, 3)
         elif kernel == "cudnn":
             x = flash_attention(q, k, v)
         else:
@@ -120,6 +119,6 @@ class AttentionPool(nn.Module):
         k, v = kv.reshape(batch, tokens, 2, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
 
         weights = scaled_dot_product_weights(q, k)  # [B, heads, 1, N]
-        pooled = dense(width, name="proj")(weighted_sum(weights, v).reshape(batch, width))
+        pooled = dense(width, name="proj")((weights @ v).reshape(batch, width))
         normed = LayerNorm(self.norm_eps, self.dtype, name="norm")(pooled)
         return pooled + Mlp(hidden_width(width, self.mlp_ratio), self.gelu, dtype=self.dtype, name="mlp")(normed, train)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.attention_products import similarity, weighted_sum
 from vit_jax.models.row_sums import softmax
 from vit_jax.models.windows import WindowGrid, log_spaced_offsets, relative_position_index
 
@@ -103,7 +102,7 @@ class WindowAttention(nn.Module):
         weights = nn.Dropout(self.attn_drop_rate)(weights, deterministic=not train)
 
         weights = weights.reshape(-1, self.num_heads, tokens, tokens)
-        x = weighted_sum(weights, v).transpose(0, 2, 1, 3)
+        x = (weights @ v).transpose(0, 2, 1, 3)
         x = self.grid.reverse(x.reshape(-1, tokens, channels)).reshape(-1, channels)  # [B * H * W, C]
         x = dense(channels, name="proj")(x)
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
@@ -112,9 +111,10 @@ class WindowAttention(nn.Module):
     def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
         """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
         if self.version == 1:
-            return similarity(q * q.shape[-1] ** -0.5, k, q.dtype).astype(jnp.float32)
+            return (q * q.shape[-1] ** -0.5 @ k.swapaxes(-2, -1)).astype(jnp.float32)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
-        return similarity(unit_vectors(q), unit_vectors(k), jnp.float32) * jnp.exp(jnp.minimum(scale, math.log(100)))
+        cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)
+        return cosines * jnp.exp(jnp.minimum(scale, math.log(100)))
 
     def bias(self) -> jax.Array:
         """Position bias and shift mask, float32 [1 or windows, heads, M, M]."""

@@ -14,7 +14,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from vit_jax.training.compilation import compiler_options
 
 Tree = Any
 
@@ -151,7 +150,6 @@ class OneProgram:
         self.mesh = Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
         self.replicas = Replicas(whole=self.whole)
         self.devices = grid.size
-        self.compiler_options = compiler_options(grid.flat[0].platform)  # need not be at hand: programs for others
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
 
     def sharding(self, x: Any) -> NamedSharding:
@@ -188,10 +186,10 @@ class OneProgram:
             shardings = (jax.tree.map(self.sharding, state), jax.tree.map(lambda _: self.replicated, metrics))
             return jax.lax.with_sharding_constraint((state, metrics), shardings)
 
-        return jax.jit(keep_sharding, donate_argnums=0, compiler_options=self.compiler_options)
+        return jax.jit(keep_sharding, donate_argnums=0)
 
     def compile_predict(self, predict: Callable) -> Callable:
-        compiled = jax.jit(predict, out_shardings=self.replicated, compiler_options=self.compiler_options)
+        compiled = jax.jit(predict, out_shardings=self.replicated)
         return lambda *inputs: jax.device_get(compiled(*inputs))
 
 
