@@ -2,10 +2,10 @@
 
     python -m benchmarks.profile --model vit_tiny_patch4_32 --batch 64
 
-XLA names an operation after what it is made of ("dot", "multiply_add_fusion"); their times are those of its own trace,
-added up over the step. Large matrix products of Eigen go on in other threads and are not in it: what is missing to the
-step's time is theirs. Page faults are counted by the kernel: memory that is asked for anew in each dispatch is filled
-with zeros page by page, as it is first written to.
+XLA names an operation after what it is made of ("dot", "multiply_add_fusion"; "ynn_fusion" are matrix products of
+YNNPACK); their times are those of its own trace, added up over the step; two that run side by side count twice. Large
+products of Eigen, those of weights' gradients, go on in other threads and are not in it. Page faults are counted by the
+kernel: memory that is asked for anew in each dispatch is filled with zeros page by page, as it is first written to.
 """
 
 import argparse

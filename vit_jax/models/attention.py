@@ -19,7 +19,7 @@ def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | Non
 
     A position bias, float32 [heads, M, N], is added in float32.
     """
-    logits = q * q.shape[-1] ** -0.5 @ k.swapaxes(-2, -1)
+    logits = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)
     return softmax(logits if bias is None else logits.astype(jnp.float32) + bias, q.dtype)
 
 

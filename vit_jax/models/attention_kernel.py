@@ -1,6 +1,6 @@
 """Which program computes attention: matrix products of our own, `jax.nn.dot_product_attention`, or cuDNN's.
 
-- "matmul": products over [batch, heads] with a softmax between them (`row_sums`). It does all that is asked of attention.
+- "matmul": products over [batch, heads] with a softmax between them (`row_sums`); does all that is asked of attention.
 - "xla": `jax.nn.dot_product_attention`, whose products JAX writes as einsums. No dropout on the weights.
 - "cudnn": cuDNN's flash attention, which never writes the weights [B, heads, N, N] to memory. On NVIDIA GPUs, in 16
   bits; no dropout on the weights, no position bias.

@@ -111,7 +111,7 @@ class WindowAttention(nn.Module):
     def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
         """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
         if self.version == 1:
-            return (q * q.shape[-1] ** -0.5 @ k.swapaxes(-2, -1)).astype(jnp.float32)
+            return ((q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)).astype(jnp.float32)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
         cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)
         return cosines * jnp.exp(jnp.minimum(scale, math.log(100)))
