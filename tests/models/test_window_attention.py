@@ -94,6 +94,24 @@ def test_attention_is_the_published_formula(version: int, shifted: bool):
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
+def test_cosines_in_bfloat16_are_summed_and_kept_in_float32():
+    """They are multiplied by up to 100: rounded to bfloat16, a weight would be off by a tenth and more."""
+    width, tokens = 32, 4
+    module = WindowAttention(1, window_grid(2, 2, 2, False, "microsoft"), 2, qkv_bias=False, dtype=jnp.bfloat16)
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(1 + 0.1 * rng.normal(size=(1, 2, 2, width)), jnp.bfloat16)  # alike, so that no weight is 1
+    params: Any = jax.jit(module.init, static_argnums=2)(jax.random.key(0), x, False)["params"]
+    params["qkv"]["kernel"] = jnp.tile(jnp.eye(width), 3)  # queries, keys and values are x
+    params["logit_scale"] = jnp.full((1, 1, 1), math.log(100))
+    _, sown = module.apply({"params": params}, x, False, mutable="intermediates")
+    unit = np.asarray(unit_vectors(x), float).reshape(tokens, width)
+    bias: Any = ContinuousPositionBias((2, 2), 0, 1).apply({"params": params["relative_position_bias"]})
+    expected = np.exp(100 * unit @ unit.T + np.asarray(bias[0], float))
+    expected /= expected.sum(-1, keepdims=True)
+    weights: Any = sown["intermediates"]["attention"][0]
+    np.testing.assert_allclose(weights[0, 0, 0], expected, rtol=0.01)
+
+
 def test_the_logit_scale_learns_only_below_its_limit():
     """Of exp(min(scale, log 100)): the head above the limit has no gradient."""
     module, params, x = attention(2, shifted=False)

@@ -1,8 +1,8 @@
 """Sums over the last axis, and the normalisations built on them: standardisation (of LayerNorm) and softmax.
 
-XLA's CPU backend computes a reduction by itself, reads its input from memory and writes copies of what is broadcast; a
-product with a vector of ones it does three times as fast. Written as linear maps, these sums are products in the
-backward pass too. On other devices they are plain reductions, which XLA fuses well.
+On a CPU they are products with a vector of ones: alone no faster than XLA's reductions, but inference of a whole ViT-Ti
+takes a tenth less time with them (docs/performance.md). Written as linear maps, they are products in the backward pass
+too. On other devices they are plain reductions, which XLA fuses well.
 """
 
 from functools import partial
