@@ -17,10 +17,19 @@ import numpy as np
 RESULTS = Path(__file__).with_name("results")
 
 
-def in_turn(functions: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 2) -> dict[str, np.ndarray]:
+def in_turn(
+    functions: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 2, rest: float = 0
+) -> dict[str, np.ndarray]:
     """Seconds [rounds] of each function, called one after the other in every round, after rounds of warm-up.
 
     A slow moment of the machine then falls on all alike, and the ratio of two is best taken round by round.
+
+    Args:
+        functions: by name.
+        rounds: that are timed.
+        warm_up: rounds before.
+        rest: seconds after each call, not counted, for what it leaves to do to the next: giving gigabytes back to the
+            system takes it tenths of a second.
     """
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(warm_up + rounds):
@@ -28,6 +37,7 @@ def in_turn(functions: Mapping[str, Callable[[], Any]], rounds: int, warm_up: in
             start = time.perf_counter()
             function()
             seconds[name].append(time.perf_counter() - start)
+            time.sleep(rest)
     return {name: np.array(times[warm_up:]) for name, times in seconds.items()}
 
 

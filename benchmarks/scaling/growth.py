@@ -27,6 +27,8 @@ from vit_jax.models.registry import create_model
 SMALLEST = 32
 BATCHES = (1, 4, 16, 64)
 PASSES = ("forward", "gradient")
+REST = 1.0
+"""Seconds between programs: the largest has 6 GB, and the one after it took up to four times as long without."""
 PATCH = 4
 
 
@@ -140,7 +142,8 @@ def measured(rounds: int) -> list[Point]:
             model = create_model(family.registered, image_size=size, num_classes=10, **family.fields)
             compiled[size, batch] = programs(model, batch)
         for kind in PASSES:
-            seconds = in_turn({f"{size} {batch}": compiled[size, batch][kind].run for size, batch in cases}, rounds)
+            runs = {f"{size} {batch}": compiled[size, batch][kind].run for size, batch in cases}
+            seconds = in_turn(runs, rounds, rest=REST)
             for size, batch in cases:
                 program = compiled[size, batch][kind]
                 counted = (program.multiply_adds, program.kept_bytes, program.program_bytes)
