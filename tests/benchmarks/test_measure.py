@@ -1,21 +1,24 @@
 """How functions are timed in turn."""
 
-import time
+from types import SimpleNamespace
 
-from benchmarks.measure import in_turn
+import pytest
+
+from benchmarks import measure
 
 
-def test_rest_is_taken_after_every_call_and_not_counted():
+def test_rest_is_taken_after_every_call_and_not_counted(monkeypatch: pytest.MonkeyPatch):
     """What a large program leaves to the system must not fall on the one timed after it."""
-    began, ended = [], []
+    now, began = [0.0], []
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
 
     def run() -> None:
-        began.append(time.perf_counter())
-        time.sleep(0.01)
-        ended.append(time.perf_counter())
+        began.append(now[0])
+        passes(3.0)
 
-    seconds = in_turn({"first": run, "second": run}, rounds=2, warm_up=1, rest=0.2)
-    assert len(began) == 6  # two functions, three rounds
-    assert all(next_one - last >= 0.2 for last, next_one in zip(ended[:-1], began[1:], strict=True))
-    assert {name: len(times) for name, times in seconds.items()} == {"first": 2, "second": 2}
-    assert all(0.01 <= each < 0.2 for times in seconds.values() for each in times)
+    monkeypatch.setattr(measure, "time", SimpleNamespace(perf_counter=lambda: now[0], sleep=passes))
+    seconds = measure.in_turn({"first": run, "second": run}, rounds=2, warm_up=1, rest=0.5)
+    assert began == [0.0, 3.5, 7.0, 10.5, 14.0, 17.5]  # two functions, three rounds
+    assert {name: times.tolist() for name, times in seconds.items()} == {"first": [3.0, 3.0], "second": [3.0, 3.0]}
