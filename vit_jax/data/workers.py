@@ -65,11 +65,14 @@ def in_processes(function: Callable[[A], B], items: Sequence[A], workers: int) -
 
 
 def start_worker() -> Worker:
-    """A process that is about to `work`; blocked from its first moment on are the signals that are not for it."""
+    """A process that is about to `work`; blocked from its first moment on are the signals that are not for it.
+
+    It prints unbuffered (-u), as it may be killed before it would come to write what a library had to say of an error.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_MAIN_PROCESS)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", f"from {__name__} import work; work()"],
+            [sys.executable, "-P", "-u", "-c", f"from {__name__} import work; work()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
