@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from benchmarks.faults import files, mutations, runs
 
 
@@ -9,6 +11,7 @@ def rows_of(rows):
     return {row.fault: row for row in rows}
 
 
+@pytest.mark.slow
 def test_a_killed_and_stopped_run_comes_to_the_same_end_and_its_files_are_guarded(tmp_path):
     """`kill -9` and SIGTERM from outside, one of them while the program starts; then bits, truncation, deletion."""
     chance = random.Random(1)

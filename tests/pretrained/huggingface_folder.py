@@ -47,10 +47,9 @@ def huggingface_outputs(folder: Path, model: Network, images: np.ndarray, mask: 
 
 def loaded(kind: Any, folder: Path) -> Any:
     """The network, if nothing of it is missing in the folder and nothing left over."""
-    torch.set_grad_enabled(False)
     model, told = kind.from_pretrained(folder, output_loading_info=True)
     assert not any(told.values()), told
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 def huggingface_labels(folder: Path) -> list[str]:

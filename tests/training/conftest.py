@@ -11,8 +11,10 @@ from rich.console import Console
 
 from vit_jax.data.augment import Mixup, RandomResizedCrop
 from vit_jax.training import loop
+from vit_jax.training import run as run_module
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+from vit_jax.training.parallel import OneProgram, ParallelConfig
 from vit_jax.training.progress import Lines
 from vit_jax.training.run import prepare
 
@@ -36,12 +38,24 @@ def small_config():
     )
 
 
+def on_one_device(config, batch_size, accumulate_steps):
+    assert config == ParallelConfig(), "for other ways to use devices, ask for all_devices"
+    return OneProgram(jax.devices()[:1], 1)
+
+
 @pytest.fixture(scope="session")
 def run_to_end():
-    """Prepares and trains a config in a workdir; returns the run, its result and the lines it printed."""
+    """Prepares and trains a config in a workdir; returns the run, its result and the lines it printed.
 
-    def run_to_end(config, workdir, stop=None, **changes):
-        run = prepare(dataclasses.replace(config, **changes), workdir)
+    On one device, which compiles and runs faster than all; and simulated devices that share two cores may wait for one
+    another forever, as XLA runs collectives of a program that do not depend on each other in any order.
+    """
+
+    def run_to_end(config, workdir, stop=None, all_devices=False, **changes):
+        with pytest.MonkeyPatch.context() as patch:
+            if not all_devices:
+                patch.setattr(run_module, "make_parallel", on_one_device)
+            run = prepare(dataclasses.replace(config, **changes), workdir)
         console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
         result = loop.train(run, Lines(console, run.total_steps), stop)
         return run, result, console.export_text().splitlines()

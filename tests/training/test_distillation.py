@@ -73,6 +73,7 @@ def test_either_head_can_answer_alone(trained):
     np.testing.assert_array_equal(both, model.apply({"params": params}, images))
 
 
+@pytest.mark.slow
 def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
     assert_killed_comes_to_the_same(config, ("agreement", "teacher_accuracy"))
 
@@ -88,7 +89,7 @@ def test_pmap_and_fsdp_give_the_same(config, run_to_end, tmp_path):
         ("pmap", ParallelConfig("pmap")),
         ("fsdp", ParallelConfig(fsdp=4)),
     ):
-        _, result, _ = run_to_end(config, tmp_path / name, **plain, parallel=parallel)
+        _, result, _ = run_to_end(config, tmp_path / name, all_devices=True, **plain, parallel=parallel)
         losses[name] = [row["loss"] for row in result.rows if row["kind"] == "train"]
     np.testing.assert_allclose(losses["pmap"], losses["jit"], atol=1e-4)
     np.testing.assert_allclose(losses["fsdp"], losses["jit"], atol=1e-4)

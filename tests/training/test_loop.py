@@ -83,18 +83,26 @@ def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
     assert again.rows[-1]["peak_memory"] == 2**50
 
 
-@pytest.mark.parametrize("mode", ["pmap", "fsdp", "dispatch"])
-def test_other_ways_to_compute_give_the_same_run(mode, trained, small_config, run_to_end, tmp_path):
-    """Without drop path, whose draws pmap makes per device, a run must not depend on how it is computed."""
+@pytest.fixture(scope="module")
+def plain(small_config, run_to_end, tmp_path_factory):
+    """A config without drop path, whose draws pmap makes per device, and the result of its run on one device."""
     fields = {**small_config.model.fields, "drop_path_rate": 0.0}
-    plain = dict(model=ModelConfig(small_config.model.name, fields), duration="12 steps")
-    changes = {
-        "pmap": dict(parallel=ParallelConfig("pmap")),
-        "fsdp": dict(parallel=ParallelConfig(fsdp=4)),
-        "dispatch": dict(steps_per_dispatch=5),
-    }[mode]
-    _, one, _ = run_to_end(small_config, tmp_path / "one", **plain)
-    _, other, _ = run_to_end(small_config, tmp_path / mode, **plain, **changes)
+    config = dataclasses.replace(small_config, model=ModelConfig(small_config.model.name, fields), duration="12 steps")
+    return config, run_to_end(config, tmp_path_factory.mktemp("plain"))[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(all_devices=True, parallel=ParallelConfig("pmap")),
+        dict(all_devices=True, parallel=ParallelConfig(fsdp=4)),
+        dict(steps_per_dispatch=5),
+    ],
+    ids=["pmap", "fsdp", "dispatch"],
+)
+def test_other_ways_to_compute_give_the_same_run(changes, plain, run_to_end, tmp_path):
+    config, one = plain
+    _, other, _ = run_to_end(config, tmp_path, **changes)
     np.testing.assert_allclose(other.test.loss, one.test.loss, atol=2e-3)
     assert other.rows[-1]["loss"] == pytest.approx(one.rows[-1]["loss"], abs=1e-4)
 

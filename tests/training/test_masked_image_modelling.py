@@ -1,6 +1,7 @@
 """BEiT through the whole of training: visual tokens are learned, then guessed behind masks, then classes."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -138,11 +139,13 @@ def test_a_tokenizer_that_is_killed_comes_to_the_same(tokenizing, assert_killed_
     assert_killed_comes_to_the_same(tokenizing, ("tokens_used",))
 
 
+@pytest.mark.slow
 def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
     """Masks included."""
     assert_killed_comes_to_the_same(config, ("token_accuracy",))
 
 
+@functools.cache
 def train_on(what, ways):
     """The parameters after two steps, and the losses."""
     fields = dict(drop_path_rate=0.0, in_channels=1)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -58,8 +59,11 @@ def batch(seed: int, poisoned: bool = False) -> dict[str, np.ndarray]:
     return {"image": random.integers(0, 256, (16, 8, 8, 1), np.uint8), "label": labels}
 
 
-def train(parallel: Parallel, batches: list[dict], objective: Classification) -> tuple[TrainState, list[dict]]:
-    """The state after these batches, one a dispatch, and the metrics of each; a rate that falls with every update."""
+Train = Callable[[list[dict]], tuple[TrainState, list[dict]]]
+
+
+def make_train(parallel: Parallel, objective: Classification) -> Train:
+    """Gives the state after batches, one a dispatch, and the metrics of each; the rate falls with every update."""
     schedule = optax.linear_schedule(0.1, 0.0, 10)
     params = jax.jit(MODEL.clone(num_classes=CLASSES).init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
     step = Step(
@@ -73,22 +77,27 @@ def train(parallel: Parallel, batches: list[dict], objective: Classification) ->
         ema_decay=0.9,
         replicas=parallel.replicas,
     )
-    state = parallel.place_state(start_state(params, step.optimizer, ema=True))
-    compiled, seen = parallel.compile_train(step), []
-    for one in batches:
-        placed = parallel.place_batch({name: x[None] for name, x in one.items()}, stacked=True)
-        state, metrics = compiled(state, {}, placed, jax.random.key(3))
-        seen.append(jax.device_get(metrics))
-    return jax.device_get(parallel.gather_state(state)), seen
+    compiled = parallel.compile_train(step)
+
+    def train(batches: list[dict]) -> tuple[TrainState, list[dict]]:
+        state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
+        seen = []
+        for one in batches:
+            placed = parallel.place_batch({name: x[None] for name, x in one.items()}, stacked=True)
+            state, metrics = compiled(state, {}, placed, jax.random.key(3))
+            seen.append(jax.device_get(metrics))
+        return jax.device_get(parallel.gather_state(state)), seen
+
+    return train
 
 
 @pytest.mark.parametrize("mode", PARALLEL)
 @pytest.mark.parametrize(("value", "only_gradient"), [(math.nan, False), (math.inf, False), (math.inf, True)])
 def test_training_goes_on_as_if_the_batch_had_not_been(mode, value, only_gradient):
     """Parameters, optimizer, average and batch statistics, bit for bit; schedule and average go by updates done."""
-    objective = Poisoned(value=value, only_gradient=only_gradient)
-    skipping, metrics = train(PARALLEL[mode](), [batch(0), batch(1, poisoned=True), batch(2)], objective)
-    straight, expected = train(PARALLEL[mode](), [batch(0), batch(2)], objective)
+    train = make_train(PARALLEL[mode](), Poisoned(value=value, only_gradient=only_gradient))
+    skipping, metrics = train([batch(0), batch(1, poisoned=True), batch(2)])
+    straight, expected = train([batch(0), batch(2)])
     assert [float(m["skipped"][0]) for m in metrics] == [0, 1, 0]
     assert (int(skipping.step), int(skipping.skipped)) == (3, 1)
     jax.tree.map(np.testing.assert_array_equal, skipping.params, straight.params)

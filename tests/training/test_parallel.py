@@ -63,7 +63,7 @@ def batches(steps):
     return {"index": np.random.default_rng(2).integers(0, 40, (steps, BATCH)).astype(np.int32)}
 
 
-def train(parallel, params, arrays, dispatches=(2, 1), **step_fields):
+def train(parallel, params, arrays, dispatches=(1, 1, 1), **step_fields):
     """The state and metrics after three steps, on the host."""
     step = make_step(params, parallel.replicas, **step_fields)
     state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
@@ -139,10 +139,9 @@ def test_pmap_drops_differently_on_each_device(params, arrays):
     assert len({tuple(key) for key in np.asarray(keys).tolist()}) == 8
 
 
-@pytest.mark.parametrize("dispatches", [(3,), (1, 1, 1)])
-def test_steps_per_dispatch_do_not_matter(dispatches, params, arrays, on_one_device):
-    one = OneProgram(jax.devices()[:1], 1)
-    assert_equal_training(on_one_device, train(one, params, arrays, dispatches=dispatches))
+@pytest.mark.parametrize("parallel", [OneProgram(jax.devices()[:1], 1), OneProgram(jax.devices(), 2), OnePerDevice()])
+def test_steps_per_dispatch_do_not_matter(parallel, params, arrays, on_one_device):
+    assert_equal_training(on_one_device, train(parallel, params, arrays, dispatches=(2, 1)))
 
 
 @pytest.mark.parametrize("accumulate_steps", [2, 4])

@@ -1,6 +1,7 @@
 """Networks without classes through the whole of training: as any other, but that neighbours evaluate them."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -123,6 +124,7 @@ def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
     assert_killed_comes_to_the_same(config, ())
 
 
+@functools.cache
 def train_on(ways):
     """The parameters after two steps, and the losses."""
     model = create_model("mae_cifar_patch2_32", **MAE, in_channels=1)

@@ -9,12 +9,11 @@ import pytest
 
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.training import evaluating, loop
-from vit_jax.training import run as run_module
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.errors import Stopped
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.parallel import OneProgram, ParallelConfig
+from vit_jax.training.parallel import ParallelConfig
 from vit_jax.training.stop_signals import StopSignals
 
 SWIN = dict(
@@ -85,17 +84,6 @@ def stop_at(run_to_end, monkeypatch):
     return stop_at
 
 
-def on_one_device(config, batch_size, accumulate_steps):
-    return OneProgram(jax.devices()[:1], 1)
-
-
-@pytest.fixture
-def one_device(monkeypatch):
-    """Simulated devices that share two cores may wait for one another forever: XLA runs collectives of a program that
-    do not depend on each other in any order."""
-    monkeypatch.setattr(run_module, "make_parallel", on_one_device)
-
-
 @pytest.mark.parametrize(
     "case",
     [
@@ -104,9 +92,7 @@ def one_device(monkeypatch):
         pytest.param("swin, several steps a dispatch", marks=pytest.mark.slow),
     ],
 )
-def test_stopped_by_signals_and_killed_it_comes_to_the_same(
-    case, small_config, run_to_end, stop_at, cut_off, one_device, tmp_path
-):
+def test_stopped_by_signals_and_killed_it_comes_to_the_same(case, small_config, run_to_end, stop_at, cut_off, tmp_path):
     """Stopped in the middle of an epoch and of a row of metrics, then killed after the last checkpoint."""
     config = dataclasses.replace(
         small_config,
@@ -124,9 +110,7 @@ def test_stopped_by_signals_and_killed_it_comes_to_the_same(
     assert_same(straight, stopped)
 
 
-def test_a_signal_while_metrics_are_waited_for_loses_none_of_them(
-    small_config, run_to_end, one_device, monkeypatch, tmp_path
-):
+def test_a_signal_while_metrics_are_waited_for_loses_none_of_them(small_config, run_to_end, monkeypatch, tmp_path):
     """Most signals come then. The row of the step under way must not be missing afterwards."""
     changes = dict(duration="12 steps", log_every="1 steps")
     *straight, _ = run_to_end(small_config, tmp_path / "straight", **changes)
@@ -171,29 +155,37 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
     assert_same(straight, continued)
 
 
+@pytest.fixture(scope="module")
+def movable(small_config, run_to_end, tmp_path_factory):
+    """A config without drop path, whose draws pmap makes per device, and its run on one device."""
+    fields = {**small_config.model.fields, "drop_path_rate": 0.0}
+    config = dataclasses.replace(
+        small_config,
+        model=ModelConfig(small_config.model.name, fields),
+        optimizer=OptimizerConfig("sgd", 0.02),
+        duration="12 steps",
+        log_every="1 steps",
+    )
+    return config, *run_to_end(config, tmp_path_factory.mktemp("straight"))
+
+
+MACHINES = {
+    "one": {},
+    "eight": dict(all_devices=True),
+    "pmap": dict(all_devices=True, parallel=ParallelConfig("pmap")),
+    "fsdp": dict(all_devices=True, parallel=ParallelConfig(fsdp=4)),
+}
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [("eight", "one"), ("one", "eight"), ("pmap", "fsdp")],
 )
-def test_a_run_goes_on_on_other_devices(first, second, small_config, run_to_end, stop_at, monkeypatch, tmp_path):
-    """Same order of examples, same numbers but for rounding. Without drop path, whose draws pmap makes per device."""
-    fields = {**small_config.model.fields, "drop_path_rate": 0.0}
-    config = dataclasses.replace(
-        small_config, model=ModelConfig(small_config.model.name, fields), optimizer=OptimizerConfig("sgd", 0.02)
-    )
-    changes = dict(duration="12 steps", log_every="1 steps")
-    run, straight, _ = run_to_end(config, tmp_path / "straight", **changes)
-
-    def machine(name):
-        parallel = {"pmap": ParallelConfig("pmap"), "fsdp": ParallelConfig(fsdp=4)}.get(name, ParallelConfig())
-        if name == "one":
-            monkeypatch.setattr(run_module, "make_parallel", on_one_device)
-        else:
-            monkeypatch.undo()
-        return dict(changes, parallel=parallel)
-
-    assert stop_at(5, config, tmp_path / "moved", **machine(first)) == 5
-    moved_run, moved, lines = run_to_end(config, tmp_path / "moved", **machine(second))
+def test_a_run_goes_on_on_other_devices(first, second, movable, run_to_end, stop_at, tmp_path):
+    """Same order of examples, same numbers but for rounding."""
+    config, run, straight, _ = movable
+    assert stop_at(5, config, tmp_path / "moved", **MACHINES[first]) == 5
+    moved_run, moved, lines = run_to_end(config, tmp_path / "moved", **MACHINES[second])
     assert lines[0] == "continuing at step 5 of 12"
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), moved.params, straight.params)
     np.testing.assert_allclose(moved.test.loss, straight.test.loss, atol=1e-4)

@@ -1,6 +1,7 @@
 """DINO through the whole of training: its teacher is the average that the run keeps, its centre a running statistic."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -87,6 +88,7 @@ def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_
     assert head["kernel"].shape == (16, 10)
 
 
+@pytest.mark.slow
 def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_path):
     short = dataclasses.replace(config, model=NAMES["swin"], duration="6 steps", evaluate_every="6 steps")
     _, result, _ = run_to_end(short, tmp_path / "swin")
@@ -98,11 +100,13 @@ def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_pa
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), dict(result.params["encoder"]))
 
 
+@pytest.mark.slow
 def test_killed_it_comes_to_the_same(config, assert_killed_comes_to_the_same):
     """Teacher, centre, crops and schedules included."""
     assert_killed_comes_to_the_same(config, ("centre_norm", "teacher_entropy"))
 
 
+@functools.cache
 def train_on(network, ways):
     """Student and teacher after three steps, the losses, and the parameters before."""
     config = NAMES[network]
