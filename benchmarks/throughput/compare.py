@@ -1,7 +1,8 @@
 """One network, all implementations: equal first, then timed in turn."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from benchmarks.measure import in_turn, spread
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.peak import MatmulPeak, matmul_peak
 from benchmarks.throughput.plain_flax import plain_flax
+from benchmarks.throughput.processes import in_own_process
 from benchmarks.throughput.program import Implementation, Program, is_out_of_memory, trial
 from benchmarks.throughput.workload import Setting, Workload
 
@@ -24,6 +26,9 @@ Kind = Literal["training", "inference"]
 KINDS: tuple[Kind, ...] = ("inference", "training")
 FORWARD_PASSES = {"training": 3, "inference": 1}
 """That the products amount to: a backward pass has twice those of a forward pass."""
+
+REST = 0.2
+"""Seconds between turns, in which the threads of the one before come to rest and its memory goes back."""
 
 CHECKED = 4
 """Images whose logits are compared."""
@@ -44,29 +49,37 @@ class Chosen:
     tried: dict[str, Any]
 
 
-def implementations(
-    work: Workload, setting: Setting, names: Sequence[str]
-) -> tuple[dict[str, Implementation], dict[str, str]]:
-    """Ours and those of these names; and why some could not be made."""
-    made: dict[str, Implementation] = {}
-    failed = {}
-    for name in names:
-        try:
-            made[name] = make(name, work, setting)
-        except ValueError as error:  # a library without such a network
-            failed[name] = reason(error)
-            print(f"{work.name}: {name} is left out: {failed[name]}")
-    made["ours"] = ours(work, setting)  # last: where memory is scarce, the others have chosen their batches before
-    return made, failed
-
-
 def make(name: str, work: Workload, setting: Setting) -> Implementation:
-    """An implementation other than ours; PyTorch is imported only if it is asked for."""
+    """An implementation; PyTorch is imported only if one of its networks is asked for."""
+    if name == "ours":
+        return ours(work, setting)
     if name == "plain_flax":
         return plain_flax(work, setting)
     from benchmarks.throughput.torch_peers import torch_peer
 
     return torch_peer(name, work, setting)
+
+
+@contextmanager
+def implementations(
+    work: Workload, setting: Setting, names: Sequence[str]
+) -> Iterator[tuple[dict[str, Implementation], dict[str, str]]]:
+    """Ours and those of these names, where the setting wants them; and why some could not be made."""
+    made: dict[str, Implementation] = {}
+    failed = {}
+    with ExitStack() as processes:
+        for name in (*names, "ours"):  # ours last: where memory is scarce, the others have chosen their batches before
+            try:
+                if setting.own_processes:
+                    made[name] = processes.enter_context(in_own_process(make, name, work, setting))
+                else:
+                    made[name] = make(name, work, setting)
+            except ValueError as error:  # a library without such a network
+                if name == "ours":
+                    raise
+                failed[name] = reason(error)
+                print(f"{work.name}: {name} is left out: {failed[name]}")
+        yield made, failed
 
 
 def choose(implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int]) -> Chosen:
@@ -149,25 +162,25 @@ def compared(
     """
     start = time.perf_counter()
     peak = matmul_peak(setting)
-    made, failed = implementations(work, setting, names)
     entry: dict[str, Any] = {
         "measured": "throughput",
         "model": work.name,
         "device": setting.device,
         "dtype": setting.dtype,
+        "own_processes": setting.own_processes,
         "rounds": rounds,
         "multiply_adds": vit_jax.cost(work.model).multiply_adds,
-        "failed": failed,
     }
-    for kind in KINDS:  # inference first: its logits are compared
-        chosen = {name: choose(implementation, kind, work, batches) for name, implementation in made.items()}
-        programs = {name: choice.program for name, choice in chosen.items() if choice.program is not None}
-        if "ours" not in programs:
-            raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")
-        if kind == "inference":
-            entry["differences"] = check_equal(work, programs)
-        entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds)
-        del chosen, programs  # makes room for the next
+    with implementations(work, setting, names) as (made, entry["failed"]):
+        for kind in KINDS:  # inference first: its logits are compared
+            chosen = {name: choose(implementation, kind, work, batches) for name, implementation in made.items()}
+            programs = {name: choice.program for name, choice in chosen.items() if choice.program is not None}
+            if "ours" not in programs:
+                raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")
+            if kind == "inference":
+                entry["differences"] = check_equal(work, programs)
+            entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds)
+            del chosen, programs  # makes room for the next
     entry["seconds"] = round(time.perf_counter() - start, 1)
     return entry
 
@@ -182,7 +195,7 @@ def timed(
 ) -> dict[str, Any]:
     """All programs and the peak, in turn."""
     functions = {name: program.run for name, program in programs.items()}
-    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0)
+    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0, rest=REST)
     flops = peak.flops / seconds.pop("peak")
     speeds = {name: programs[name].images / seconds[name] for name in programs}
     rows: dict[str, Any] = {}

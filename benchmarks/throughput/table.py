@@ -100,9 +100,10 @@ def times(ratio: Mapping[str, Any] | None) -> str:
 def notes(entries: Sequence[Entry]) -> str:
     """How to read the table, and what could not be measured."""
     rounds = "/".join(map(str, sorted({entry["rounds"] for entry in entries})))
+    where = "each in a process of its own" if all(entry["own_processes"] for entry in entries) else "in one process"
     found = [
-        f"Medians over {rounds} rounds, and the lowest and highest, of implementations that take turns in one process "
-        "with the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "
+        f"Medians over {rounds} rounds, and the lowest and highest, of implementations that take turns, {where}, with "
+        "the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "
         "\"Of the peak\" is the network's products beside the device's speed in large square ones."
     ]
     for entry in entries:

@@ -43,6 +43,11 @@ class Setting:
         """Precision of the products: what one trains in there."""
         return {"cpu": "float32", "gpu": "bfloat16"}[self.device]
 
+    @property
+    def own_processes(self) -> bool:
+        """Whether each implementation has a process of its own: not on a GPU, whose memory they would have to share."""
+        return self.device == "cpu"
+
 
 @dataclass(frozen=True)
 class Workload:

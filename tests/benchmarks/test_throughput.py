@@ -1,6 +1,7 @@
 """benchmarks.throughput: its arithmetic, that implementations are compared, and a tiny measurement."""
 
 import json
+import multiprocessing
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,10 +15,10 @@ import vit_jax
 from benchmarks import measure
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
-from benchmarks.throughput.compare import check_equal, choose, compared, ratios, share_of_peak
+from benchmarks.throughput.compare import check_equal, choose, compared, make, ratios, share_of_peak
 from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
-from benchmarks.throughput.program import Program
+from benchmarks.throughput.program import Implementation, Program
 from benchmarks.throughput.targets import targets
 from benchmarks.throughput.workload import Batch, Setting, Workload, make_workload
 
@@ -153,12 +154,22 @@ def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.Monkey
     assert targets(entry)
 
 
-def test_unequal_networks_are_not_timed(monkeypatch: pytest.MonkeyPatch):
-    work = workload(VIT)
+def off_by_a_hundredth(name: str, work: Workload, setting: Setting) -> Implementation:
+    """As `make`, but for the parameters of the others, in their processes too."""
     other = replace(work, params=jax.tree.map(lambda x: x * 1.01, work.params))
-    monkeypatch.setattr(compare, "make", lambda name, work, setting: compare.plain_flax(other, setting))
+    return make(name, work if name == "ours" else other, setting)
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_unequal_networks_are_not_timed(device: Any, monkeypatch: pytest.MonkeyPatch):
+    """Neither in processes of their own, as on a CPU, nor in one, as on a GPU."""
+    setting = Setting(device, steps=2, dispatches=1)
+    assert setting.own_processes == (device == "cpu")
+    monkeypatch.setattr(compare, "make", off_by_a_hundredth)
+    monkeypatch.setitem(SIDE, device, 64)
     with pytest.raises(ValueError, match="not the same network"):
-        compared(work, SETTING, ["plain_flax"], (2,), rounds=1)
+        compared(workload(VIT), setting, ["plain_flax"], (2,), rounds=1)
+    assert not multiprocessing.active_children()
 
 
 needs_peers = pytest.mark.skipif(

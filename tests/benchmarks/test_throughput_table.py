@@ -26,7 +26,8 @@ def timed(ratio: float) -> dict[str, Any]:
 
 def entry(training: float = 1.2, inference: float = 0.9, device: str = "cpu") -> dict[str, Any]:
     return dict(
-        measured="throughput", model="vit_base_patch16_224", device=device, dtype="float32", rounds=5, failed={},
+        measured="throughput", model="vit_base_patch16_224", device=device, dtype="float32",
+        own_processes=device == "cpu", rounds=5, failed={},
         training=timed(training), inference=timed(inference), command="python -m x", time="2026-01-02T",
         machine=MACHINE,
     )  # fmt: skip
@@ -70,11 +71,16 @@ def test_the_section_has_all_that_was_measured():
     assert "| network |  | batch | images/s | of the peak | memory | times plain Flax | times timm |" in lines
     assert "| `vit_cifar_patch4_32` | 50,000 + 10,000 | 1.6 (0.8 to 3.2) | 0.1 |" in lines
     assert "`vit_base_patch16_224`, timm_compiled, training: no compiler" in lines
+    assert "that take turns, each in a process of its own, with" in " ".join(lines)
     assert "`python -m x`, `python -m y`; measured 2026-01-02 to 2026-01-03." in lines
     assert [line for line in lines if "NOT met" in line] == [
         "- vit_base_patch16_224, inference, times timm: 0.9, wanted >= 1: NOT met",
         "- vit_cifar_patch4_32, seconds of an epoch: 1.6, wanted <= 1.5: NOT met",
     ]
+
+
+def test_what_ran_in_one_process_is_said_to_have():
+    assert "take turns, in one process, with" in " ".join(section([entry(device="gpu")]).splitlines())
 
 
 def test_only_what_is_between_the_markers_is_rewritten():
