@@ -10,6 +10,7 @@ import pytest
 import vit_jax
 from vit_jax.training import loop
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import OneProgram, ParallelConfig
 
 
@@ -116,11 +117,13 @@ def test_validation_is_watched_and_the_test_split_looked_at_once(small_config, r
 
 
 def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_path):
-    results = []
+    """But for the rounding of two programs, of which one takes its images from those on the device; by SGD, as other
+    optimizers take whole steps by the rounding of the keys' biases, whose gradient is zero."""
+    changes, results = dict(optimizer=OptimizerConfig("sgd", 0.02), duration="6 steps"), []
     for feed in ("resident", "streaming"):
         data = dataclasses.replace(small_config.data, feed=feed, workers=0)
-        results.append(run_to_end(small_config, tmp_path / feed, data=data, duration="6 steps")[1])
-    jax.tree.map(np.testing.assert_array_equal, results[0].params, results[1].params)
+        results.append(run_to_end(small_config, tmp_path / feed, data=data, **changes)[1])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-6), results[0].params, results[1].params)
 
 
 def test_the_next_batch_is_on_its_way_while_the_device_computes(small_config, run_to_end, tmp_path, monkeypatch):
