@@ -33,10 +33,11 @@ def shift_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
     value = image.max(axis=-1)
     chroma = value - image.min(axis=-1)
     divisor = jnp.where(chroma > 0, chroma, 1)  # grey pixels have no hue, and chroma 0 keeps them grey below
+    # Not by which channel equals `value`: compiled, both may be computed twice, and rounded differently.
     sixths = jnp.where(
-        value == red,
+        (red >= green) & (red >= blue),
         (green - blue) / divisor,
-        jnp.where(value == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+        jnp.where(green >= blue, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
     )
     sixths = sixths + 6 * turn
 
