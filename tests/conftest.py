@@ -19,7 +19,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         os.environ.get("XLA_FLAGS", ""),  # the last one counts
     )
 )
-# By default Python looks for garbage every 700 objects, among the millions that JAX keeps of all compiled programs.
+# By default Python looks for garbage every 700 new objects, among all that JAX keeps of the programs so far.
 gc.set_threshold(50_000, 20, 100)
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not IS_WORKER:  # workers inherit it

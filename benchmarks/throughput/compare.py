@@ -27,9 +27,6 @@ KINDS: tuple[Kind, ...] = ("inference", "training")
 FORWARD_PASSES = {"training": 3, "inference": 1}
 """That the products amount to: a backward pass has twice those of a forward pass."""
 
-REST = 0.2
-"""Seconds between turns, in which the threads of the one before come to rest and its memory goes back."""
-
 CHECKED = 4
 """Images whose logits are compared."""
 
@@ -179,7 +176,7 @@ def compared(
                 raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")
             if kind == "inference":
                 entry["differences"] = check_equal(work, programs)
-            entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds)
+            entry[kind] = timed(kind, entry["multiply_adds"], chosen, programs, peak, rounds, setting.rest)
             del chosen, programs  # makes room for the next
     entry["seconds"] = round(time.perf_counter() - start, 1)
     return entry
@@ -192,10 +189,11 @@ def timed(
     programs: Mapping[str, Program],
     peak: MatmulPeak,
     rounds: int,
+    rest: float,
 ) -> dict[str, Any]:
-    """All programs and the peak, in turn."""
+    """All programs and the peak, in turn, with so many seconds of rest after each."""
     functions = {name: program.run for name, program in programs.items()}
-    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0, rest=REST)
+    seconds = in_turn(functions | {"peak": peak.run}, rounds, warm_up=0, rest=rest)
     flops = peak.flops / seconds.pop("peak")
     speeds = {name: programs[name].images / seconds[name] for name in programs}
     rows: dict[str, Any] = {}

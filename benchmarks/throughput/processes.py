@@ -1,7 +1,6 @@
 """Implementations in processes of their own, which are asked to work one after the other.
 
-On a CPU JAX is slower beside others in one process: inference of ViT-Ti/4 took 275 ms a batch alone, and 367 beside
-PyTorch and a second JAX network.
+On a CPU, inference by JAX is slower beside others in one process than alone (docs/performance.md, "Processes").
 """
 
 import multiprocessing
@@ -13,6 +12,9 @@ from typing import Any
 
 from benchmarks.throughput.program import Implementation, Program
 from benchmarks.throughput.workload import Batch, Setting, Workload, use_device
+
+PASSED_ON = (ImportError, ValueError, RuntimeError)
+"""Errors that come back from the other process, as these: libraries have kinds of them that cannot be sent."""
 
 Make = Callable[[str, Workload, Setting], Implementation]
 
@@ -46,7 +48,7 @@ class RemoteImplementation:
         """What the other process answers.
 
         Raises:
-            ValueError, RuntimeError: as the implementation did there; RuntimeError if its process has ended.
+            ImportError, ValueError, RuntimeError: as raised there; RuntimeError if that process has ended.
         """
         try:
             self.connection.send((what, of))
@@ -69,7 +71,7 @@ def in_own_process(make: Make, name: str, work: Workload, setting: Setting) -> I
         setting: how it is measured.
 
     Raises:
-        ValueError: as `make` does.
+        ImportError, ValueError, RuntimeError: as `make` does.
     """
     context = multiprocessing.get_context("spawn")
     connection, its_connection = context.Pipe()
@@ -96,8 +98,8 @@ def serve(connection: Connection, make: Make, name: str, work: Workload, setting
             return
         try:
             connection.send(served.answer(what, of))
-        except (ValueError, RuntimeError) as error:  # not itself: libraries have errors that cannot be sent
-            connection.send((ValueError if isinstance(error, ValueError) else RuntimeError)(str(error)))
+        except PASSED_ON as error:
+            connection.send(next(kind for kind in PASSED_ON if isinstance(error, kind))(str(error)))
 
 
 class Served:

@@ -48,6 +48,11 @@ class Setting:
         """Whether each implementation has a process of its own: not on a GPU, whose memory they would have to share."""
         return self.device == "cpu"
 
+    @property
+    def rest(self) -> float:
+        """Seconds between turns, for the threads of the one before; none on a GPU, whose clock might fall."""
+        return {"cpu": 0.2, "gpu": 0.0}[self.device]
+
 
 @dataclass(frozen=True)
 class Workload:

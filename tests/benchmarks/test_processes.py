@@ -45,6 +45,8 @@ class Fake:
 def make_fake(name: str, work: Workload, setting: Setting) -> Any:
     if name == "unknown":
         raise ValueError("no such network")
+    if name == "missing":
+        raise ModuleNotFoundError("No module named 'torch'")
     return Fake(name)
 
 
@@ -63,10 +65,10 @@ def test_programs_run_in_another_process_and_errors_come_back():
     assert not multiprocessing.active_children()
 
 
-def test_what_cannot_be_made_leaves_no_process():
-    with (
-        pytest.raises(ValueError, match="no such network"),
-        in_own_process(make_fake, "unknown", NO_WORK, SETTING),
-    ):
+@pytest.mark.parametrize(
+    ("name", "error", "message"), [("unknown", ValueError, "no such network"), ("missing", ImportError, "torch")]
+)
+def test_what_cannot_be_made_says_why_and_leaves_no_process(name: str, error: type[Exception], message: str):
+    with pytest.raises(error, match=message), in_own_process(make_fake, name, NO_WORK, SETTING):
         pass
     assert not multiprocessing.active_children()

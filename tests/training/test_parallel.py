@@ -139,9 +139,12 @@ def test_pmap_drops_differently_on_each_device(params, arrays):
     assert len({tuple(key) for key in np.asarray(keys).tolist()}) == 8
 
 
-@pytest.mark.parametrize("parallel", [OneProgram(jax.devices()[:1], 1), OneProgram(jax.devices(), 2), OnePerDevice()])
-def test_steps_per_dispatch_do_not_matter(parallel, params, arrays, on_one_device):
-    assert_equal_training(on_one_device, train(parallel, params, arrays, dispatches=(2, 1)))
+@pytest.mark.parametrize(
+    "make", [lambda: OneProgram(jax.devices()[:1], 1), lambda: OneProgram(jax.devices(), 2), OnePerDevice],
+    ids=["one device", "fsdp", "pmap"],
+)  # fmt: skip
+def test_steps_per_dispatch_do_not_matter(make, params, arrays, on_one_device):
+    assert_equal_training(on_one_device, train(make(), params, arrays, dispatches=(2, 1)))
 
 
 @pytest.mark.parametrize("accumulate_steps", [2, 4])

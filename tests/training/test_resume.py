@@ -88,7 +88,7 @@ def stop_at(run_to_end, monkeypatch):
     "case",
     [
         "vit, streamed",
-        pytest.param("vit", marks=pytest.mark.slow),  # in a process of its own, tests/test_faults.py kills one
+        pytest.param("vit", marks=pytest.mark.slow),
         pytest.param("swin, several steps a dispatch", marks=pytest.mark.slow),
     ],
 )
