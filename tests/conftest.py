@@ -1,6 +1,5 @@
 """Tests run on the CPU, on eight simulated devices, and compile each program once for all test processes."""
 
-import gc
 import os
 import shutil
 import tempfile
@@ -19,8 +18,6 @@ os.environ["XLA_FLAGS"] = " ".join(
         os.environ.get("XLA_FLAGS", ""),  # the last one counts
     )
 )
-# By default Python looks for garbage every 700 new objects, among all that JAX keeps of the programs so far.
-gc.set_threshold(50_000, 20, 100)
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if not IS_WORKER:  # workers inherit it
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="vit_jax_tests_")
