@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,12 +71,3 @@ def test_starting_up_does_not_wait_for_what_is_not_used():
     code = f"import sys, train; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_commands_in_the_readme_are_the_ones_there_are():
-    """Flags and config files that the README names must exist."""
-    text = (ROOT / "README.md").read_text()
-    for config in re.findall(r"configs/\w+\.py", text):
-        assert (ROOT / config).is_file(), config
-    with pytest.raises(SystemExit):
-        train.main(["--help"])

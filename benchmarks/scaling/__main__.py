@@ -3,8 +3,8 @@
     python -m benchmarks.scaling
 
 Devices: one training step, spread over 1, 2, 4 and 8 devices (`benchmarks.scaling.devices`). Growth: ViT and Swin at
-growing images and batches, with the exponent of every cost (`benchmarks.scaling.growth`). Prints Markdown, the README's
-table among it, and writes benchmarks/results/scaling.json.
+growing images and batches, with the exponent of every cost (`benchmarks.scaling.growth`). Prints Markdown, the table of
+docs/performance.md among it, and writes benchmarks/results/scaling.json.
 """
 
 import argparse
