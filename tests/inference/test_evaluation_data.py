@@ -1,6 +1,7 @@
 """A model is scored on the split that was asked for, divided and loaded as in its training where that is known."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,27 @@ def test_what_the_run_skipped_is_skipped(folder, tmp_path):
     assert len(load(run_on(tmp_path / "run", f"folder:{folder}", skip_unreadable=True), folder, "all")) == 20
     with pytest.raises(ValueError, match=r"no\.png"):
         load("nothing", folder, "all")
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_a_file_that_vanished_since_the_run_began_is_left_out_and_named(folder, tmp_path, capsys, skip):
+    config = DataConfig(f"folder:{folder}", skip_unreadable=skip)
+    source = run_on(tmp_path / "run", config.name, skip_unreadable=skip)
+    write_listing(load_dataset(config), tmp_path / "run" / LISTING)
+    data = load(source, folder, "train")
+    gone = files(data)[:2]
+    for file in gone:
+        Path(file).unlink()
+    if not skip:
+        with pytest.raises(ValueError, match=r"\d\.png"):
+            list(data.batches(2))
+        return
+    batches = list(load(source, folder, "train").batches(2))
+    assert sum(len(batch["label"]) for batch in batches) == len(data) - 2
+    assert min(len(batch["label"]) for batch in batches) > 0
+    said = capsys.readouterr()
+    assert all(file in said.err for file in gone)
+    assert not said.out
 
 
 def test_every_image_comes_once(folder):

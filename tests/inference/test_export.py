@@ -17,6 +17,7 @@ from vit_jax import cli
 from vit_jax.inference import export as exporting
 from vit_jax.inference.export import serialize
 from vit_jax.inference.exported import load_exported
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.pretrained.load import Pretrained
 
 NETWORKS = {
@@ -91,6 +92,16 @@ def test_the_description_is_enough_to_prepare_an_image(classifier, out):
     expected = vit_jax.preprocessing(classifier.model)(picture)
     np.testing.assert_allclose((pixels - steps["mean"]) / steps["std"], expected, atol=1e-5)
     assert f"to cover {side} x {side} (bilinear" in steps["steps"][1]
+    assert not steps["squash"]
+
+
+def test_the_description_says_that_an_image_is_squashed():
+    model = vit_jax.create_model(
+        "vit_digits_patch2_8", embed_dim=16, depth=1, num_heads=2, preprocessing=Preprocessing(squash=True)
+    )
+    steps = exporting.describe(Pretrained(model, random_params(model), ()), b"", 4)["preprocessing"]
+    assert steps["squash"]
+    assert steps["steps"][1].startswith("scale it, whatever its shape, to 8 x 8 (bicubic")
 
 
 def test_a_model_without_a_head_gives_features():

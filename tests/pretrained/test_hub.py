@@ -1,5 +1,6 @@
 """The Hugging Face Hub: what is downloaded, and what is said when it cannot be. Nothing here needs a network."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -20,7 +21,9 @@ def test_without_the_package_it_says_what_to_do(monkeypatch):
 class TestWithThePackage:
     @pytest.fixture
     def hub(self) -> Any:
-        return pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
+        package = pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
+        importlib.import_module("huggingface_hub.errors")  # the package does not by itself
+        return package
 
     @pytest.fixture
     def response(self, hub) -> Any:
@@ -59,10 +62,10 @@ class TestWithThePackage:
             ),
         ],
     )
-    def test_only_config_and_weights_are_downloaded(self, online, tmp_path, names, needed):
+    def test_only_configs_and_weights_are_downloaded(self, online, tmp_path, names, needed):
         downloaded = online("config.json", *names)
         assert fetch("google/vit", "v1") == tmp_path
-        assert downloaded == ["config.json", *needed]
+        assert downloaded == ["config.json", "preprocessor_config.json", *needed]
 
     def test_a_repository_without_weights_is_refused(self, online):
         assert not online("config.json", "tf_model.h5", "onnx/model.safetensors")

@@ -222,6 +222,17 @@ def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_pat
     assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", squash=True)
 
 
+def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_path: Path, caplog):
+    path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
+    preprocessing = load(path).model.preprocessing
+    assert preprocessing.mean == (0.5,)
+    assert f"no preprocessor_config.json beside it, so images are prepared as {preprocessing}" in caplog.text
+    caplog.clear()
+    (path / "preprocessor_config.json").write_text("{}")
+    load(path)
+    assert not caplog.text
+
+
 def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
     processor = {"size": {"shortest_edge": 20}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True}

@@ -19,6 +19,7 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Examples, Given, Loss
 from vit_jax.training import loop, nonfinite
 from vit_jax.training.errors import TrainingError
+from vit_jax.training.evaluating import feed_of
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
@@ -134,6 +135,17 @@ def test_too_many_in_a_row_end_the_run_with_their_examples(run):
     examples = reported[2]["examples"]
     assert len(examples) == run.config.batch_size
     assert f"begin with {examples[0]}, {examples[1]}, {examples[2]};" in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_the_examples_are_those_that_the_feed_gave_with_repeats_too(small_config, tmp_path):
+    data = dataclasses.replace(small_config.data, repeats=3)
+    run = prepare(dataclasses.replace(small_config, data=data, stop_after_skipped=2), tmp_path)
+    with pytest.raises(TrainingError, match="2 updates in a row"):
+        NonFiniteGuard(run, 0).take(2, metrics(1, 1))
+    reported = json.loads((run.workdir / nonfinite.REPORT).read_text())
+    fed = feed_of(run, run.dataset.train).shuffled(run.config.seed, run.config.batch_size, range(2))
+    assert [entry["examples"] for entry in reported] == [batch["index"].tolist() for batch in fed]
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")

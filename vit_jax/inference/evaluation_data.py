@@ -2,18 +2,21 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, Source
-from vit_jax.data.feed import load
+from vit_jax.data.feed import load, load_readable
 from vit_jax.data.in_threads import in_threads
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
+from vit_jax.data.unreadable import Unreadable
 from vit_jax.models.network import Network
 
 Split = Literal["test", "validation", "train", "all"]
@@ -34,6 +37,7 @@ class EvaluationData:
         class_names: of the labels.
         image_shape: (H, W, C) of every image.
         as_trained: whether the model was trained on this set, by a run whose division and image size this is.
+        skip_unreadable: whether images that cannot be read are left out, and not an error.
         notes: what is to be known of the set.
     """
 
@@ -41,19 +45,44 @@ class EvaluationData:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     as_trained: bool
+    skip_unreadable: bool
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
 
     def batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-        """Every example once: "image" uint8 [B, H, W, C] and "label" int32 [B], the last B of a source smaller."""
-        places = (
-            (source, np.arange(start, min(start + batch_size, len(source))))
-            for source in self.sources
-            for start in range(0, len(source), batch_size)
-        )
-        return in_threads(lambda place: dict(load(*place)), places, AHEAD)
+        """Every example once: "image" uint8 [B, H, W, C] and "label" int32 [B], the last B of a source smaller.
+
+        Without those that cannot be read, if these are skipped: a file may have vanished since its run began. Each is
+        named on stderr.
+
+        Raises:
+            ValueError: an image cannot be read, or more of a split than `most_unreadable`.
+        """
+        for source in self.sources:
+            skip = Unreadable(len(source), lambda line: print(line, file=sys.stderr)) if self.skip_unreadable else None
+            places = (
+                np.arange(start, min(start + batch_size, len(source))) for start in range(0, len(source), batch_size)
+            )
+            for batch, unreadable in in_threads(partial(load_known, source, skip is not None), places, AHEAD):
+                if skip is not None:
+                    skip.add(unreadable)
+                if len(batch["label"]):
+                    yield batch
+
+
+def load_known(source: Source, skip: bool, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """The examples at `index` as one batch, without unreadable ones if these are skipped; and these, with the reasons.
+
+    Raises:
+        UnreadableImage: an image cannot be read, and is not to be skipped.
+    """
+    if not skip:
+        return dict(load(source, index)), {}
+    batch, unreadable = load_readable(source, index)
+    readable = ~np.isin(index, list(unreadable))
+    return {name: values[readable] for name, values in batch.items()}, unreadable
 
 
 def load_evaluation_data(
@@ -74,10 +103,16 @@ def load_evaluation_data(
     fields: dict[str, Any] = dict(division if division is not None else {"load_size": margin})
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}
-    dataset = load_dataset(DataConfig(name, **fields), None if division is None else Path(source) / LISTING)
+    config = DataConfig(name, **fields)
+    dataset = load_dataset(config, None if division is None else Path(source) / LISTING)
     notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
     return EvaluationData(
-        split_sources(dataset, split), dataset.class_names, dataset.image_shape, division is not None, notes
+        sources=split_sources(dataset, split),
+        class_names=dataset.class_names,
+        image_shape=dataset.image_shape,
+        as_trained=division is not None,
+        skip_unreadable=config.skip_unreadable,
+        notes=notes,
     )
 
 

@@ -90,6 +90,11 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
     meaning = "logits" if model.num_classes else "pooled features"
     size = f"{shape[0]} x {shape[1]}"
     covered = " x ".join(str(math.floor(side / settings.crop_fraction)) for side in shape[:2])
+    scaled = (
+        f"scale it, whatever its shape, to {covered}"
+        if settings.squash
+        else f"scale it, its shape kept, to cover {covered}"
+    )
     return {
         "format": FORMAT,
         "usage": [
@@ -108,9 +113,10 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "std": list(settings.std) * (shape[2] // len(settings.std)),
             "crop_fraction": settings.crop_fraction,
             "interpolation": settings.interpolation,
+            "squash": settings.squash,
             "steps": [
                 f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright",
-                f"scale it, its shape kept, to cover {covered} ({settings.interpolation}, antialiased, sides rounded)",
+                f"{scaled} ({settings.interpolation}, antialiased, sides rounded)",
                 f"cut {size} out of its centre",
                 "divide by 255, subtract mean, divide by std",
             ],

@@ -6,7 +6,7 @@ from vit_jax.pretrained.weight_files import choose_weights
 
 
 def fetch(repo_id: str, revision: str | None = None) -> Path:
-    """The local folder with `config.json` and the weights of a repository; no other file is downloaded.
+    """The local folder with a repository's weights, `config.json` and `preprocessor_config.json`; nothing else of it.
 
     Without network (or with HF_HUB_OFFLINE=1) it is what was downloaded before.
 
@@ -34,7 +34,7 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
         weights = choose_weights(page, [name for name in names if "/" not in name])
         if weights is not None:
             parts = [name for name in names if weights.endswith(".index.json") and name.endswith(".safetensors")]
-            needed = ["config.json", weights, *parts]
+            needed = ["config.json", "preprocessor_config.json", weights, *parts]
             return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=needed))
     except errors.GatedRepoError as error:
         raise ValueError(f"{page} is gated: accept its conditions there, then run hf auth login") from error

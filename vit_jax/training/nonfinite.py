@@ -46,7 +46,7 @@ class NonFiniteGuard:
     def too_many(self) -> TrainingError:
         """The error that ends the run; writes what is known of the skipped updates into the workdir."""
         source = self.run.dataset.train
-        order = ShuffledOrder(self.run.config.seed, len(source))
+        order = ShuffledOrder(self.run.config.seed, len(source), self.run.config.data.repeats)
         steps = []
         for figures in self.figures:
             examples = order.batch(int(figures["step"]) - 1, self.run.config.batch_size).tolist()

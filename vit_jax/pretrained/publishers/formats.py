@@ -1,5 +1,6 @@
 """Every publisher's formats: how a file is recognised, which table reads it, and what its network computes."""
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from vit_jax.pretrained.spelling import respelled
 from vit_jax.pretrained.stored import StoredArray
 
 Config = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
 
 
 class Description(NamedTuple):
@@ -122,8 +125,15 @@ HUGGING_FACES = dict(norm_eps=1e-12, preprocessing=HALF)
 
 
 def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessing:
-    """What Hugging Face's `preprocessor_config.json` says, which stands beside `config.json`."""
-    return configs.huggingface_preprocessing(read_config(located.directory / "preprocessor_config.json"), default)
+    """What Hugging Face's `preprocessor_config.json` says, which stands beside `config.json`.
+
+    Without it, it is said what is taken instead: with other mean and standard deviation a network sees other images.
+    """
+    processor = read_config(located.directory / "preprocessor_config.json")
+    if processor is None:
+        message = "%s: no preprocessor_config.json beside it, so images are prepared as %s"
+        logger.warning(message, located.weights, default)
+    return configs.huggingface_preprocessing(processor, default)
 
 
 def pretrained_cfg(located: Located, default: Preprocessing) -> Preprocessing:
