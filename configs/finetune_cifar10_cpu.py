@@ -20,7 +20,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields=dict(image_size=128)),
+        model=ModelConfig(pretrained="timm/deit_tiny_patch16_224.fb_in1k", fields=dict(image_size=128)),
         data=DataConfig("cifar10"),
         augment=(RandomHorizontalFlip(),),
         optimizer=OptimizerConfig(

@@ -16,7 +16,9 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields=dict(image_size=224, drop_path_rate=0.1)),
+        model=ModelConfig(
+            pretrained="timm/deit_tiny_patch16_224.fb_in1k", fields=dict(image_size=224, drop_path_rate=0.1)
+        ),
         data=DataConfig("folder:pictures", load_size=256, validation_fraction=0.16, test_fraction=0.2),
         augment=(RandomResizedCrop(scale=(0.35, 1.0), interpolation="bicubic"), RandomHorizontalFlip()),
         optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, layer_decay=0.75),
