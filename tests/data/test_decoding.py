@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vit_jax.data import decoding
-from vit_jax.data.decoding import centre_square, decode, image_size, read_square, to_rgb
+from vit_jax.data.decoding import centre_square, decode, image_size, read_square, read_upright, to_rgb
 
 RNG = np.random.default_rng(0)
 RGB = Image.fromarray(RNG.integers(0, 256, (6, 9, 3), np.uint8))
@@ -119,6 +119,30 @@ def test_the_camera_s_orientation_is_applied(orientation: int):
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(stored)).save(file, "PNG", exif=exif)
     np.testing.assert_array_equal(decode(file.getvalue(), 3, None, "image"), upright)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_an_image_whose_exif_is_damaged_is_read(form: str, tmp_path: Path):
+    """Its pixels are whole; the orientation counts where it can be read."""
+    image = Image.new("RGB", (12, 8), "red")
+    image.save(tmp_path / "garbage", form, exif=b"Exif\0\0" + bytes(20))
+    assert read_upright(tmp_path / "garbage").size == (12, 8)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0100] = 6, 8
+    width = b"\x01\x00\x00\x04\x00\x00\x00\x01\x00\x00\x00\x08"  # the tag, LONG, one of them, 8
+    mistyped = exif.tobytes().replace(width, b"\x01\x00\x00\x09\x00\x00\x00\x01\xff\xff\xff\xff")  # SLONG, -1
+    assert mistyped != exif.tobytes()
+    image.save(tmp_path / "mistyped", form, exif=mistyped)
+    assert read_upright(tmp_path / "mistyped").size == (8, 12)
+
+
+def test_what_was_turned_is_not_turned_again():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.new("RGB", (12, 8)).save(file, "JPEG", exif=exif)
+    turned = to_rgb(Image.open(file))
+    assert turned.size == to_rgb(turned).size == (8, 12)
 
 
 def test_the_centre_square_equals_resizing_the_shorter_side_and_cropping():

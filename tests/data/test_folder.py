@@ -1,7 +1,9 @@
 """Data sets that are folders of images."""
 
 import multiprocessing
+import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +103,9 @@ def test_a_folder_that_holds_itself_does_not_go_on_forever(make_folder: MakeFold
 
 def test_what_systems_leave_behind_is_ignored(make_folder: MakeFolder):
     root = make_folder({"a": 4, "b": 4})
+    thumbnail = root / "a" / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.png"
+    thumbnail.parent.mkdir(parents=True)
+    shutil.copy(next(iter((root / "a").glob("*.*"))), thumbnail)  # an image, and one that is there already
     for clutter in (".DS_Store", "a/.DS_Store", "a/Thumbs.db", "b/desktop.ini"):
         (root / clutter).write_bytes(b"no image")
     (root / ".git").mkdir()
@@ -185,6 +190,18 @@ WRONG_LAYOUTS = {
     "test holds 3 files but no folders": {"train/a": 3, "train/b": 3, "test": 3},
     "test is empty": {"train/a": 3, "train/b": 3, "test": 0},
 }
+
+
+def test_split_folders_may_be_called_otherwise(make_folder: MakeFolder):
+    data = load_folder(make_folder({"Training/a": 5, "Training/b": 4, "Testing/a": 3, "Testing/b": 2}), CONFIG)
+    assert (len(data.train), len(data.test), data.class_names) == (9, 5, ("a", "b"))
+
+
+def test_class_names_that_are_no_text_are_refused(make_folder: MakeFolder):
+    root = make_folder({"a": 3, "b": 3})
+    (root / "b").rename(root / os.fsdecode(b"\xc4pfel"))
+    with pytest.raises(ValueError, match=r"names are no text \(UTF-8\), '\\udcc4pfel': rename them"):
+        load_folder(root, CONFIG)
 
 
 @pytest.mark.parametrize("reason", WRONG_LAYOUTS)

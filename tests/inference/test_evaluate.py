@@ -11,6 +11,7 @@ import vit_jax
 from tests.inference.conftest import random_params
 from vit_jax import cli
 from vit_jax.data.dataset import DataConfig
+from vit_jax.inference.evaluate import write_table
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import train
 from vit_jax.training.optimizer import ScheduleConfig
@@ -112,6 +113,11 @@ def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys
     out = capsys.readouterr().out
     assert all(part in out for part in ("images", "35", "top-1 accuracy", "top-5 accuracy", "mean loss", "images/s"))
     assert "by number only" in out
+
+
+def test_a_folder_s_name_is_shown_as_it_is(capsys):
+    write_table({"images": "3 (folder:pictures [new]/[/c], test)"}, [])
+    assert "folder:pictures [new]/[/c], test" in capsys.readouterr().out
 
 
 def test_five_classes_have_no_top_5(capsys, tmp_path):

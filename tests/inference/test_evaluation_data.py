@@ -65,6 +65,9 @@ def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
     assert any("divided and loaded as the run" in note for note in data.notes)
     splits: tuple[Split, ...] = ("train", "validation", "test", "all")
     assert [len(load(workdir, folder, split)) for split in splits] == [6, 6, 8, 20]
+    (tmp_path / "run" / "model").mkdir()
+    (tmp_path / "run" / "model" / "config.json").write_text("{}")
+    assert files(load(f"{workdir}/model", folder)) == files(data)
     other = run_on(tmp_path / "other", f"folder:{folder}", **{**fields, "split_seed": 8})
     assert files(load(other, folder)) != files(data) == files(load(workdir, folder))
 

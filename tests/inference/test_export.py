@@ -110,6 +110,17 @@ def test_a_model_without_a_head_gives_features():
     assert about["output"] == {"shape": [4, 16], "dtype": "float32", "meaning": "pooled features"}
 
 
+@pytest.mark.parametrize("name", ["dino_pretraining_vit_cifar_patch4_32", "mae_cifar_patch4_32"])
+def test_a_network_for_pre_training_gives_its_features(name):
+    model = vit_jax.create_model(name, image_size=8, embed_dim=16, depth=1, num_heads=2)
+    params = random_params(model)
+    assert exporting.describe(Pretrained(model, params, ()), b"", 4)["output"]["shape"] == [4, 16]
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    program = jax_export.deserialize(bytearray(serialize(model, params, None)))
+    expected = vit_jax.features(model, params, jnp.asarray(images)).pooled
+    np.testing.assert_allclose(program.call(images), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_the_loaded_model_gives_the_model_s_logits(classifier, out):
     loaded = load_exported(out)
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype(np.float32)

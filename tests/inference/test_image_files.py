@@ -40,6 +40,11 @@ def test_a_link_to_an_image_is_that_image(here):
     assert image_files(["link.jpg", "b.jpg"]) == ["link.jpg"]
 
 
+def test_a_link_to_nothing_is_found_to_be_no_image_later(here):
+    os.symlink("gone.jpg", here / "link.jpg")
+    assert image_files(["*.jpg", "link.jpg"]) == ["b.jpg", "link.jpg"]
+
+
 def test_nothing_is_no_answer():
     with pytest.raises(ValueError, match="no image was named"):
         image_files([])

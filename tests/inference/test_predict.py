@@ -125,6 +125,13 @@ def test_the_table_has_every_image_and_class(classifier, save, pictures, capsys)
     assert all("[bold]" in line and line.rstrip().endswith("end") and "%" in line for line in lines[1:])
 
 
+def test_in_a_pipe_no_path_is_folded(capsys):
+    path = f"pictures/{'holiday/' * 10}one.jpg"
+    answers = iter([predicting.Answer(path, (predicting.Guess(0, "cat", 0.9), predicting.Guess(1, "dog", 0.1)), None)])
+    predicting.write_table(answers, [path], ["cat", "dog"])
+    assert path in capsys.readouterr().out
+
+
 def test_a_name_that_is_no_text_can_be_shown():
     assert predicting.shown(os.fsdecode(b"a\xff.png")) == "a\ufffd.png"
 

@@ -39,6 +39,13 @@ def test_colour_becomes_grey_as_pillow_makes_it():
     np.testing.assert_allclose(set_input(model, images), set_input(model, grey), atol=1.01 * level)
 
 
+@pytest.mark.parametrize("size", [16, 32])
+def test_other_channels_are_refused_at_any_size(size):
+    model = vit_jax.create_model("vit_tiny_patch4_32", image_size=16)
+    with pytest.raises(ValueError, match="the images have 5 channels; the model takes 3"):
+        set_input(model, np.zeros((1, size, size, 5), np.uint8))
+
+
 def test_images_of_the_models_size_keep_their_margin():
     images = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 3), np.uint8)
     model = network(crop_fraction=0.5)

@@ -13,6 +13,7 @@ from tests.models.swin_cases import SWIN_CASES, small_swin
 from vit_jax.inspection.attention_image import attention_to_image, covered
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.network import Network
+from vit_jax.models.registry import create_model
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
@@ -86,6 +87,8 @@ def test_odd_maps_cover_more_than_the_image():
     assert covered(model, 0) == covered(model, 1) == (1, 1)
     assert covered(model, 2) == covered(model, 3) == (12 / 11, 14 / 13)
     assert covered(small_model(), 0) == (1, 1)
+    student = create_model("dino_pretraining_swin_cifar_patch2_window4_32", image_size=36)
+    assert covered(student, -1) == covered(student.make_encoder(), -1) == (10 / 9, 10 / 9)
 
 
 def test_networks_without_attention_are_refused():

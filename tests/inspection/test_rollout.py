@@ -14,6 +14,7 @@ from tests.models.swin_cases import SWIN_CASES, small_swin
 from vit_jax.inspection.rollout import windowed_rollout
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.network import Network
+from vit_jax.models.registry import create_model
 from vit_jax.models.swin import SwinTransformer
 
 SWINS = {
@@ -82,6 +83,15 @@ def test_the_rollout_is_that_of_the_network_s_own_attention():
     model = small_swin(image_size=(8, 12), depths=(1, 1), window_size=3)
     rollout, layers = rollout_and_layers(model)
     np.testing.assert_allclose(rollout, matrices(model, layers), atol=1e-6)
+
+
+def test_a_student_s_rollout_is_that_of_its_encoder():
+    fields = dict(image_size=16, embed_dim=16, depths=(1, 1), num_heads=(1, 2), prototypes=8)
+    student = create_model("dino_pretraining_swin_cifar_patch2_window4_32", **fields)
+    params = random_params(student, 0)
+    images = jax.numpy.asarray(np.random.default_rng(0).normal(size=(1, 16, 16, 3)), jax.numpy.float32)
+    expected = vit_jax.attention_rollout(student.make_encoder(), params["encoder"], images)
+    np.testing.assert_allclose(vit_jax.attention_rollout(student, params, images), expected, atol=1e-6)
 
 
 def test_tokens_that_attend_to_themselves_stay_what_they_were():

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 import vit_jax
+from vit_jax.data.decoding import read_upright
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.pretrained import preprocess
 
 
 def model(channels=3, **settings):
@@ -49,6 +51,36 @@ def test_modes_become_the_models_channels():
     np.testing.assert_array_equal(
         vit_jax.preprocessing(model(channels=1))(one), vit_jax.preprocessing(model(channels=1))(one[:, :, 0])
     )
+
+
+def test_a_pil_image_becomes_what_its_file_is_read_as(tmp_path):
+    """By training and by `vit-jax predict`: 16-bit grey, transparency and the camera's orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.full((32, 48), 20_000, np.uint16)).save(tmp_path / "16-bit.png")
+    Image.new("RGBA", (48, 32)).save(tmp_path / "transparent.png")
+    Image.fromarray(picture(48, 32)).save(tmp_path / "turned.png", exif=exif)
+    for file in tmp_path.iterdir():
+        with Image.open(file) as image:
+            np.testing.assert_array_equal(
+                vit_jax.preprocessing(model())(image), vit_jax.preprocessing(model())(read_upright(file))
+            )
+    assert vit_jax.preprocessing(model())(Image.open(tmp_path / "16-bit.png")).max() < 0  # not white
+
+
+def test_a_very_long_image_takes_no_more_memory_than_its_centre(monkeypatch):
+    image = Image.fromarray(np.repeat(np.repeat(picture(2, 30), 3, axis=0), 3, axis=1))  # 6 x 90 to 32 x 480
+    expected = vit_jax.preprocessing(model())(image)
+    monkeypatch.setattr(preprocess, "MAX_PIXELS", 32 * 480 - 1)
+    made, resize = [], Image.Image.resize
+
+    def spy(self, size, *args):
+        made.append(size)
+        return resize(self, size, *args)
+
+    monkeypatch.setattr(Image.Image, "resize", spy)
+    np.testing.assert_allclose(vit_jax.preprocessing(model())(image), expected, atol=0.02)
+    assert made == [(48, 32)]
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((4, 4, 3), np.float32), ((4, 4, 2), np.uint8), ((4,), np.uint8)])

@@ -1,7 +1,7 @@
 """Data sets that are folders of image files, a class a folder.
 
 - DIR/<class>/<image> is divided as the config says.
-- DIR/{train,validation,test}/<class>/<image> is divided by whoever made it; "val" will do for "validation".
+- DIR/{train,validation,test}/<class>/<image> is divided by whoever made it; see SPLIT_FOLDERS for other names.
 """
 
 import os
@@ -19,10 +19,16 @@ from vit_jax.data.threads import map_files
 FOLDER = "folder:"
 """What the names of such sets begin with; the folder follows."""
 
-SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+SPLIT_FOLDERS = {
+    **{"train": "train", "training": "train"},
+    **{"validation": "validation", "val": "validation", "valid": "validation"},
+    **{"test": "test", "testing": "test"},
+}
+"""What the folders of splits are called, in upper or lower case."""
 
-CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
-"""What operating systems leave in folders; ignored, as are names that begin with a dot."""
+CLUTTER = {"Thumbs.db", "ehthumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
+CLUTTER |= {"lost+found"}
+"""What operating and storage systems leave in folders; ignored, as are names that begin with a dot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +99,20 @@ def split_folders(root: Path) -> dict[str, Path]:
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist; data.name folder:DIR takes a DIR with a folder a class")
     folders = {entry.name: Path(entry) for entry in visible(root) if entry.is_dir()}
-    named = {name: folder for name, folder in folders.items() if name in SPLIT_FOLDERS}
+    named = {name: folder for name, folder in folders.items() if name.casefold() in SPLIT_FOLDERS}
     others = folders.keys() - named.keys()
     # A class may be called "train", too. But a split's folder holds folders, and a class's folder holds images.
     if not named or (others and not any(entry.is_dir() for folder in named.values() for entry in visible(folder))):
         return {"train": root}
     if others:
         raise ValueError(f"{root} has split folders, {listed(named)}, and others beside them: {listed(others)}")
-    if "train" not in named:
+    splits: dict[str, Path] = {}
+    for name, folder in named.items():
+        if (other := splits.setdefault(SPLIT_FOLDERS[name.casefold()], folder)) != folder:
+            raise ValueError(f"{root} has both {other.name!r} and {name!r}: keep one")
+    if "train" not in splits:
         raise ValueError(f"{root} has {listed(named)}, but no 'train' to learn from")
-    if {"val", "validation"} <= named.keys():
-        raise ValueError(f"{root} has both 'val' and 'validation': keep one")
-    return {SPLIT_FOLDERS[name]: folder for name, folder in named.items()}
+    return splits
 
 
 def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
@@ -130,6 +138,8 @@ def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple
             raise ValueError(f"{root}: {split} has classes that train has not: {listed(unknown)}")
     if len(names) == 1:
         raise ValueError(f"{root} has only one class, {listed(names)}: there is nothing to tell apart")
+    if garbled := [name for name in names if name.encode(errors="replace").decode() != name]:
+        raise ValueError(f"{root} has class folders whose names are no text (UTF-8), {listed(garbled)}: rename them")
     return tuple(sorted(names))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import compile_classifier, load_classifier
@@ -134,7 +135,7 @@ def write_table(rows: Mapping[str, str], notes: Sequence[str]) -> None:
     """Prints figures and what is to be known of them."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(name, Text(value))
     console = Console(highlight=False)
     console.print(table)
     for note in notes:

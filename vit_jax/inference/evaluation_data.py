@@ -98,13 +98,14 @@ def load_evaluation_data(
         ValueError: no such set, or it has no such split.
         FileNotFoundError: the set is not there.
     """
-    division = trained_division(Path(source), name)
+    workdir = run_of(source)
+    division = trained_division(workdir, name)
     margin = max(math.floor(side / model.preprocessing.crop_fraction) for side in model.input_shape[:2])
     fields: dict[str, Any] = dict(division if division is not None else {"load_size": margin})
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}
     config = DataConfig(name, **fields)
-    dataset = load_dataset(config, None if division is None else Path(source) / LISTING)
+    dataset = load_dataset(config, None if division is None else workdir / LISTING)
     notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
     return EvaluationData(
         sources=split_sources(dataset, split),
@@ -114,6 +115,12 @@ def load_evaluation_data(
         skip_unreadable=config.skip_unreadable,
         notes=notes,
     )
+
+
+def run_of(source: str) -> Path:
+    """The workdir of a run that is named by it or by its model/; any other source as it is."""
+    path = Path(source)
+    return path.resolve().parent if path.resolve().name == "model" else path
 
 
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:

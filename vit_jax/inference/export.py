@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ import numpy as np
 from jax import export as jax_export
 
 from vit_jax.inference.exported import DESCRIPTION, FORMAT, PROGRAM, load_exported, require_flatbuffers
-from vit_jax.models.network import Network
+from vit_jax.models.network import Features, Network
 from vit_jax.pretrained.folder import check_class_names
 from vit_jax.pretrained.load import Pretrained, load
 
@@ -64,6 +65,17 @@ def export(source: str, out: Path, batch_size: int | None, revision: str | None)
     print("use     " + "\n        ".join(description["usage"]))
 
 
+def answer(model: Network, params: Any, images: jax.Array) -> jax.Array:
+    """What an exported program computes: logits, or float32 features of a network without classes.
+
+    A network for pre-training, too, gives its encoder's features, not what its own loss looks at.
+    """
+    if model.num_classes:
+        return cast(jax.Array, model.apply({"params": params}, images))
+    features = cast(Features, model.apply({"params": params}, images, method="features"))
+    return features.pooled.astype(jnp.float32)
+
+
 def serialize(model: Network, params: Mapping[str, Any], batch_size: int | None) -> bytes:
     """The model with its parameters as a program of images, for all `PLATFORMS`, in jax.export's format.
 
@@ -76,7 +88,7 @@ def serialize(model: Network, params: Mapping[str, Any], batch_size: int | None)
         raise ValueError(f"the parameters take {size / 2**30:.2f} GiB; an exported file holds less than 2 GiB")
     batch = jax_export.symbolic_shape("b")[0] if batch_size is None else batch_size
     images = jax.ShapeDtypeStruct((batch, *model.input_shape), jnp.float32)
-    program = jax.jit(lambda images: model.apply({"params": constants}, images))
+    program = jax.jit(lambda images: answer(model, constants, images))
     return bytes(jax_export.export(program, platforms=PLATFORMS)(images).serialize())
 
 
@@ -86,7 +98,7 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
     settings, shape = model.preprocessing, model.input_shape
     batch = "b" if batch_size is None else batch_size
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    output = cast(jax.ShapeDtypeStruct, jax.eval_shape(model.apply, {"params": pretrained.params}, image))
+    output = jax.eval_shape(partial(answer, model), pretrained.params, image)
     meaning = "logits" if model.num_classes else "pooled features"
     size = f"{shape[0]} x {shape[1]}"
     covered = " x ".join(str(math.floor(side / settings.crop_fraction)) for side in shape[:2])
@@ -141,10 +153,10 @@ def check(directory: Path, pretrained: Pretrained, batch_sizes: tuple[int, ...])
     random, found = np.random.default_rng(0), []
     with jax.default_device(checking_device()):
         params = jax.device_get(params)
-        loaded, reference = load_exported(directory), jax.jit(model.apply)
+        loaded, reference = load_exported(directory), jax.jit(partial(answer, model))
         for batch_size in batch_sizes:
             images = random.normal(size=(batch_size, *model.input_shape)).astype(np.float32)
-            expected = np.asarray(reference({"params": params}, images))
+            expected = np.asarray(reference(params, images))
             difference, scale = np.abs(np.asarray(loaded(images)) - expected).max(), np.abs(expected).max()
             line = f"batch {batch_size}: outputs up to {scale:.3g}, largest difference {difference:.2g}"
             if not difference <= TOLERANCE * scale:  # NaN is no agreement

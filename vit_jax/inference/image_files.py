@@ -44,7 +44,7 @@ def files_of(name: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     """The files that one argument stands for. A file of that very name comes before a pattern."""
     if os.path.isdir(name):
         yield from (file for file in files_below(name) if file.lower().endswith(suffixes))
-    elif os.path.exists(name):
+    elif os.path.lexists(name):  # a link to nothing, too: reading it says so
         yield name
     else:
         for match in sorted(glob.glob(name, recursive=True)):

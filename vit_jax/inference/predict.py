@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -136,11 +137,12 @@ def write_json(answers: Iterator[Answer]) -> None:
 
 def write_table(answers: Iterator[Answer], files: Sequence[str], class_names: Sequence[str]) -> None:
     """Prints a row an image. Its columns are as wide as they will have to be: nothing waits for the last image."""
-    widest_image = max(len(shown(file)) for file in files)
+    widest_image = max(5, *(cell_len(shown(file)) for file in files))
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width: nothing is folded
-        console = Console(width=max(80, widest_image + max(map(len, class_names)) + 16))
-    widest_image = max(5, min(widest_image, console.width // 2))
+    if console.is_terminal:
+        widest_image = max(5, min(widest_image, console.width // 2))
+    else:  # a file or a pipe has no width: nothing is folded
+        console = Console(width=max(80, widest_image + max(map(cell_len, class_names)) + 16))
     header = True
     for image, classes, _ in answers:
         table = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))

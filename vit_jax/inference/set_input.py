@@ -45,9 +45,15 @@ def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
 
 
 def with_channels(pixels: jax.Array, channels: int) -> jax.Array:
-    """Pixels [B, H, W, C] in colour (3) or grey (1), as asked for."""
+    """Pixels [B, H, W, C] in colour (3) or grey (1), as asked for.
+
+    Raises:
+        ValueError: they have another number of channels.
+    """
     if pixels.shape[-1] == 1 and channels == 3:
         return jnp.repeat(pixels, 3, axis=-1)
     if pixels.shape[-1] == 3 and channels == 1:
         return jnp.round((pixels * jnp.array(LUMA)).sum(-1, keepdims=True))
+    if pixels.shape[-1] != channels:
+        raise ValueError(f"the images have {pixels.shape[-1]} channels; the model takes {channels}")
     return pixels

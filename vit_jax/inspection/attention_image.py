@@ -79,6 +79,7 @@ def covered(model: Network, layer: int) -> tuple[float, float]:
 
     More than 1 where a Swin Transformer padded an odd map to merge its patches two by two.
     """
+    model = encoder_of(model)
     if not isinstance(model, SwinTransformer):
         return 1.0, 1.0
     stage, grid = [(stage, grid) for stage, grids in enumerate(model.window_grids) for grid in grids][layer]

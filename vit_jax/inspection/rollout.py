@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from vit_jax.inspection.attention_image import inside
 from vit_jax.inspection.features import attention_maps
 from vit_jax.models.network import Network
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.windows import WindowGrid
 
@@ -39,9 +40,9 @@ def attention_rollout(model: Network, params: Mapping[str, Any], images: jax.typ
     Raises:
         ValueError: if the network has no attention.
     """
-    layers = attention_maps(model, params, images)
-    if isinstance(model, SwinTransformer):
-        return windowed_rollout(model.window_grids, layers)
+    layers, network = attention_maps(model, params, images), encoder_of(model)
+    if isinstance(network, SwinTransformer):
+        return windowed_rollout(network.window_grids, layers)
     rollout = mixing(layers[0].mean(axis=1))
     for layer in layers[1:]:
         rollout = jnp.matmul(mixing(layer.mean(axis=1)), rollout, precision="highest")

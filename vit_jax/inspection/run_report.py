@@ -16,7 +16,7 @@ import numpy as np
 from vit_jax.data.dataset import Source
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.attention_image import attention_to_image
+from vit_jax.inspection.attention_image import attention_to_image, covered
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
@@ -113,6 +113,7 @@ def examples(run: Run, result: Result) -> list[Example]:
         return []
     inputs = network_input(run.model, jnp.asarray(np.stack(images)))
     attention = last_attention(run.model, result.params, inputs)
+    covers = covered(run.model, -1)
     return [
         Example(
             image=image,
@@ -120,6 +121,7 @@ def examples(run: Run, result: Result) -> list[Example]:
             predicted=int(result.test.predicted[index]),
             confidence=float(result.test.confidence[index]),
             attention=attended,
+            attention_covers=covers,
         )
         for index, image, attended in zip(chosen, images, attention, strict=True)
     ]

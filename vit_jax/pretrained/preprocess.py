@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vit_jax.data.decoding import MAX_PIXELS, to_rgb
 from vit_jax.models.network import Network
 
 
@@ -17,16 +18,22 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
         A function of one image, a PIL image or a uint8 array [H, W] or [H, W, C], that gives float32
         [height, width, channels] of the model's size: the image is scaled to cover it, or `squash`ed to it (with the
         margin that `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
+        A PIL image becomes what training and `vit-jax predict` make of its file: upright, on white where it is
+        transparent, 16-bit grey scaled to 8.
     """
     height, width, channels = model.input_shape
     settings = model.preprocessing
     resample = Image.Resampling[settings.interpolation.upper()]
 
     def preprocess(image: Any) -> np.ndarray:
-        picture = image if isinstance(image, Image.Image) else from_array(image)
+        picture = to_rgb(image) if isinstance(image, Image.Image) else from_array(image)
         picture = picture.convert("L" if channels == 1 else "RGB")
         size, box = covering(model, picture.size)
-        if size != picture.size:
+        if size[0] * size[1] > MAX_PIXELS:  # a very long image: what is cropped away is never made
+            across, down = size[0] / picture.width, size[1] / picture.height
+            part = (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
+            picture, box = picture.resize((width, height), resample, part), (0, 0, width, height)
+        elif size != picture.size:
             picture = picture.resize(size, resample)
         pixels = np.asarray(picture.crop(box), np.uint8)
         return np.asarray(settings.normalise(pixels.reshape(height, width, channels)))
