@@ -28,9 +28,9 @@ def get_config() -> Config:
             temperature_warmup="10 epochs",
         ),
         optimizer=OptimizerConfig(
-            "adamw", learning_rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip_norm=3.0, clip="each"
+            "adamw", learning_rate=1e-4, weight_decay=0.04, final_weight_decay=0.4, clip_norm=3.0, clip="each"
         ),
-        schedule=ScheduleConfig(warmup="30 epochs", final=1e-3),
+        schedule=ScheduleConfig(warmup="30 epochs", final=1e-2),
         duration="200 epochs",
         batch_size=512,
         dtype="bfloat16",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vit_jax.data.dataset import ArraySource, as_arrays, check_labels
+from vit_jax.data.dataset import ArraySource, DataConfig, as_arrays, check_labels
 
 IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
 LABELS = np.array([2, 0, 1, 0], np.int32)
@@ -17,6 +17,12 @@ class OneByOne:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         return IMAGES[index], int(LABELS[index])
+
+
+@pytest.mark.parametrize("field", ["repeats", "workers", "split_seed"])
+def test_a_number_that_cannot_be_is_refused_by_name(field):
+    with pytest.raises(ValueError, match=rf"data\.{field} must be at least \d, not -1"):
+        DataConfig(**{field: -1})
 
 
 def test_as_arrays_copies_nothing_that_is_in_memory():

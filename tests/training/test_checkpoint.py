@@ -144,6 +144,15 @@ def test_the_oldest_go_only_while_enough_newer_ones_are_whole(saved, said):
         assert steps_of(saved) == [30, 40]
 
 
+def test_nothing_is_read_again_where_nothing_is_to_go(saved, said, monkeypatch):
+    """Reading many large ones would keep each save waiting, and the end after a signal."""
+    with Checkpoints(saved, 5, said.append) as checkpoints:
+        monkeypatch.setattr(checkpoint, "problems", lambda path: pytest.fail(f"{path} was read"))
+        checkpoints.save(30, state_at(30), {})
+        checkpoints.wait()
+    assert steps_of(saved) == [10, 20, 30]
+
+
 def test_an_old_one_stays_until_the_newer_is_verified(saved, said, monkeypatch):
     """Each deletion must find two newer ones whole at that very moment."""
     real, seen = shutil.rmtree, []

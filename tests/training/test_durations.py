@@ -7,6 +7,7 @@ def test_epochs_round_up_so_that_no_example_is_left_out():
     assert durations.to_steps("2 epochs", examples=100, batch_size=64) == 4
     assert durations.to_steps("0.5 epochs", examples=128, batch_size=64) == 1
     assert durations.to_steps("1 epoch", examples=129, batch_size=64) == 3
+    assert durations.to_steps("2.2 epochs", examples=50_000, batch_size=100) == 1100  # 2.2 * 500 is 1100.0000000000002
 
 
 def test_steps_do_not_depend_on_the_data():

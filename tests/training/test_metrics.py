@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from vit_jax.training.errors import TrainingError
 from vit_jax.training.metrics import MetricsLog, read_rows
 
 
@@ -40,6 +41,12 @@ def test_a_line_cut_off_in_mid_write_is_passed_over(tmp_path):
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
+
+
+def test_a_damaged_line_ends_the_run_with_its_number(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n')
+    with pytest.raises(TrainingError, match=r"line 2 of .*metrics\.jsonl is damaged; mend or delete it"):
+        MetricsLog(tmp_path, 1)
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path):

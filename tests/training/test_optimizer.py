@@ -65,6 +65,23 @@ def test_each_array_is_clipped_by_itself(params, gradient):
     assert all(norms.values())  # there are both kinds
 
 
+def test_lamb_scales_what_decays_and_moves_the_rest_as_adam(params, gradient):
+    """As in apex and timm: else a layer scale of 1e-4 could hardly move, whatever its gradient."""
+    config = OptimizerConfig("lamb", weight_decay=0.0, clip_norm=None)
+    for path, update in updates(config, params, gradient, learning_rate=0.1).items():
+        parameter = dict(zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(params), strict=True))[path]
+        if path.endswith("kernel"):
+            np.testing.assert_allclose(jnp.linalg.norm(update), 0.1 * jnp.linalg.norm(parameter), rtol=1e-4)
+        else:
+            np.testing.assert_allclose(jnp.abs(update), 0.1, rtol=1e-4, err_msg=path)
+
+
+@pytest.mark.parametrize("norm", [0.0, -1.0])
+def test_a_norm_that_leaves_nothing_is_refused(norm):
+    with pytest.raises(ValueError, match="clip_norm must be positive, or None"):
+        OptimizerConfig(clip_norm=norm)
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb"])
 def test_weight_decay_goes_to_its_final_value(name, params):
     """Along a cosine, as the published `cosine_scheduler`: seen in what a gradient of zero moves."""

@@ -11,6 +11,7 @@ import pytest
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.run import describe, prepare
@@ -41,6 +42,17 @@ def config():
         (dict(accumulate_steps=3), "accumulate_steps 3"),
         (dict(schedule=ScheduleConfig(warmup="31 epochs")), "longer than the run"),
         (dict(optimizer=OptimizerConfig(freeze=("nothing",))), "matches no parameter"),
+        (dict(optimizer=OptimizerConfig("muon", freeze=("blocks_*",))), "optimizer.freeze freezes them all"),
+        (
+            dict(
+                model=ModelConfig(
+                    "dino_pretraining_vit_cifar_patch4_32",
+                    {"image_size": 8, "patch_size": 2, "preprocessing": Preprocessing()},
+                ),
+                objective=SelfDistillation(local_crops=0, frozen_prototypes="100"),
+            ),
+            "a duration is written like",
+        ),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, message, config, tmp_path):
@@ -59,6 +71,7 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
         ("keep_checkpoints", 1),
         ("stop_after_skipped", 0),
         ("ema_decay", 1.0),
+        ("seed", -1),
     ],
 )
 def test_a_config_field_out_of_range_is_refused_by_name(field, value):
@@ -121,6 +134,28 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(OSError, match="checkpoints need 15 MiB"):  # 3 x (parameters + 2 moments) of 450,730 float32
+        prepare(config, tmp_path)
+    assert not (tmp_path / "config.json").exists()  # another config may be tried there
+
+
+def test_a_run_s_own_checkpoints_need_no_room_again(config, tmp_path, monkeypatch):
+    """Two are there, 15 MiB for three are not; but the one more fits."""
+    usage, each = namedtuple("usage", "total used free"), 12 * 450_730
+    for step in ("10", "20", "5.damaged"):
+        (tmp_path / "checkpoints" / step / "state").mkdir(parents=True)
+        (tmp_path / "checkpoints" / step / "state" / "arrays").write_bytes(bytes(each))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, each - 100))
+    with pytest.raises(OSError, match="checkpoints need 5 MiB more"):
+        prepare(config, tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, each + 100))
+    prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]"])
+def test_a_damaged_config_is_named(config, tmp_path, damaged):
+    prepare(config, tmp_path)
+    (tmp_path / "config.json").write_text(damaged)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
         prepare(config, tmp_path)
 
 

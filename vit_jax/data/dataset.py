@@ -136,8 +136,9 @@ class DataConfig:
     repeats: int = 1
 
     def __post_init__(self):
-        if self.repeats < 1:
-            raise ValueError(f"data.repeats must be at least 1, not {self.repeats}")
+        for name, bound in dict(repeats=1, workers=0, split_seed=0).items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"data.{name} must be at least {bound}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

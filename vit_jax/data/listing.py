@@ -12,6 +12,7 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FOLDER, FolderSource, check_files, folder_root
+from vit_jax.data.json_file import read_json
 
 LISTING = "images.json"
 """The list's name in a run's workdir."""
@@ -47,7 +48,7 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
     Raises:
         ValueError: a file that is not a readable image any more, unless these are skipped.
     """
-    content = json.loads(path.read_text())
+    content = read_json(path)
     root = folder_root(config.name)
     splits = {
         name: FolderSource(

@@ -1,6 +1,5 @@
 """The images that a model is scored on, divided and loaded as in its training where that is known."""
 
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from vit_jax.data.dataset import DataConfig, Dataset, Source
 from vit_jax.data.feed import load, load_readable
 from vit_jax.data.in_threads import in_threads
+from vit_jax.data.json_file import read_json
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
@@ -126,7 +126,7 @@ def run_of(source: str) -> Path:
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set."""
     path = workdir / "config.json"
-    data = json.loads(path.read_text()).get("data") if path.is_file() else None
+    data = read_json(path).get("data") if path.is_file() else None
     if not isinstance(data, dict) or not same_set(data["name"], name):
         return None
     return {field: data[field] for field in DIVISION}

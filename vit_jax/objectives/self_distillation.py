@@ -169,7 +169,8 @@ class SelfDistillation(Objective):
         value = self_distillation_loss(jnp.concatenate(answers, axis=1), target, self.student_temperature)
 
         moved = self.centre_momentum * centre + (1 - self.centre_momentum) * taught.mean((0, 1))
-        metrics = {"teacher_entropy": entropy(target), "centre_norm": jnp.linalg.norm(moved)}
+        # The norm before this batch: what devices or parts of a batch have in common.
+        metrics = {"teacher_entropy": entropy(target), "centre_norm": jnp.linalg.norm(centre)}
         return Loss(value, metrics, {"centre": moved})
 
 

@@ -1,12 +1,12 @@
 """Where weights are: a file, a folder, or a repository on the Hugging Face Hub."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vit_jax.data.json_file import read_json
 from vit_jax.pretrained.hub import fetch
 from vit_jax.pretrained.weight_files import choose_weights
 
@@ -91,12 +91,4 @@ def nothing_in(source: Path, expected: str) -> FileNotFoundError:
 
 def read_config(path: Path) -> Mapping[str, Any] | None:
     """A `config.json`, or None if there is none."""
-    if not path.is_file():
-        return None
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} is damaged: it should be an object, not {type(config).__name__}")
-    return config
+    return read_json(path) if path.is_file() else None

@@ -12,6 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
+from vit_jax.data.json_file import read_json
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
@@ -74,7 +75,7 @@ def replace_file(path: Path, write: Any) -> None:
 
 def read_module(path: Path) -> Network:
     """The module that the `config.json` at a path describes; as `module_of`."""
-    return module_of(json.loads(path.read_text()), path)
+    return module_of(read_json(path), path)
 
 
 def module_of(config: Mapping[str, Any], path: Path) -> Network:

@@ -161,8 +161,10 @@ class Checkpoints:
 
     def delete_old(self) -> None:
         """Deletes what is older than the latest ones to keep, each of which is verified first."""
-        whole = 0
-        for step in reversed(steps_of(self.directory)):
+        steps, whole = steps_of(self.directory), 0
+        if len(steps) <= self.keep:
+            return  # nothing is to go, so nothing need be read
+        for step in reversed(steps):
             if whole == self.keep:
                 shutil.rmtree(self.path(step).rename(self.directory / f"{step}{DELETING}"))
             elif not problems(self.path(step)):

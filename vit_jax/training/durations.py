@@ -1,22 +1,23 @@
 """Lengths of time in a config: "30 epochs", "0.5 epochs", "500 steps"."""
 
 import math
+from fractions import Fraction
 
 UNITS = ("epochs", "epoch", "steps", "step")
 
 
-def parse(duration: str) -> tuple[float, str]:
-    """Splits "30 epochs" into (30.0, "epochs").
+def parse(duration: str) -> tuple[Fraction, str]:
+    """Splits "0.5 epochs" into (1/2, "epochs"): the very number that is written, as a float's error might be a step.
 
     Raises:
         ValueError: if it is not a non-negative number followed by "epochs" or "steps".
     """
     amount, _, unit = duration.strip().partition(" ")
     try:
-        number = float(amount)
-    except ValueError:
-        number = math.nan
-    if unit not in UNITS or not 0 <= number < math.inf:
+        number = Fraction(amount)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(-1)
+    if unit not in UNITS or number < 0:
         raise ValueError(f'a duration is written like "30 epochs" or "500 steps", not {duration!r}')
     return number, unit
 

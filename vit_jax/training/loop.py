@@ -77,7 +77,7 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
         course = Course(
             run=run,
             recorder=recorder,
-            guard=NonFiniteGuard(run, before.get("skipped_in_a_row", 0)),
+            guard=NonFiniteGuard(run, before.get("skipped", ())),
             checkpoints=checkpoints,
             stop=stop,
             kind="test" if validation is None else "validation",
@@ -164,7 +164,7 @@ class Course:
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves what a run needs to go on from here, and the model as it is."""
-        record = {"recorder": self.recorder.record(), "skipped_in_a_row": self.guard.skipped_in_a_row}
+        record = {"recorder": self.recorder.record(), "skipped": self.guard.figures}
         self.recorder.log.flush_to_disk()
         self.checkpoints.save(step, self.run.parallel.gather_state(state), record)
         if step < self.run.total_steps:  # in the end it is written in any case

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.tensorboard import event_file
 
@@ -23,11 +24,17 @@ class MetricsLog:
     Attributes:
         rows: all of them.
         peak_memory_before: what earlier processes of the run needed, in bytes; 0 if none came to its end.
+
+    Raises:
+        TrainingError: if a line of the file is damaged.
     """
 
     def __init__(self, workdir: Path, step: int):
         self.path = workdir / "metrics.jsonl"
-        before = read_rows(self.path)
+        try:
+            before = read_rows(self.path)
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
         self.rows = [row for row in before if row["step"] <= step and not row.get("final")]
         self.peak_memory_before = max((row.get("peak_memory", 0) for row in before), default=0)
         self.file = self.tensorboard = None

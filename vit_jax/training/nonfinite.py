@@ -1,7 +1,7 @@
 """The end of a run whose updates are no longer finite, with what is needed to find out why."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,13 +21,12 @@ class NonFiniteGuard:
 
     Args:
         run: that is guarded.
-        skipped_in_a_row: at the end of what was trained so far.
+        figures: of the updates that were skipped in a row at the end of what was trained so far.
     """
 
-    def __init__(self, run: Run, skipped_in_a_row: int):
+    def __init__(self, run: Run, figures: Sequence[Mapping[str, float | str]]):
         self.run = run
-        self.skipped_in_a_row = skipped_in_a_row
-        self.figures: list[dict[str, float]] = []
+        self.figures = [dict(of_one) for of_one in figures]
 
     def take(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Takes the metrics of one dispatch, [K] each, that ended with `step`.
@@ -37,10 +36,10 @@ class NonFiniteGuard:
         """
         first = step - len(metrics["skipped"]) + 1
         for place, skipped in enumerate(metrics["skipped"]):
-            self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
-            figures = {name: float(metrics[name][place]) for name in ("loss", "gradient_norm", "learning_rate")}
+            values = {name: float(metrics[name][place]) for name in ("loss", "gradient_norm", "learning_rate")}
+            figures = {name: value if np.isfinite(value) else str(value) for name, value in values.items()}
             self.figures = [*self.figures, {"step": first + place, **figures}] if skipped else []
-            if self.skipped_in_a_row >= self.run.config.stop_after_skipped:
+            if len(self.figures) >= self.run.config.stop_after_skipped:
                 raise self.too_many()
 
     def too_many(self) -> TrainingError:
@@ -51,15 +50,14 @@ class NonFiniteGuard:
         for figures in self.figures:
             examples = order.batch(int(figures["step"]) - 1, self.run.config.batch_size).tolist()
             named = {"files": [source.files[i] for i in examples]} if isinstance(source, NamedSource) else {}
-            written = {name: value if np.isfinite(value) else str(value) for name, value in figures.items()}
-            steps.append({**written, "examples": examples, **named})
+            steps.append({**figures, "examples": examples, **named})
         path = self.run.workdir / REPORT
         if is_first():
             replace_file(path, lambda path: path.write_text(json.dumps(steps, indent=1) + "\n"))
         last = steps[-1]
         first_examples = ", ".join(map(str, last.get("files", last["examples"])[:3]))
         return TrainingError(
-            f"{self.skipped_in_a_row} updates in a row were not finite, the last at step {last['step']}: loss "
+            f"{len(steps)} updates in a row were not finite, the last at step {last['step']}: loss "
             f"{last['loss']}, gradient norm {last['gradient_norm']}, learning rate {last['learning_rate']}. Its "
             f"examples begin with {first_examples}; those of every such step are in {path}. A lower learning rate, a "
             "longer warm-up or optimizer.clip_norm may help"

@@ -90,6 +90,8 @@ class OptimizerConfig:
                 "final_weight_decay must not be negative, and is not for muon; got "
                 f"{self.final_weight_decay} with {self.name}"
             )
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm must be positive, or None for no clipping; not {self.clip_norm}")
         if self.clip not in ("all", "each"):
             raise ValueError(f"clip must be all or each, not {self.clip!r}")
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
@@ -186,7 +188,10 @@ def muon_labels(params: Params) -> Params:
         params,
     )
     if "muon" not in jax.tree.leaves(labels):
-        raise ValueError('optimizer.name="muon" needs matrices inside blocks, which this network has not; try "adamw"')
+        raise ValueError(
+            'optimizer.name="muon" needs matrices inside blocks that learn: this network has none, or optimizer.freeze '
+            'freezes them all; try "adamw"'
+        )
     return labels
 
 
@@ -227,7 +232,14 @@ def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule, steps: int
     if config.name == "lion":
         return optax.lion(schedule, b1, b2, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "lamb":
-        return optax.lamb(schedule, b1, b2, eps, weight_decay=weight_decay, mask=decay_mask)
+        # As published code has it (apex, timm), and optax.lamb has not: what does not decay is not scaled either. By
+        # the norms' ratio a layer scale of 1e-4 could hardly move, and a bias of zero hardly leave it.
+        return optax.chain(
+            optax.scale_by_adam(b1, b2, eps),
+            optax.add_decayed_weights(weight_decay, decay_mask),
+            optax.masked(optax.scale_by_trust_ratio(), decay_mask),
+            optax.scale_by_learning_rate(schedule),
+        )
     return adamw
 
 

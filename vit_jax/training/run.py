@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ import optax
 
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
+from vit_jax.data.json_file import read_json
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.models.initialise import init_params
@@ -104,11 +106,13 @@ def prepare(config: Config, workdir: Path) -> Run:
     )
     shapes = parameter_shapes(model)
     optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps)
+    bytes_each = checkpoint_bytes(shapes, optimizer, config)
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
+    schedules = tuple(config.objective.schedules(total_steps, in_steps).items())
     params = start.read(model)
     lock = None
     if is_first():
-        lock = claim_workdir(config, workdir, checkpoint_bytes(shapes, optimizer, config))
+        lock = claim_workdir(config, workdir, bytes_each)
         if start.stored is not None:
             write_network(workdir, model)
         write_listing(dataset, workdir / LISTING)
@@ -128,7 +132,7 @@ def prepare(config: Config, workdir: Path) -> Run:
         replicas=parallel.replicas,
         freeze=config.optimizer.freeze,
         teacher=None if teacher is None else teacher.model,
-        schedules=tuple(config.objective.schedules(total_steps, in_steps).items()),
+        schedules=schedules,
     )
     share = Share(jax.process_index(), jax.process_count())
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
@@ -163,7 +167,7 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
     path = workdir / "config.json"
     new = json.loads(json.dumps(to_json(config)))
     if path.exists():
-        old = brought_up_to_date(json.loads(path.read_text()))
+        old = brought_up_to_date(read_json(path))
         changed = [line for line in differences(old, new) if not line.startswith(ANY_MACHINE)]
         if changed:
             raise ValueError(
@@ -172,20 +176,32 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
             )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        require_room(workdir, bytes_each, config.keep_checkpoints)
         lock = WorkdirLock(workdir)
         replace_file(path, lambda path: path.write_text(json.dumps(new, indent=2) + "\n"))
     except BlockingIOError:
         raise
     except OSError as error:
+        if error.errno is None:  # told already
+            raise
         raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
-    needed = bytes_each * (config.keep_checkpoints + 1)
+    return lock
+
+
+def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
+    """Raises OSError if a workdir's disk has no room for the checkpoints to come: one more than are kept, but for
+    those that are there.
+    """
+    kept = [step for step in (workdir / "checkpoints").glob("*") if step.name.isdigit()]
+    files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
+    there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
+    needed = max(bytes_each, bytes_each * (keep + 1) - there)
     free = shutil.disk_usage(workdir).free
     if free < needed:
         raise OSError(
-            f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {config.keep_checkpoints} checkpoints need "
-            f"{needed / 2**20:,.0f} MiB. Free some space, give another --workdir or a smaller keep_checkpoints"
+            f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {keep} checkpoints need {needed / 2**20:,.0f} MiB "
+            "more. Free some space, give another --workdir or a smaller keep_checkpoints"
         )
-    return lock
 
 
 def describe(run: Run) -> list[str]:

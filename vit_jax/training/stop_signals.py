@@ -68,8 +68,9 @@ class StopSignals:
         caught = SIGNALS if self.alone else tuple(number for number in SIGNALS if number != signal.SIGTERM)
         self.pipe = os.pipe()
         os.set_blocking(self.pipe[1], False)
-        self.handlers = {number: signal.signal(number, lambda *_: None) for number in caught}
+        # The pipe first, and last to go: between the two a signal is told twice, and never lost.
         self.wakeup = signal.set_wakeup_fd(self.pipe[1], warn_on_full_buffer=False)
+        self.handlers = {number: signal.signal(number, lambda *_: None) for number in caught}
         self.thread = threading.Thread(target=self.listen, args=(caught,), daemon=True, name="signals")
         self.thread.start()
         return self
@@ -79,9 +80,9 @@ class StopSignals:
     ) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        signal.set_wakeup_fd(self.wakeup)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self.wakeup)
         os.close(self.pipe[1])  # the thread ends
         self.thread.join()
         os.close(self.pipe[0])

@@ -11,6 +11,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from vit_jax.data.dataset import Dataset
+from vit_jax.data.json_file import read_json
 from vit_jax.evaluation.class_order import match_classes
 from vit_jax.models.network import Network, pair
 from vit_jax.models.parameters import parameter_count
@@ -132,7 +133,7 @@ def keep_teacher(teacher: Teacher, path: Path) -> None:
     now = {"told": teacher.told, "sha256": teacher.sha256}
     if not path.exists():
         replace_file(path, lambda path: path.write_text(json.dumps(now, indent=2) + "\n"))
-    elif (began_with := json.loads(path.read_text()))["sha256"] != teacher.sha256:
+    elif (began_with := read_json(path))["sha256"] != teacher.sha256:
         raise ValueError(
             f"{path.parent} holds a run with another teacher: it began with\n  {began_with['told']} (SHA-256 "
             f"{began_with['sha256'][:12]}...), and now there is\n  {teacher.told} (SHA-256 {teacher.sha256[:12]}...)\n"
