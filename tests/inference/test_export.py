@@ -86,7 +86,7 @@ def test_the_description_is_enough_to_prepare_an_image(classifier, out):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
     side = math.floor(8 / steps["crop_fraction"])
     resample = Image.Resampling[steps["interpolation"].upper()]
-    resized = picture.resize((round(30 * side / 20), side), resample)
+    resized = picture.resize((30 * side // 20, side), resample)
     left, top = (resized.width - 8) // 2, (resized.height - 8) // 2
     pixels = np.asarray(resized.crop((left, top, left + 8, top + 8)), np.float32) / 255
     expected = vit_jax.preprocessing(classifier.model)(picture)

@@ -87,7 +87,7 @@ CASES: Mapping[str, Case] = {
     "timm_without_config": Case((None, (24, 24)), options=dict(model=VIT)),
     "timm_registers": Case(WHOLE, timm_config("vit_tiny_patch16_224", num_heads=3)),
     "timm_average": Case(WHOLE, timm_config("vit_tiny_patch16_224", num_heads=3, global_pool="avg")),
-    "timm_siglip": Case(WHOLE, timm_config("vit_base_patch16_siglip_224", num_heads=3)),
+    "timm_siglip": Case(WHOLE, timm_config("vit_so400m_patch16_siglip_256", num_heads=3)),
     "timm_distilled": Case(WHOLE, timm_config("deit_tiny_distilled_patch16_224", num_heads=3)),
     "timm_beit": Case(WHOLE, timm_config("beit_base_patch16_224", num_heads=3)),
     "timm_swin": Case(PADDED, timm_config("swin_tiny_patch4_window7_224", img_size=32)),

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
-from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
+from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, timm_config, write
 from vit_jax.models.parameters import parameter_shapes, shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import MODELS, create_model
@@ -220,6 +221,8 @@ def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_pat
     loaded = load(path)
     assert loaded.class_names == tuple(f"class {i}" for i in range(5))
     assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", squash=True)
+    (path / "preprocessor_config.json").write_text(json.dumps({**processor, "do_normalize": False}))
+    assert load(path).model.preprocessing == Preprocessing((0.0,), (1.0,), 1.0, "bilinear", squash=True)
 
 
 def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_path: Path, caplog):
@@ -254,6 +257,110 @@ def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[st
     loaded = load(path)
     assert loaded.class_names == tuple("abcde")
     assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "what"),
+    [
+        ("vit_base_patch16_dinov3", {}, "vit_base_patch16_dinov3 has rotary positions"),
+        ("vit_small_patch16_rope_224", {}, "rotary positions"),
+        ("vit_base_patch16_rpn_224", {}, "norms after the branches"),
+        ("vit_tiny_patch16_224", {"rope_type": "dinov3"}, "rope_type"),
+        ("vit_tiny_patch16_224", {"act_layer": "relu"}, "act_layer relu"),
+        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool avgmax"),
+        ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
+    ],
+)
+def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: Path, architecture, arguments, what):
+    """They would load, and compute something else."""
+    path = write(CASES["timm"], arrays, tmp_path)
+    config = timm_config(architecture, num_heads=3, **arguments)
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=what):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "gelu"),
+    [
+        ("vit_base_patch16_siglip_224", "erf"),
+        ("vit_so400m_patch14_siglip_gap_384", "erf"),
+        ("vit_large_patch16_siglip_gap_512", "tanh"),
+        ("vit_base_patch32_siglip_256", "tanh"),
+        ("vit_giantopt_patch16_siglip_gap_384", "tanh"),
+    ],
+)
+def test_the_gelu_of_a_siglip_is_that_of_timm_s_network(arrays, tmp_path: Path, architecture, gelu):
+    path = write(CASES["timm"], arrays, tmp_path)
+    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3)))
+    assert load(path).model.gelu == gelu
+    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3, act_layer="gelu")))
+    assert load(path).model.gelu == "erf"
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_timm_s_class_names_by_number(arrays, tmp_path: Path, complete: bool):
+    path = write(CASES["timm"], arrays, tmp_path)
+    names = dict(zip("10234" if complete else "10239", "bacde", strict=True))
+    (path / "config.json").write_text(json.dumps({**(CASES["timm"].config or {}), "label_names": names}))
+    assert load(path).class_names == (tuple("abcde") if complete else ())
+
+
+def test_the_network_of_texts_in_a_file_of_two_is_left_out(tmp_path: Path):
+    """As big_vision writes SigLIP."""
+    stored = {
+        name.replace("params/", "params/img/"): x for name, x in draw(golden_shapes()["google_map_head"], 0).items()
+    }
+    path = write(CASES["google_map_head"], stored, tmp_path)
+    alone = load(path)
+    more = {"params/txt/Encoder_0/encoder_norm/scale": (24,), "params/t": (1,), "params/b": (1,)}
+    written: dict[str, Any] = {**stored, **{name: np.ones(shape, np.float32) for name, shape in more.items()}}
+    np.savez(path, **written)
+    both = load(path)
+    assert both.model == alone.model
+    jax.tree.map(np.testing.assert_array_equal, both.params, alone.params)
+
+
+def test_one_s_own_folder_decides_the_numerics_of_a_given_module(arrays: dict[str, np.ndarray], tmp_path: Path):
+    _, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT)
+    vit_jax.save_pretrained(tmp_path / "own", VIT.clone(gelu="tanh", norm_eps=1e-3), params)
+    model, _ = vit_jax.load_pretrained(tmp_path / "own", model=VIT)
+    assert (model.gelu, model.norm_eps) == ("tanh", 1e-3)
+    with pytest.raises(ValueError, match="is for 3 attention heads; model= has 2"):
+        vit_jax.load_pretrained(tmp_path / "own", model=VIT.clone(num_heads=2))
+
+
+@pytest.mark.parametrize(("name", "scale"), [("huggingface_swinv2", (4, 4)), ("timm_swinv2", ())])
+def test_a_swin_v2_s_windows_are_the_stored_ones_with_a_module_too(tmp_path: Path, name: str, scale: tuple[int, ...]):
+    """What its position biases are scaled by is in no shape. (timm's are scaled by the new window.)"""
+    path = write(CASES[name], draw(golden_shapes()[name], 0), tmp_path)
+    by_fields, _ = vit_jax.load_pretrained(path, image_size=64, window_size=8)
+    assert isinstance(by_fields, SwinTransformer)
+    assert by_fields.pretrained_window_sizes == scale
+    by_module, _ = vit_jax.load_pretrained(path, model=by_fields.clone(pretrained_window_sizes=()))
+    assert by_module == by_fields
+
+
+def test_a_distilled_network_without_a_head_keeps_its_token(tmp_path: Path):
+    path = write(CASES["timm_distilled"], draw(golden_shapes()["timm_distilled"], 0), tmp_path)
+    model, params = vit_jax.load_pretrained(path)
+    bare, bare_params = vit_jax.load_pretrained(path, num_classes=0)
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 16, 3)), jnp.float32)
+    expected = vit_jax.features(model, params, images).pooled
+    np.testing.assert_allclose(vit_jax.features(bare, bare_params, images).pooled, expected, atol=1e-6)
+    assert bare.num_classes == 0
+
+
+def test_a_network_without_a_head_has_no_class_names(tmp_path: Path):
+    case = CASES["huggingface_vit_bare"]
+    path = write(case, draw(golden_shapes()["huggingface_vit_bare"], 0), tmp_path)
+    (path / "config.json").write_text(json.dumps({**(case.config or {}), "id2label": {"0": "cat", "1": "dog"}}))
+    assert load(path).class_names == ()
+
+
+def test_a_larger_window_in_a_later_stage_is_told_by_its_table():
+    model = SwinTransformer(image_size=64, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=(4, 8))
+    assert swin_fields(shapes_by_path(model))["window_size"] == (4, 8)
 
 
 def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.ndarray], tmp_path: Path):

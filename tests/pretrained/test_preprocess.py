@@ -53,6 +53,19 @@ def test_modes_become_the_models_channels():
     )
 
 
+def test_the_longer_side_is_rounded_down():
+    """As timm, torchvision and Hugging Face do: else every pixel is resampled at another place."""
+    network = vit_jax.create_model("vit_tiny_patch16_224", preprocessing=Preprocessing(crop_fraction=0.9))
+    assert preprocess.covering(network, (500, 375))[0] == (330, 248)  # 330.67
+    assert preprocess.covering(network, (375, 500))[0] == (248, 330)
+
+
+def test_other_channels_are_refused():
+    network = vit_jax.create_model("vit_tiny_patch4_32", in_channels=4, preprocessing=Preprocessing())
+    with pytest.raises(ValueError, match="takes images of 4 channels: prepare arrays"):
+        vit_jax.preprocessing(network)
+
+
 def test_a_pil_image_becomes_what_its_file_is_read_as(tmp_path):
     """By training and by `vit-jax predict`: 16-bit grey, transparency and the camera's orientation."""
     exif = Image.Exif()

@@ -117,7 +117,7 @@ def upright(image: Image.Image) -> Image.Image:
     """
     image.load()  # Pillow turns a TIFF image itself; of other files, too, the end may say how they lie
     try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # as many kinds as there are damages
         return image
     if turn is None:

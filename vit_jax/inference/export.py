@@ -128,7 +128,7 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "squash": settings.squash,
             "steps": [
                 f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright",
-                f"{scaled} ({settings.interpolation}, antialiased, sides rounded)",
+                f"{scaled} ({settings.interpolation}, antialiased, the longer side rounded down)",
                 f"cut {size} out of its centre",
                 "divide by 255, subtract mean, divide by std",
             ],

@@ -8,6 +8,7 @@ import numpy as np
 
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import RESIZE_METHODS
+from vit_jax.pretrained.preprocess import cover
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R 601), Pillow's."""
@@ -31,10 +32,8 @@ def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
     pixels = with_channels(jnp.asarray(pixels, jnp.float32), channels)
     batch, *size, _ = pixels.shape
     if tuple(size) != (height, width):
-        covering = [math.floor(side / settings.crop_fraction) for side in (height, width)]
-        scales = covering[0] / size[0], covering[1] / size[1]
-        down, across = scales if settings.squash else (max(scales), max(scales))
-        rows, columns = round(size[0] * down), round(size[1] * across)
+        covering = math.floor(height / settings.crop_fraction), math.floor(width / settings.crop_fraction)
+        rows, columns = covering if settings.squash else cover((size[0], size[1]), covering)
         method = RESIZE_METHODS[settings.interpolation]
         for shape in ((size[0], columns), (rows, columns)):  # Pillow's passes, each to whole pixel values
             pixels = jax.image.resize(pixels, (batch, *shape, channels), method, antialias=True)

@@ -29,8 +29,12 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
     Of a pre-training network (MAE, BEiT) the encoder is left.
     """
     stored = classifier_of(stored)
-    model = stored.model.clone(num_classes=num_classes)
+    changes: dict[str, Any] = dict(num_classes=num_classes)
     parameters = {path: x for path, x in stored.converted.parameters.items() if not path.startswith(HEADS)}
+    if num_classes == 0 and getattr(stored.model, "distilled", False):  # without its head the token only takes part
+        changes |= dict(distilled=False, num_registers=1)
+        parameters["reg_token"] = parameters.pop("dist_token")
+    model = stored.model.clone(**changes)
     new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path.startswith(HEADS)}
     if new:
         before = stored.model.num_classes
@@ -39,7 +43,7 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
     return dataclasses.replace(
         stored,
         model=model,
-        wanted=stored.wanted.clone(num_classes=num_classes),
+        wanted=stored.wanted.clone(**changes),
         converted=dataclasses.replace(stored.converted, parameters=parameters | new),
         class_names=(),
     )

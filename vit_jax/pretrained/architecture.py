@@ -151,7 +151,8 @@ def swin_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
         tables = [shapes[f"{block}attn/relative_position_bias/table"] for block in first]
         fields["num_heads"] = tuple(table[-1] for table in tables)
         windows = tuple((math.isqrt(table[0]) + 1) // 2 for table in tables)
-        fields["window_size"] = windows[0]
+        # A smaller one in a later stage is all of its map; a larger one is a window of its own (timm's Swin-S3).
+        fields["window_size"] = windows if max(windows) > windows[0] else windows[0]
         # Published: the last stage of a square image is one window.
         fields["image_size"] = windows[-1] * patch_height * 2 ** (stages - 1)
     return fields | known

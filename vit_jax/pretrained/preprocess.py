@@ -20,8 +20,13 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
         margin that `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
         A PIL image becomes what training and `vit-jax predict` make of its file: upright, on white where it is
         transparent, 16-bit grey scaled to 8.
+
+    Raises:
+        ValueError: if the model's images are neither grey nor in colour.
     """
     height, width, channels = model.input_shape
+    if channels not in (1, 3):
+        raise ValueError(f"the model takes images of {channels} channels: prepare arrays for it yourself")
     settings = model.preprocessing
     resample = Image.Resampling[settings.interpolation.upper()]
 
@@ -49,12 +54,21 @@ def covering(model: Network, size: tuple[int, int]) -> tuple[tuple[int, int], tu
         says, and the box (left, top, right, bottom) in it that is cropped.
     """
     height, width, _ = model.input_shape
-    least = [math.floor(side / model.preprocessing.crop_fraction) for side in (width, height)]
-    scales = least[0] / size[0], least[1] / size[1]
-    across, down = scales if model.preprocessing.squash else (max(scales), max(scales))
-    resized = round(size[0] * across), round(size[1] * down)
+    fraction = model.preprocessing.crop_fraction
+    least = math.floor(width / fraction), math.floor(height / fraction)
+    resized = least if model.preprocessing.squash else cover(size, least)
     left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
     return resized, (left, top, left + width, top + height)
+
+
+def cover(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    """The size to which an image of `size` is scaled, its shape kept, to cover `least`.
+
+    The longer side is rounded down, as by timm, torchvision and Hugging Face.
+    """
+    if least[0] * size[1] > least[1] * size[0]:
+        return least[0], least[0] * size[1] // size[0]
+    return least[1] * size[0] // size[1], least[1]
 
 
 def from_array(image: Any) -> Image.Image:

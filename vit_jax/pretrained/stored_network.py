@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained import native
 from vit_jax.pretrained.architecture import stored_sizes
@@ -69,15 +71,27 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
-        return StoredNetwork(module, module, converted, format, known, description.class_names, others)
-    heads = getattr(model, "num_heads", None)
-    if isinstance(heads, int) and told.get("num_heads", heads) != heads:
-        raise ValueError(f"{weights.path} is for {told['num_heads']} attention heads; model= has {heads}")
+        names = description.class_names if module.num_classes else ()
+        return StoredNetwork(module, module, converted, format, known, names, others)
+    check_heads(weights.path, told.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
     wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})
-    module = wanted.clone(**stored_sizes(wanted, shapes))
-    return StoredNetwork(module, wanted, converted, format, known, description.class_names, others)
+    if isinstance(wanted, SwinTransformer) and wanted.version == 2:  # whose shapes are those of any window
+        if known.get("pretrained_window_sizes"):
+            wanted = wanted.clone(pretrained_window_sizes=known["pretrained_window_sizes"])
+        sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
+    else:
+        sizes = stored_sizes(wanted, shapes)
+    names = description.class_names if wanted.num_classes else ()
+    return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, known, names, others)
+
+
+def check_heads(path: Path, stored: Any, model: Network) -> None:
+    """Raises ValueError if a module has another number of attention heads than is known of the file."""
+    heads = getattr(model, "num_heads", None)
+    if isinstance(heads, int) and isinstance(stored, int) and stored != heads:
+        raise ValueError(f"{path} is for {stored} attention heads; model= has {heads}")
 
 
 def built(weights: Weights, format: Format, converted: Converted, known: Mapping[str, Any]) -> Network:
@@ -118,7 +132,12 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     format = own_format(weights.arrays, known.resizing)
     converted = convert(weights.arrays, format.table, {})
     stored = config or known.clone(**stored_sizes(known, converted.shapes()))
-    return StoredNetwork(stored, model or stored, converted, format, {}, names)
+    wanted = model or stored
+    if config is not None and model is not None:
+        check_heads(located.weights, getattr(config, "num_heads", None), model)
+        decided = {name: getattr(config, name) for name in NUMERICS if hasattr(config, name) and hasattr(model, name)}
+        wanted = model.clone(**decided)
+    return StoredNetwork(stored, wanted, converted, format, {}, names)
 
 
 def encoder_of(converted: Converted) -> Converted:

@@ -116,6 +116,11 @@ def open_start(config: Config) -> StoredNetwork:
     located = locate(model.pretrained, model.revision)
     stored = read_network(located, create_model(model.name) if model.name else None, model.publisher)
     check_trainable((classifier_of(stored) if classifies else stored).model, config)  # before its head is taken away
+    if classifies and getattr(stored.model, "distilled", False):
+        raise ValueError(
+            f"{model.pretrained} has a distillation token, which fine-tuning would lose with its head: take a network "
+            "without one, or train it anew by model.name"
+        )
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
     return fitted(stored, located, 0 if classifies else None, *sizes)
 

@@ -3,6 +3,7 @@
 Sources: `configuration_*.py` and the image processors of transformers; `_hub.py` and `_pretrained.py` of timm.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,9 +118,10 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
     fraction = 1.0
     if processor.get("do_center_crop") and sides and cropped:
         fraction = processor.get("crop_pct", min(cropped[0] / sides[0], 1.0))
+    normalises = processor.get("do_normalize", True)
     return Preprocessing(
-        mean=channel_values(processor.get("image_mean", default.mean)),
-        std=channel_values(processor.get("image_std", default.std)),
+        mean=channel_values(processor.get("image_mean", default.mean)) if normalises else (0.0,),
+        std=channel_values(processor.get("image_std", default.std)) if normalises else (1.0,),
         crop_fraction=fraction,
         interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
         squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
@@ -131,13 +133,40 @@ def channel_values(value: Any) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+OTHER_BLOCKS = re.compile(r"rope|dinov3|lingbot|_rpn_")
+"""timm's networks with rotary positions or norms after the branches: their parameters have a plain network's names."""
+
+TANH_GELU = re.compile(r"(patch32|so400m_patch16|giantopt_patch16)_siglip|large_patch16_siglip(_gap)?_512")
+"""timm's SigLIP networks with the tanh form; the older ones have erf there, unlike Google's own."""
+
+
+def refuse_other_networks(config: Mapping[str, Any]) -> None:
+    """Raises ValueError for networks of timm's that would load, and compute something else."""
+    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
+    changes = [
+        name for name in ("use_rot_pos_emb", "rope_type", "block_fn", "pool_include_prefix") if arguments.get(name)
+    ]
+    if arguments.get("act_layer") not in (None, "gelu", "gelu_tanh"):
+        changes.append(f"act_layer {arguments['act_layer']}")
+    if (pool := arguments.get("global_pool", config.get("global_pool"))) not in (None, "", "token", "avg", "map"):
+        changes.append(f"global_pool {pool}")
+    if OTHER_BLOCKS.search(architecture) or changes:
+        what = ", ".join(changes) or "rotary positions, or norms after the branches"
+        raise ValueError(f"timm's {architecture or 'network'} has {what}, which a VisionTransformer here has not")
+
+
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `VisionTransformer` that timm's config gives."""
+    """Fields of a `VisionTransformer` that timm's config gives.
+
+    Raises:
+        ValueError: if it is of another network, whose parameters have the same names.
+    """
+    refuse_other_networks(config)
     arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
     fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
     if "num_heads" in arguments:
         fields["num_heads"] = arguments["num_heads"]
-    if "siglip" in architecture or arguments.get("act_layer") == "gelu_tanh":
+    if arguments.get("act_layer", "gelu_tanh" if TANH_GELU.search(architecture) else "gelu") == "gelu_tanh":
         fields["gelu"] = "tanh"
     if arguments.get("init_values"):
         fields["layer_scale"] = arguments["init_values"]
@@ -195,8 +224,11 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def timm_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Class names, where timm's config has them."""
-    settings = pretrained_cfg(config)
-    return tuple(config.get("label_names") or settings.get("label_names") or ())
+    names = config.get("label_names") or pretrained_cfg(config).get("label_names") or ()
+    if isinstance(names, Mapping):  # by number; where some have no name, nothing is said of any
+        numbers = [str(index) for index in range(len(names))]
+        return tuple(names[number] for number in numbers) if set(names) == set(numbers) else ()
+    return tuple(names)
 
 
 def timm_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:

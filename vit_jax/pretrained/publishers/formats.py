@@ -80,6 +80,8 @@ class Format:
     def describe(self, located: Located) -> Description:
         """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
         if located.config is None:
+            message = "%s does not say how images are prepared; taken: %s"
+            logger.info(message, located.weights, self.known["preprocessing"])
             return Description({}, ())
         preprocessing = self.preprocessing(located, self.known["preprocessing"])
         fields = {**self.configured(located.config), "preprocessing": preprocessing}
@@ -109,7 +111,7 @@ BUFFERS = {
 MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
 POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
 HEAD_OF_DINO = {r"^head\.(mlp|last_layer)": "the projection head of its training"}
-TEXT_TOWER = {r"^params/(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
+TEXT_TOWER = {r"^(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
 
 VIT_MARKS = (r"^patch_embed\.proj\.weight$", r"^blocks\.0\.norm1\.weight$")
 SWIN_MARKS = (r"^patch_embed\.proj\.weight$", r"^layers\.0\.blocks\.0\.attn\.proj\.weight$")
