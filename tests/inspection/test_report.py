@@ -222,6 +222,14 @@ def test_attention_is_laid_over_a_second_copy_of_the_image(tmp_path):
     assert "what is attended to" in page.text
 
 
+def test_a_map_that_reaches_beyond_the_image_is_laid_out_so(tmp_path):
+    """As the last map of a Swin Transformer does, where it padded an odd one."""
+    odd = replace(example(attention=np.eye(4)), attention_covers=(1.2, 8 / 7))
+    page, _ = written(tmp_path, replace(ordinary(), examples=[odd]))
+    (over,) = page.having("img", class_="over")
+    assert over["style"] == "height: 120.0%; width: 114.3%"
+
+
 def test_without_attention_the_page_does_not_speak_of_it(tmp_path):
     page, _ = written(tmp_path, replace(ordinary(), examples=[example()]))
     assert "attended to" not in page.text

@@ -101,7 +101,7 @@ def test_what_the_objective_makes_of_a_batch(model: Any, batch: Examples):
 
     moved = 0.9 * centre + 0.1 * taught.mean((0, 1))
     np.testing.assert_allclose(found.statistics["centre"], moved, atol=1e-6)
-    assert float(found.metrics["centre_norm"]) == pytest.approx(np.linalg.norm(moved), rel=1e-5)
+    assert float(found.metrics["centre_norm"]) == pytest.approx(np.linalg.norm(centre), rel=1e-5)
     q = softmax((taught - centre) / 0.5)
     expected_entropy = -(q * np.log(np.maximum(q, 1e-300))).sum(-1).mean()
     assert float(found.metrics["teacher_entropy"]) == pytest.approx(expected_entropy, rel=1e-4)
