@@ -64,7 +64,7 @@ def read_runs(directory: Path) -> list[BudgetRun]:
 
 def speeds(runs: Sequence[BudgetRun]) -> dict[str, float]:
     """Images a second of each config, by its shortest run."""
-    return {run.config: run.speed for run in sorted(runs, key=lambda run: -run.budget)}
+    return {run.config: run.speed for run in sorted(runs, key=lambda run: (run.config, -run.budget))}
 
 
 def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
