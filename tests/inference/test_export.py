@@ -101,7 +101,7 @@ def test_the_description_says_that_an_image_is_squashed():
     )
     steps = exporting.describe(Pretrained(model, random_params(model), ()), b"", 4)["preprocessing"]
     assert steps["squash"]
-    assert steps["steps"][1].startswith("scale it, whatever its shape, to 8 x 8 (bicubic")
+    assert steps["steps"][1] == "scale it, whatever its shape, to 8 x 8 (bicubic, antialiased)"
 
 
 def test_a_model_without_a_head_gives_features():

@@ -134,8 +134,8 @@ def test_a_full_disk_is_told_before_training(config, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1000))
     with pytest.raises(OSError, match="checkpoints need 15 MiB"):  # 3 x (parameters + 2 moments) of 450,730 float32
-        prepare(config, tmp_path)
-    assert not (tmp_path / "config.json").exists()  # another config may be tried there
+        prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # another config may be tried there
 
 
 def test_a_run_s_own_checkpoints_need_no_room_again(config, tmp_path, monkeypatch):

@@ -41,6 +41,23 @@ def test_handlers_are_as_they_were_afterwards():
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+def test_a_signal_while_handlers_change_is_not_lost(monkeypatch):
+    """It interrupts as before, until the pipe is there that it goes to: a scheduler sends it once."""
+    original = signal.set_wakeup_fd
+
+    def late(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return original(*args, **kwargs)
+
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    monkeypatch.setattr(signal, "set_wakeup_fd", late)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            StopSignals().__enter__()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_other_signals_are_nobodys_business():
     seen = []
     before = signal.signal(signal.SIGUSR2, lambda *_: seen.append(1))

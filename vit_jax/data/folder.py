@@ -20,14 +20,26 @@ FOLDER = "folder:"
 """What the names of such sets begin with; the folder follows."""
 
 SPLIT_FOLDERS = {
-    **{"train": "train", "training": "train"},
-    **{"validation": "validation", "val": "validation", "valid": "validation"},
-    **{"test": "test", "testing": "test"},
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "testing": "test",
 }
 """What the folders of splits are called, in upper or lower case."""
 
-CLUTTER = {"Thumbs.db", "ehthumbs.db", "desktop.ini", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
-CLUTTER |= {"lost+found"}
+CLUTTER = {
+    "$RECYCLE.BIN",
+    "@eaDir",
+    "System Volume Information",
+    "Thumbs.db",
+    "__MACOSX",
+    "desktop.ini",
+    "ehthumbs.db",
+    "lost+found",
+}
 """What operating and storage systems leave in folders; ignored, as are names that begin with a dot."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FOLDER, FolderSource, check_files, folder_root
-from vit_jax.data.json_file import read_json
+from vit_jax.json_file import read_json
 
 LISTING = "images.json"
 """The list's name in a run's workdir."""

@@ -4,28 +4,23 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, Source
-from vit_jax.data.feed import load, load_readable
-from vit_jax.data.in_threads import in_threads
-from vit_jax.data.json_file import read_json
+from vit_jax.data.feed import StreamingFeed
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
+from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
 
 Split = Literal["test", "validation", "train", "all"]
 
 DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "load_size", "skip_unreadable")
 """Fields of `DataConfig` that decide which images a split has, and at what size."""
-
-AHEAD = 8
-"""Batches that are read before they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -62,27 +57,10 @@ class EvaluationData:
         """
         for source in self.sources:
             skip = Unreadable(len(source), lambda line: print(line, file=sys.stderr)) if self.skip_unreadable else None
-            places = (
-                np.arange(start, min(start + batch_size, len(source))) for start in range(0, len(source), batch_size)
-            )
-            for batch, unreadable in in_threads(partial(load_known, source, skip is not None), places, AHEAD):
-                if skip is not None:
-                    skip.add(unreadable)
-                if len(batch["label"]):
-                    yield batch
-
-
-def load_known(source: Source, skip: bool, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[int, str]]:
-    """The examples at `index` as one batch, without unreadable ones if these are skipped; and these, with the reasons.
-
-    Raises:
-        UnreadableImage: an image cannot be read, and is not to be skipped.
-    """
-    if not skip:
-        return dict(load(source, index)), {}
-    batch, unreadable = load_readable(source, index)
-    readable = ~np.isin(index, list(unreadable))
-    return {name: values[readable] for name, values in batch.items()}, unreadable
+            for batch in StreamingFeed(source, workers=0, skip=skip).in_order(batch_size):
+                counts = batch["counts"]  # not those that fill the last batch up
+                if counts.any():
+                    yield {name: batch[name][counts] for name in ("image", "label")}
 
 
 def load_evaluation_data(

@@ -102,11 +102,11 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
     meaning = "logits" if model.num_classes else "pooled features"
     size = f"{shape[0]} x {shape[1]}"
     covered = " x ".join(str(math.floor(side / settings.crop_fraction)) for side in shape[:2])
-    scaled = (
-        f"scale it, whatever its shape, to {covered}"
-        if settings.squash
-        else f"scale it, its shape kept, to cover {covered}"
-    )
+    how = f"{settings.interpolation}, antialiased"
+    if settings.squash:
+        scaled = f"scale it, whatever its shape, to {covered} ({how})"
+    else:
+        scaled = f"scale it, its shape kept, to cover {covered} ({how}, the longer side rounded down)"
     return {
         "format": FORMAT,
         "usage": [
@@ -128,7 +128,7 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "squash": settings.squash,
             "steps": [
                 f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright",
-                f"{scaled} ({settings.interpolation}, antialiased, the longer side rounded down)",
+                scaled,
                 f"cut {size} out of its centre",
                 "divide by 255, subtract mean, divide by std",
             ],

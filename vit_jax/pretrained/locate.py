@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vit_jax.data.json_file import read_json
+from vit_jax.json_file import read_json
 from vit_jax.pretrained.hub import fetch
 from vit_jax.pretrained.weight_files import choose_weights
 

@@ -12,7 +12,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
-from vit_jax.data.json_file import read_json
+from vit_jax.json_file import read_json
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer

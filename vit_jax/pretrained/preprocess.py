@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vit_jax.data.decoding import MAX_PIXELS, to_rgb
 from vit_jax.models.network import Network
+from vit_jax.rgb import MAX_PIXELS, to_rgb
 
 
 def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:

@@ -158,8 +158,14 @@ class Config:
             number, _ = durations.parse(getattr(self, name))
             if number == 0:
                 raise ValueError(f"{name} must be longer than {getattr(self, name)!r}")
-        least = dict(batch_size=1, accumulate_steps=1, steps_per_dispatch=1, keep_checkpoints=2, stop_after_skipped=1)
-        least |= dict(seed=0)
+        least = dict(
+            batch_size=1,
+            accumulate_steps=1,
+            steps_per_dispatch=1,
+            seed=0,
+            keep_checkpoints=2,
+            stop_after_skipped=1,
+        )
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")

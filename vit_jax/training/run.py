@@ -15,9 +15,9 @@ import optax
 
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
-from vit_jax.data.json_file import read_json
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
+from vit_jax.json_file import read_json
 from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
@@ -112,7 +112,8 @@ def prepare(config: Config, workdir: Path) -> Run:
     params = start.read(model)
     lock = None
     if is_first():
-        lock = claim_workdir(config, workdir, bytes_each)
+        require_room(workdir, bytes_each, config.keep_checkpoints)
+        lock = claim_workdir(config, workdir)
         if start.stored is not None:
             write_network(workdir, model)
         write_listing(dataset, workdir / LISTING)
@@ -154,7 +155,7 @@ def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, confi
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
-def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock:
+def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     """Makes the workdir, locks it and writes the config into it; an existing run there must have the same config.
 
     But for the fields of ANY_MACHINE: a run may go on elsewhere.
@@ -162,7 +163,7 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
     Raises:
         ValueError: if it holds a run of another config; the differences are listed.
         BlockingIOError: if another process is training there.
-        OSError: if it cannot be written to, or the disk has no room for the checkpoints.
+        OSError: if it cannot be written to.
     """
     path = workdir / "config.json"
     new = json.loads(json.dumps(to_json(config)))
@@ -176,14 +177,11 @@ def claim_workdir(config: Config, workdir: Path, bytes_each: int) -> WorkdirLock
             )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        require_room(workdir, bytes_each, config.keep_checkpoints)
         lock = WorkdirLock(workdir)
         replace_file(path, lambda path: path.write_text(json.dumps(new, indent=2) + "\n"))
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno is None:  # told already
-            raise
         raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
     return lock
 
@@ -196,7 +194,8 @@ def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
     files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
     there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
     needed = max(bytes_each, bytes_each * (keep + 1) - there)
-    free = shutil.disk_usage(workdir).free
+    place = next(path for path in (workdir.absolute(), *workdir.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise OSError(
             f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {keep} checkpoints need {needed / 2**20:,.0f} MiB "

@@ -11,8 +11,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from vit_jax.data.dataset import Dataset
-from vit_jax.data.json_file import read_json
 from vit_jax.evaluation.class_order import match_classes
+from vit_jax.json_file import read_json
 from vit_jax.models.network import Network, pair
 from vit_jax.models.parameters import parameter_count
 from vit_jax.objectives.distillation import Distillation
