@@ -42,11 +42,12 @@ def after_steps(
     arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
     arrays: dict[str, Any] = {**arrays, **({"teacher": {"params": teacher[1], "outputs": None}} if teacher else {})}
     batches = {"index": rng.integers(0, 40, (steps, 16)).astype(np.int32)}
+    rests = objective.rests(lambda duration: 1)
     step = Step(
         model=model,
         objective=objective,
         augment=augment,
-        optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, steps),
+        optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, steps, rests),
         schedule=schedule,
         num_classes=10,
         accumulate_steps=accumulate_steps,

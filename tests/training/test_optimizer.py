@@ -37,7 +37,11 @@ def gradient(params):
 def updates(config, params, gradient, learning_rate=1e-2):
     optimizer = make_optimizer(config, optax.constant_schedule(learning_rate), params, 100)
     result, _ = jax.jit(optimizer.update)(gradient, optimizer.init(params), params)
-    return dict(zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(result), strict=True))
+    return by_path(result)
+
+
+def by_path(tree):
+    return dict(zip(jax.tree.leaves(parameter_paths(tree)), jax.tree.leaves(tree), strict=True))
 
 
 def test_weight_decay_is_on_kernels_only(params):
@@ -251,6 +255,39 @@ def test_frozen_parameters_stay_and_the_others_move_as_if_alone(params, gradient
     rest = {k: v for k, v in params.items() if k not in ("patch_embed", "blocks_0")}
     alone = updates(OptimizerConfig(), rest, {k: gradient[k] for k in rest})
     np.testing.assert_allclose(moved["head/kernel"], alone["head/kernel"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_after_a_rest_parameters_move_as_if_training_began(name, params, gradient):
+    """DINO's prototypes: Adam's averages know nothing of the rest, the learning rate and weight decay do."""
+    rates = jnp.asarray([0.3, 0.2, 0.1, 0.05, 0.02])
+    config = OptimizerConfig(name, weight_decay=0.5, clip_norm=None)
+    optimizer = make_optimizer(config, lambda step: rates[jnp.asarray(step)], params, 5, {"head/*": 2})
+    alone = make_optimizer(config, lambda step: rates[jnp.asarray(step)], params, 5)
+    late = make_optimizer(config, lambda step: rates[jnp.asarray(step) + 2], params, 5)
+
+    state, state_alone, state_late = optimizer.init(params), alone.init(params), late.init(params)
+    for step in range(5):
+        scaled = jax.tree.map(lambda g, step=step: g * (step + 1.0), gradient)
+        moved, state = optimizer.update(scaled, state, params)
+        expected, state_alone = alone.update(scaled, state_alone, params)
+        kernel = "blocks_0/mlp/fc1/kernel"
+        np.testing.assert_allclose(by_path(moved)[kernel], by_path(expected)[kernel], rtol=1e-6)
+        if step < 2:
+            assert not np.any(by_path(moved)["head/kernel"])
+        else:
+            expected, state_late = late.update(scaled, state_late, params)
+            np.testing.assert_allclose(by_path(moved)["head/kernel"], by_path(expected)["head/kernel"], rtol=1e-6)
+
+
+def test_weight_decay_goes_on_during_a_rest(params):
+    """Its end is that of the run, for parameters that rested, too."""
+    config = OptimizerConfig(weight_decay=0.0, final_weight_decay=1.0, clip_norm=None)
+    optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, 4, {"head/*": 2})
+    state, nothing = optimizer.init(params), jax.tree.map(jnp.zeros_like, params)
+    for decay in (0, 0, 0.5, 0.5 + 0.5**1.5):  # (1 - cos(pi step / 4)) / 2
+        moved, state = optimizer.update(nothing, state, params)
+        np.testing.assert_allclose(by_path(moved)["head/kernel"], -decay * params["head"]["kernel"], rtol=1e-6)
 
 
 def test_running_statistics_are_nothing_to_train():

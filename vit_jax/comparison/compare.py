@@ -16,7 +16,7 @@ from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
 from vit_jax.training.errors import Stopped
 from vit_jax.training.progress import make_display
-from vit_jax.training.run import prepare
+from vit_jax.training.run import existing_parent, prepare
 
 
 def compare(request: Request, workdir: Path) -> bool:
@@ -69,7 +69,7 @@ def plan_of(request: Request, workdir: Path) -> Plan:
         return plan
     entries = {}
     for path in request.configs:
-        entries[path.stem] = in_own_process(decide_one, request, path)
+        entries[path.stem] = in_own_process(decide_one, request, path, existing_parent(workdir))
         print(f"{path.stem}: {entries[path.stem].describe()}", flush=True)
     today = datetime.date.today().isoformat()
     plan = Plan(asked=asked_now, command=request.command(workdir), date=today, entries=entries)
@@ -77,10 +77,10 @@ def plan_of(request: Request, workdir: Path) -> Plan:
     return plan
 
 
-def decide_one(request: Request, path: Path) -> Entry:
+def decide_one(request: Request, path: Path, scratch: Path) -> Entry:
     """`decide`, in a process of its own."""
     compilation_cache.enable()
-    return decide(request, path)
+    return decide(request, path, scratch)
 
 
 def is_finished(run: Path) -> bool:

@@ -23,8 +23,13 @@ LOGS, EVALUATIONS, CHECKPOINTS = 20, 5, 5
 """How many of each a run has at least: there are curves to compare, and little is lost with a run that is cut off."""
 
 
-def decide(request: Request, path: Path) -> Entry:
+def decide(request: Request, path: Path, scratch: Path) -> Entry:
     """What is decided for one config. For a budget of time it is trained for some seconds, and that is thrown away.
+
+    Args:
+        request: what to compare.
+        path: of the config.
+        scratch: a directory on the disk of the runs to come, which must have room for them.
 
     Raises:
         ValueError: with the config's name, what `prepare` finds wrong; a budget shorter than the config's warm-up, or
@@ -35,11 +40,12 @@ def decide(request: Request, path: Path) -> Entry:
     changes = {} if request.budget is None else {"duration": request.budget}
     try:
         if request.seconds is not None:
-            seconds_per_step = measure(request, path, max(CALIBRATION_SECONDS, CALIBRATION_SHARE * request.seconds))
+            at_least = max(CALIBRATION_SECONDS, CALIBRATION_SHARE * request.seconds)
+            seconds_per_step = measure(request, path, at_least, scratch)
             changes["duration"] = f"{max(int(request.seconds / seconds_per_step), 1)} steps"
             subject = f"{path.stem}, which trains {changes['duration']} in {request.budget} here"
-        with tempfile.TemporaryDirectory() as scratch:
-            run = prepare(dataclasses.replace(request.config(path), **changes), Path(scratch))
+        with tempfile.TemporaryDirectory(dir=scratch) as workdir:
+            run = prepare(dataclasses.replace(request.config(path), **changes), Path(workdir))
         check_measurable(run)
     except ValueError as error:
         raise ValueError(f"{subject}: {error}") from error
@@ -47,11 +53,18 @@ def decide(request: Request, path: Path) -> Entry:
         changes={**changes, **more_often(run)},
         steps=run.total_steps,
         seconds_per_step=seconds_per_step,
-        notes=list(run.dataset.notes),
+        notes=[*run.dataset.notes, *judged_otherwise(run, path.stem)],
         class_names=list(run.dataset.class_names),
         test_images=len(run.dataset.test),
         machine=machine(run),
     )
+
+
+def judged_otherwise(run: Run, name: str) -> list[str]:
+    """A line about a config whose network learns no classes: its accuracy is not that of a classifier."""
+    if run.config.objective.learns_classes:
+        return []
+    return [f"{name} learns no classes: its accuracy is that of {run.config.neighbours.k} nearest neighbours"]
 
 
 def check_measurable(run: Run) -> None:
@@ -64,11 +77,11 @@ def check_measurable(run: Run) -> None:
         )
 
 
-def measure(request: Request, path: Path, at_least: float) -> float:
+def measure(request: Request, path: Path, at_least: float, scratch: Path) -> float:
     """Seconds of one training step of a config, compilation apart, as measured for `at_least` seconds."""
     endless = dataclasses.replace(request.config(path), duration="1000000000 steps")
-    with tempfile.TemporaryDirectory() as scratch:
-        run = prepare(endless, Path(scratch))
+    with tempfile.TemporaryDirectory(dir=scratch) as workdir:
+        run = prepare(endless, Path(workdir))
         return seconds_per_step(run, at_least)
 
 

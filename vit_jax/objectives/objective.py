@@ -98,6 +98,15 @@ class Objective(ABC):
         """
         return {}
 
+    def rests(self, in_steps: Callable[[str], int]) -> dict[str, int]:
+        """For how many steps parameters stay as they are at the beginning, by shell patterns of their paths; none do by
+        default.
+
+        Args:
+            in_steps: the steps of a duration ("10 epochs").
+        """
+        return {}
+
     @abstractmethod
     def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The loss of a training batch.

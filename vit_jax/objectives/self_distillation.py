@@ -115,15 +115,18 @@ class SelfDistillation(Objective):
                 raise ValueError(f"objective.local_size {self.local_size} does not fit the network: {error}") from None
 
     def schedules(self, steps: int, in_steps: Callable[[str], int]) -> dict[str, optax.Schedule]:
-        """The teacher's temperature and momentum, and whether the prototypes learn (0 or 1)."""
-        warmup, frozen = in_steps(self.temperature_warmup), in_steps(self.frozen_prototypes)
+        """The teacher's temperature and momentum."""
+        warmup = in_steps(self.temperature_warmup)
         rise = optax.linear_schedule(self.first_teacher_temperature, self.teacher_temperature, warmup)
         momentum = optax.cosine_decay_schedule(1 - self.teacher_momentum, steps)
         return {
             "teacher_temperature": rise if warmup else optax.constant_schedule(self.teacher_temperature),
             "teacher_momentum": lambda step: 1 - momentum(step),
-            "prototypes_learn": lambda step: jnp.where(step >= jnp.asarray(frozen), 1.0, 0.0),
         }
+
+    def rests(self, in_steps: Callable[[str], int]) -> dict[str, int]:
+        """The prototypes rest (DINO, appendix: the last layer is frozen in the first epoch)."""
+        return {"head/last_layer/*": in_steps(self.frozen_prototypes)}
 
     def views(self, model: Network) -> tuple[View, ...]:
         """The crops of an image: two large ones, then the small ones."""
@@ -162,7 +165,6 @@ class SelfDistillation(Objective):
         centre = jax.lax.stop_gradient(params["centre"])
         target = jax.nn.softmax((taught - centre) / given.scheduled["teacher_temperature"])
 
-        params = with_prototypes(params, given.scheduled["prototypes_learn"])
         answers = [outputs_of(model, params, large, given.key)]
         if small is not None:
             answers.append(outputs_of(model, params, small, jax.random.fold_in(given.key, 1)))
@@ -182,11 +184,3 @@ def outputs_of(model: DinoNetwork, params: Params, crops: jax.Array, key: jax.Ar
     features = encoder.apply({"params": encoder_params}, images, key is not None, rngs=rngs)
     outputs = model.make_head().apply({"params": params["head"]}, features)
     return cast(jax.Array, outputs).reshape(batch, views, -1)
-
-
-def with_prototypes(params: Params, learn: jax.Array) -> Params:
-    """Parameters through whose prototypes a gradient goes if `learn` is 1, and none if it is 0."""
-    head = params["head"]
-    kernel = head["last_layer"]["kernel"]
-    still = jax.lax.stop_gradient(kernel)
-    return {**params, "head": {**head, "last_layer": {"kernel": still + learn * (kernel - still)}}}

@@ -4,12 +4,14 @@ import bisect
 import fnmatch
 import operator
 import re
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax.core import FrozenDict
 
 from vit_jax.models.batch_norm import STATISTICS
 from vit_jax.training import durations
@@ -177,22 +179,12 @@ def scale_layers(decay: float, params: Params) -> optax.GradientTransformation:
 
 
 def muon_labels(params: Params) -> Params:
-    """Which optimizer has each parameter: Muon the matrices inside the network (Jordan et al., 2024), AdamW the rest.
-
-    Raises:
-        ValueError: if there is no such matrix.
-    """
-    labels = jax.tree.map(
+    """Which optimizer has each parameter: Muon the matrices inside blocks (Jordan et al., 2024), AdamW the rest."""
+    return jax.tree.map(
         lambda path, p: "muon" if INSIDE.search(path) and p.ndim == 2 and decays(path, p) else "adamw",
         parameter_paths(params),
         params,
     )
-    if "muon" not in jax.tree.leaves(labels):
-        raise ValueError(
-            'optimizer.name="muon" needs matrices inside blocks that learn: this network has none, or optimizer.freeze '
-            'freezes them all; try "adamw"'
-        )
-    return labels
 
 
 def clip_each(norm: float) -> optax.GradientTransformation:
@@ -205,25 +197,27 @@ def clip_each(norm: float) -> optax.GradientTransformation:
     return optax.stateless(clip)
 
 
-def weight_decay_over(config: OptimizerConfig, steps: int) -> float | optax.Schedule:
-    """The weight decay, or how it goes over a run of so many steps."""
+def weight_decay_over(config: OptimizerConfig, steps: int, rest: int) -> float | optax.Schedule:
+    """The weight decay, or how it goes over a run of so many steps; its first step is that after the rest."""
     first, last = config.weight_decay, config.final_weight_decay
     if last is None:
         return first
     change = optax.cosine_decay_schedule(1.0, steps)
-    return lambda step: last + (first - last) * change(step)
+    return lambda step: last + (first - last) * change(step + rest)
 
 
-def base_optimizer(config: OptimizerConfig, schedule: optax.Schedule, steps: int) -> optax.GradientTransformation:
+def base_optimizer(
+    config: OptimizerConfig, schedule: optax.Schedule, weight_decay: float | optax.Schedule
+) -> optax.GradientTransformation:
     """The optimizer by its name, with weight decay on the parameters that `decays` picks."""
 
     def decay_mask(params: Params) -> Params:
         return jax.tree.map(decays, parameter_paths(params), params)
 
     if config.name == "sgd":
-        decay = optax.add_decayed_weights(weight_decay_over(config, steps), decay_mask)
+        decay = optax.add_decayed_weights(weight_decay, decay_mask)
         return optax.chain(decay, optax.sgd(schedule, momentum=config.b1, nesterov=True))
-    b1, b2, eps, weight_decay = config.b1, config.b2, config.eps, weight_decay_over(config, steps)
+    b1, b2, eps = config.b1, config.b2, config.eps
     adamw = optax.adamw(schedule, b1, b2, eps, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "muon":
         # consistent_rms makes updates as large as AdamW's, so that one learning rate serves both.
@@ -261,20 +255,60 @@ def frozen_mask(params: Params, patterns: tuple[str, ...]) -> Params:
 
 
 def make_optimizer(
-    config: OptimizerConfig, schedule: optax.Schedule, params: Params, steps: int
+    config: OptimizerConfig,
+    schedule: optax.Schedule,
+    params: Params,
+    steps: int,
+    rests: Mapping[str, int] = FrozenDict(),
 ) -> optax.GradientTransformation:
     """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters and a run of
     so many steps.
 
     Clipping looks at the gradient of the parameters that move; frozen ones have no optimizer state.
+
+    Args:
+        config: what is wanted.
+        schedule: the learning rate.
+        params: the parameters, or their shapes.
+        steps: of the run.
+        rests: for how many steps parameters stay as they are at the beginning, by patterns of their paths; their
+            optimizer's averages begin after that. They are clipped apart from the others.
+
+    Raises:
+        ValueError: if a pattern matches no parameter, nothing is left to train, or Muon finds no matrix.
     """
     clip = {"all": optax.clip_by_global_norm, "each": clip_each}[config.clip]
-    parts = [] if config.clip_norm is None else [clip(config.clip_norm)]
-    parts.append(base_optimizer(config, schedule, steps))
-    if config.layer_decay is not None:
-        parts.append(scale_layers(config.layer_decay, params))
-    optimizer = optax.chain(*parts)
-    if not config.freeze:
-        return optimizer
-    labels = jax.tree.map(lambda frozen: "freeze" if frozen else "train", frozen_mask(params, config.freeze))
-    return optax.partition({"train": optimizer, "freeze": optax.set_to_zero()}, labels)
+
+    def optimizer(rest: int) -> optax.GradientTransformation:
+        parts = [] if config.clip_norm is None else [clip(config.clip_norm)]
+        parts.append(base_optimizer(config, lambda step: schedule(step + rest), weight_decay_over(config, steps, rest)))
+        if config.layer_decay is not None:
+            parts.append(scale_layers(config.layer_decay, params))
+        return optax.chain(*parts)
+
+    frozen = frozen_mask(params, config.freeze)
+    if config.name == "muon":
+        require_matrices(params, frozen)
+    if not config.freeze and not rests:
+        return optimizer(0)
+
+    def label(path: str, frozen: bool) -> str:
+        rest = next((f"rest_{rest}" for pattern, rest in rests.items() if fnmatch.fnmatch(path, pattern)), "train")
+        return "freeze" if frozen else rest
+
+    transforms: dict[Hashable, optax.GradientTransformation] = {"train": optimizer(0), "freeze": optax.set_to_zero()}
+    for rest in rests.values():
+        transforms[f"rest_{rest}"] = optax.conditionally_mask(
+            optimizer(rest), lambda step, rest=rest, **_: step >= rest
+        )
+    return optax.partition(transforms, jax.tree.map(label, parameter_paths(params), frozen))
+
+
+def require_matrices(params: Params, frozen: Params) -> None:
+    """Raises ValueError if Muon would have no matrix."""
+    labels = zip(jax.tree.leaves(muon_labels(params)), jax.tree.leaves(frozen), strict=True)
+    if ("muon", False) not in labels:
+        raise ValueError(
+            'optimizer.name="muon" needs matrices inside blocks that learn: this network has none, or optimizer.freeze '
+            'freezes them all; try "adamw"'
+        )

@@ -105,9 +105,10 @@ def prepare(config: Config, workdir: Path) -> Run:
         config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
     )
     shapes = parameter_shapes(model)
-    optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps)
-    bytes_each = checkpoint_bytes(shapes, optimizer, config)
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
+    rests = config.objective.rests(in_steps)
+    optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps, rests)
+    bytes_each = checkpoint_bytes(shapes, optimizer, config)
     schedules = tuple(config.objective.schedules(total_steps, in_steps).items())
     params = start.read(model)
     lock = None
@@ -186,6 +187,11 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     return lock
 
 
+def existing_parent(path: Path) -> Path:
+    """The path itself, or the nearest directory above it that exists."""
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+
+
 def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
     """Raises OSError if a workdir's disk has no room for the checkpoints to come: one more than are kept, but for
     those that are there.
@@ -194,8 +200,7 @@ def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
     files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
     there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
     needed = max(bytes_each, bytes_each * (keep + 1) - there)
-    place = next(path for path in (workdir.absolute(), *workdir.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(existing_parent(workdir)).free
     if free < needed:
         raise OSError(
             f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {keep} checkpoints need {needed / 2**20:,.0f} MiB "
