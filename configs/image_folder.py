@@ -23,4 +23,5 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="2 epochs"),
         duration="30 epochs",
         batch_size=64,
+        log_every="5 steps",
     )

@@ -238,3 +238,38 @@ def test_a_source_can_be_sent_to_a_worker_process(make_folder: MakeFolder):
     np.testing.assert_array_equal(copy[2][0], source[2][0])
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(read_in_worker, (source,)) == read_in_worker(source)
+
+
+def test_without_labels_every_image_below_is_taken(make_folder: MakeFolder):
+    root = make_folder({"2024/summer": 3, "2024/autumn": 2, "2025": 4, "loose": 3})
+    for file in (root / "loose").iterdir():
+        file.rename(root / file.name)
+    (root / "2025" / ".thumbnail.png").write_bytes(b"")
+    data = load_folder(root, replace(CONFIG, labels=False))
+    assert data.class_names == ()
+    assert (len(data.train), len(data.test)) == (9, 3)
+    parts = {*files(data.train), *files(data.test)}
+    assert len(parts) == 12
+    assert not any(as_arrays(split)[1].any() for split in (data.train, data.test))
+    assert data.notes == ("test: 3 of 12 images held out, seed 0",)
+
+
+def test_without_labels_a_test_split_is_none_to_learn_from(make_folder: MakeFolder):
+    data = load_folder(make_folder({"train/a": 4, "train/b": 3, "test/a": 2}), replace(CONFIG, labels=False))
+    assert (len(data.train), len(data.test)) == (7, 2)
+
+
+def test_without_labels_a_folder_without_images_is_refused(make_folder: MakeFolder):
+    with pytest.raises(ValueError, match=r"images has no images$"):
+        load_folder(make_folder({"a": 0}), replace(CONFIG, labels=False))
+
+
+def test_without_labels_a_split_without_images_is_refused(make_folder: MakeFolder):
+    with pytest.raises(ValueError, match="images has no images in test"):
+        load_folder(make_folder({"train/a": 1, "test/b": 0}), replace(CONFIG, labels=False))
+
+
+@pytest.mark.parametrize("below", ["", "one"])
+def test_images_without_classes_may_be_meant_for_pre_training(below: str, make_folder: MakeFolder):
+    with pytest.raises(ValueError, match=r"for pre-training without labels, set data\.labels False"):
+        load_folder(make_folder({"one": 3}) / ("one" if not below else ""), CONFIG)

@@ -66,3 +66,8 @@ def test_folders_are_found_by_name(make_folder, monkeypatch: pytest.MonkeyPatch)
 def test_a_load_size_of_no_pixels_is_refused(size: int, tiny_cifar: TinyCifar, tmp_path: Path):
     with pytest.raises(ValueError, match=rf"data\.load_size is {size}: it must be at least 1"):
         load_dataset(DataConfig(name=f"folder:{tmp_path}", load_size=size))
+
+
+def test_sets_with_labels_are_not_read_without():
+    with pytest.raises(ValueError, match=r"data\.labels False is for folders of images; digits has labels"):
+        load_dataset(DataConfig(name="digits", labels=False))

@@ -6,9 +6,12 @@ import os
 import shutil
 from collections import namedtuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from vit_jax.data.dataset import DataConfig
+from vit_jax.data.folder import FolderSource
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.self_distillation import SelfDistillation
@@ -105,11 +108,41 @@ def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
         prepare(dataclasses.replace(config, ema_decay=0.9), tmp_path)
 
 
+def test_a_folder_that_moved_is_taken_again(config, tmp_path):
+    """The images are those that the run lists, by their names within the folder."""
+    for name in ("dark", "light"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        for i in range(40):
+            Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / "here" / name / f"{i}.png")
+    fields = {"embed_dim": 8, "num_heads": 2, "depth": 1}
+    changes = dict(model=ModelConfig("vit_digits_patch2_8", fields), batch_size=16, duration="9 epochs")
+
+    def at(name):
+        data = DataConfig(f"folder:{tmp_path}/{name}", load_size=8)
+        return prepare(dataclasses.replace(config, data=data, **changes), tmp_path / "run")
+
+    before = at("here").dataset.test
+    (tmp_path / "here").rename(tmp_path / "there")
+    after = at("there").dataset.test
+    assert isinstance(before, FolderSource)
+    assert isinstance(after, FolderSource)
+    assert [file.replace("/here/", "/there/") for file in before.files] == list(after.files)
+    with pytest.raises(ValueError, match=r"data\.name"):
+        prepare(dataclasses.replace(config, **changes), tmp_path / "run")
+
+
+@pytest.mark.parametrize("field", ["log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"])
+def test_what_a_run_tells_and_keeps_may_change_on_its_way(field, config, tmp_path):
+    prepare(config, tmp_path)
+    prepare(dataclasses.replace(config, **{field: 7 if field == "keep_checkpoints" else "7 steps"}), tmp_path)
+
+
 def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tmp_path):
     prepare(config, tmp_path)
     path = tmp_path / "config.json"
     old = json.loads(path.read_text())
     del old["neighbours"], old["objective"]["kind"], old["objective"]["binary"], old["data"]["repeats"]
+    del old["data"]["labels"]
     path.write_text(json.dumps(old))
     prepare(config, tmp_path)
     path.write_text(json.dumps(old))
@@ -180,3 +213,24 @@ def test_the_description_says_what_is_going_to_happen(config, tmp_path):
     for part in ("1,438 training, 359 test", "8x8x1", "450,730 parameters", "8 x cpu", "30 epochs: 338 steps of 128"):
         assert part in text, text
     assert parameter_count(run.model) == 450_730
+
+
+def test_the_description_says_how_images_are_resized(config, tmp_path):
+    """What is trained on may be smaller than what the data set has, or larger than what was read of it."""
+    for name in ("dark", "light"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(40):
+            Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / "pictures" / name / f"{i}.png")
+
+    def model_line(load_size, image_size):
+        fields = {"embed_dim": 8, "num_heads": 2, "depth": 1, "image_size": image_size}
+        model, data = ModelConfig("vit_digits_patch2_8", fields), DataConfig(f"folder:{tmp_path}/pictures")
+        changes = dict(model=model, data=dataclasses.replace(data, load_size=load_size), batch_size=16)
+        run = prepare(dataclasses.replace(config, **changes), tmp_path / f"{load_size}_{image_size}")
+        return next(line for line in describe(run) if line.startswith("model"))
+
+    assert "resized" not in model_line(8, 8)
+    assert model_line(16, 8).endswith("parameters; images are resized to 8x8")
+    assert model_line(8, 16).endswith(
+        "resized to 16x16 after load_size 8: a larger data.load_size would keep more of them"
+    )

@@ -68,8 +68,10 @@ def judged_otherwise(run: Run, name: str) -> list[str]:
 
 
 def check_measurable(run: Run) -> None:
-    """Raises ValueError if no dispatch of the run would be left to be timed: the first is compiled, as is a shorter
-    one at the end."""
+    """Raises ValueError if there would be no accuracy, or no dispatch of the run left to be timed: the first is
+    compiled, as is a shorter one at the end."""
+    if not run.dataset.class_names:
+        raise ValueError(f"{run.dataset.name} has no labels (data.labels False): there is nothing to compare by")
     if run.total_steps < 2 * run.config.steps_per_dispatch:
         raise ValueError(
             f"a run of {run.total_steps} steps, {run.config.steps_per_dispatch} a dispatch, is too short for its speed "

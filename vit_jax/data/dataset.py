@@ -113,6 +113,7 @@ class DataConfig:
         test_fraction: of the images, held out for testing where the set brings neither a test nor a validation split;
             in (0, 1).
         split_seed: of the divisions, which are stratified by class.
+        labels: False: all images in a folder and in the folders within are taken, without labels, for pre-training.
         load_size: pixels; of folders and of sets whose images differ in size, the centre square of each image is
             loaded at load_size x load_size.
         skip_unreadable: False: the first file of a folder that is not a readable image stops the run, and is named.
@@ -129,6 +130,7 @@ class DataConfig:
     validation_fraction: float = 0.0
     test_fraction: float = 0.2
     split_seed: int = 0
+    labels: bool = True
     load_size: int = 256
     skip_unreadable: bool = False
     feed: Literal["auto", "resident", "streaming"] = "auto"
@@ -147,7 +149,7 @@ class Dataset:
 
     Attributes:
         name: as in the config.
-        class_names: one for each label.
+        class_names: one for each label; none where the images have no labels, which are all 0 then.
         image_shape: (H, W, C) of every image of every split.
         train: the images to learn from.
         validation: the images to choose by, where some are held out for that.

@@ -1,9 +1,10 @@
-"""Data sets that are folders of image files, a class a folder.
+"""Data sets that are folders of image files, a class a folder; or all images below a folder, without labels.
 
 - DIR/<class>/<image> is divided as the config says.
 - DIR/{train,validation,test}/<class>/<image> is divided by whoever made it; see SPLIT_FOLDERS for other names.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
             a readable image, unless these are skipped.
     """
     notes: list[str] = []
+    if not config.labels:
+        return load_unlabelled(root, config, notes)
     classes = {split: class_folders(folder, notes) for split, folder in split_folders(root).items()}
     class_names = common_class_names(root, classes)
     splits = {
@@ -104,6 +107,18 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
             raise ValueError(f"class folder {classes[split][class_names[label]]} has no images: add some or delete it")
     shape = (config.load_size, config.load_size, 3)
     return divide(config, class_names, shape, splits["train"], splits.get("validation"), splits.get("test"), notes)
+
+
+def load_unlabelled(root: Path, config: DataConfig, notes: list[str]) -> Dataset:
+    """All images in the folder `root` and in the folders within, without labels."""
+    found = {split: labelled_files([folder], config.load_size) for split, folder in split_folders(root).items()}
+    splits = check_files(found, config, notes)
+    for split, source in splits.items():
+        if not len(source):
+            raise ValueError(f"folder {root} has no images{'' if split == 'train' else f' in {split}'}")
+    shape = (config.load_size, config.load_size, 3)
+    parts = splits["train"], splits.get("validation"), splits.get("test")
+    return dataclasses.replace(divide(config, ("images",), shape, *parts, notes), class_names=())
 
 
 def split_folders(root: Path) -> dict[str, Path]:
@@ -134,7 +149,10 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
     strays = [entry.name for entry in entries if not entry.is_dir()]
     if not classes:
         found = f"holds {len(strays)} files but no folders" if strays else "is empty"
-        raise ValueError(f"{folder} {found}: put the images of each class into a folder named after the class")
+        raise ValueError(
+            f"{folder} {found}: put the images of each class into a folder named after the class; for pre-training "
+            "without labels, set data.labels False"
+        )
     if strays:
         notes.append(f"not used, beside the class folders in {folder}: {listed(strays)}")
     return classes
@@ -149,7 +167,10 @@ def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple
         if unknown := classes[split].keys() - names:
             raise ValueError(f"{root}: {split} has classes that train has not: {listed(unknown)}")
     if len(names) == 1:
-        raise ValueError(f"{root} has only one class, {listed(names)}: there is nothing to tell apart")
+        raise ValueError(
+            f"{root} has only one class, {listed(names)}: there is nothing to tell apart; for pre-training without "
+            "labels, set data.labels False"
+        )
     if garbled := [name for name in names if name.encode(errors="replace").decode() != name]:
         raise ValueError(f"{root} has class folders whose names are no text (UTF-8), {listed(garbled)}: rename them")
     return tuple(sorted(names))

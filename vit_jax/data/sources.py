@@ -29,6 +29,8 @@ def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
     kind, _, rest = config.name.partition(":")
     if config.load_size < 1:
         raise ValueError(f"data.load_size is {config.load_size}: it must be at least 1 pixel")
+    if not config.labels and kind != "folder":
+        raise ValueError(f"data.labels False is for folders of images; {config.name} has labels")
     if config.name == "digits":
         return load_digits(config)
     if config.name in ("cifar10", "cifar100"):

@@ -47,7 +47,8 @@ def divide(
     test_fraction = 0.0 if test is not None else config.test_fraction
     validation_fraction = 0.0 if validation is not None else config.validation_fraction
     if test_fraction or validation_fraction:
-        of = f"of {len(train):,} images held out, stratified by class, seed {config.split_seed}"
+        stratified = "stratified by class, " if len(class_names) > 1 else ""
+        of = f"of {len(train):,} images held out, {stratified}seed {config.split_seed}"
         parts = stratified_parts(train.labels, (test_fraction, validation_fraction), config.split_seed, class_names)
         train, test_part, validation_part = (train.subset(indices) for indices in parts)
         if test_fraction:

@@ -52,7 +52,9 @@ class Report:
     title: str
     summary: Mapping[str, str]  # in the order shown; the first is the main result
     history: Sequence[Mapping[str, Any]]  # the rows of metrics.jsonl
-    confusion: np.ndarray  # int [classes, classes]; rows are true classes, columns predicted ones
+    confusion: (
+        np.ndarray | None
+    )  # int [classes, classes]; rows are true classes, columns predicted ones; None: no labels
     class_names: tuple[str, ...]
     examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
     notes: Sequence[str] = ()  # where the data came from and what was skipped
@@ -63,7 +65,7 @@ class Report:
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)
-        if self.confusion.shape != (classes, classes):
+        if self.confusion is not None and self.confusion.shape != (classes, classes):
             raise ValueError(
                 f"the confusion matrix has shape {self.confusion.shape}; "
                 f"{classes} class names need shape {(classes, classes)}"
@@ -95,26 +97,32 @@ def write_report(path: Path, report: Report) -> None:
 
 def render(report: Report, workdir: Path) -> str:
     """The page as text."""
-    classes = class_accuracies(report.confusion)
-    shares = row_shares(report.confusion)
-    shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
-    numbered = len(classes) <= MOST_NUMBERED_CLASSES
     return page(
         "report.html.jinja",
         report=report,
         headline={name: value for name, value in report.summary.items() if len(value) <= LONGEST_FIGURE},
         lines={name: value for name, value in report.summary.items() if len(value) > LONGEST_FIGURE},
         charts=charts.charts(report.history),
-        overall=overall_accuracy(report.confusion),
+        **({} if report.confusion is None else by_class(report.confusion)),
+        galleries=galleries(report.examples),
+        config=list(flatten(report.config)),
+        workdir=json.dumps(workdir.as_posix(), ensure_ascii=False),
+    )
+
+
+def by_class(confusion: np.ndarray) -> dict[str, Any]:
+    """What the page says of the classes."""
+    classes, shares = class_accuracies(confusion), row_shares(confusion)
+    shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
+    numbered = len(classes) <= MOST_NUMBERED_CLASSES
+    return dict(
+        overall=overall_accuracy(confusion),
         shades=shades.tolist() if numbered else None,
         heat_map=None if numbered else figures.heat_map(shades),
         heat_ticks=charts.class_ticks(len(classes), 400),
         hardest=classes[:MOST_LISTED],
         other_classes=classes[MOST_LISTED:],
-        pairs=confused_pairs(report.confusion, MOST_LISTED),
-        galleries=galleries(report.examples),
-        config=list(flatten(report.config)),
-        workdir=json.dumps(workdir.as_posix(), ensure_ascii=False),
+        pairs=confused_pairs(confusion, MOST_LISTED),
     )
 
 

@@ -57,9 +57,9 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         title=f"{run.config.model.title} on {run.dataset.name}",
         summary=summary(run, result) | {"Command": command},
         history=result.rows,
-        confusion=result.test.confusion(len(run.dataset.class_names)),
+        confusion=result.test and result.test.confusion(len(run.dataset.class_names)),
         class_names=run.dataset.class_names,
-        examples=examples(run, result),
+        examples=[] if result.test is None else examples(run, result.params, result.test),
         notes=notes(run, result),
         config=json.loads((run.workdir / "config.json").read_text()),
         published=published_results(run.dataset.class_names) if classifies else (),
@@ -74,8 +74,7 @@ def summary(run: Run, result: Result) -> dict[str, str]:
     """The figures of a run, the main one first."""
     device = jax.devices()[0]
     return {
-        measure(run).capitalize(): f"{result.test.accuracy:.2%}",
-        "Test images": f"{len(result.test.label):,}",
+        **main_figure(run, result),
         "Parameters": f"{parameter_count(run.model):,}",
         "Time": str(datetime.timedelta(seconds=round(result.seconds))),
         **speed(result),
@@ -83,6 +82,13 @@ def summary(run: Run, result: Result) -> dict[str, str]:
         "Device": f"{run.parallel.devices} x {device.device_kind} ({run.config.parallel.mode}, {run.config.dtype})",
         "Versions": f"Python {platform.python_version()}, jax {jax.__version__}",
     }
+
+
+def main_figure(run: Run, result: Result) -> dict[str, str]:
+    """What the run came to; where the images have no labels, the last loss that was logged."""
+    if result.test is None:
+        return {"Training loss": f"{result.rows[-2]['loss']:.4f}", "Images": f"{len(run.dataset.train):,}"}
+    return {measure(run).capitalize(): f"{result.test.accuracy:.2%}", "Test images": f"{len(result.test.label):,}"}
 
 
 def measure(run: Run) -> str:
@@ -106,24 +112,25 @@ def chosen_examples(test: Predictions) -> list[int]:
     return [*mistakes.tolist(), *spread.tolist()]
 
 
-def examples(run: Run, result: Result) -> list[Example]:
+def examples(run: Run, params: Any, test: Predictions) -> list[Example]:
     """Test images with the model's answers and what its last block attends to."""
-    chosen, images = pictures(run.dataset.test, result.test, chosen_examples(result.test))
-    if not chosen:
+    chosen = chosen_examples(test)
+    read, images = pictures(run.dataset.test, test.place[chosen].tolist())
+    if not images:
         return []
     inputs = network_input(run.model, jnp.asarray(np.stack(images)))
-    attention = last_attention(run.model, result.params, inputs)
+    attention = last_attention(run.model, params, inputs)
     covers = covered(run.model, -1)
     return [
         Example(
             image=image,
-            label=int(result.test.label[index]),
-            predicted=int(result.test.predicted[index]),
-            confidence=float(result.test.confidence[index]),
+            label=int(test.label[chosen[i]]),
+            predicted=int(test.predicted[chosen[i]]),
+            confidence=float(test.confidence[chosen[i]]),
             attention=attended,
             attention_covers=covers,
         )
-        for index, image, attended in zip(chosen, images, attention, strict=True)
+        for i, image, attended in zip(read, images, attention, strict=True)
     ]
 
 
@@ -133,8 +140,9 @@ def strips(run: Run, result: Result) -> Strips | None:
     if maker is None:
         return None
     explanation, make = maker
-    places = np.linspace(0, len(result.test.label) - 1, RECONSTRUCTIONS).astype(int).tolist()
-    _, images = pictures(run.dataset.test, result.test, places)
+    there = np.arange(len(run.dataset.test)) if result.test is None else result.test.place
+    chosen = there[np.linspace(0, len(there) - 1, RECONSTRUCTIONS).astype(int)]
+    _, images = pictures(run.dataset.test, chosen.tolist())
     if not images:
         return None
     made = make(np.stack(images))
@@ -164,18 +172,18 @@ def image_maker(run: Run, params: Any) -> tuple[str, Callable[[np.ndarray], tupl
     return None
 
 
-def pictures(source: Source, test: Predictions, chosen: list[int]) -> tuple[list[int], list[np.ndarray]]:
-    """Those of the chosen predictions whose images can be read, and these: a report is no reason to stop for a file."""
+def pictures(source: Source, places: Sequence[int]) -> tuple[list[int], list[np.ndarray]]:
+    """The images at these places that can be read, and which these are: a report is no reason to stop for a file."""
     read = []
-    for index in chosen:
+    for i, place in enumerate(places):
         with suppress(UnreadableImage):
-            read.append((index, source[int(test.place[index])][0]))
-    return [index for index, _ in read], [image for _, image in read]
+            read.append((i, source[place][0]))
+    return [i for i, _ in read], [image for _, image in read]
 
 
 def notes(run: Run, result: Result) -> list[str]:
     """What is to be known of the data, and whether all of the test images were there to be scored."""
-    missing = len(run.dataset.test) - len(result.test.label)
+    missing = 0 if result.test is None else len(run.dataset.test) - len(result.test.label)
     told = f"{missing:,} test images could not be read any more: they are not counted, right or wrong"
     return [*run.dataset.notes, *([told] if missing else [])]
 
@@ -202,10 +210,14 @@ def speed(result: Result) -> dict[str, str]:
 def summarise(run: Run, result: Result, report: Path) -> list[str]:
     """The last lines of the command: what was reached, and how to use it."""
     measured = "".join(f"; {images} images/s in training" for images in speed(result).values())
+    reached = (
+        f"trained without labels on {len(run.dataset.train):,} images"
+        if result.test is None
+        else f"{measure(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images"
+    )
     return [
         "",
-        f"{measure(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images, after {result.seconds:.0f} s"
-        f"{measured}",
+        f"{reached}, after {result.seconds:.0f} s{measured}",
         f"report   {report}",
         f'model    vit_jax.load_pretrained("{run.workdir}")',
     ]

@@ -207,7 +207,7 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     objective = old["objective"]
     if "kind" not in objective:  # there was one
         objective = {"kind": Classification.__name__, "binary": False, **objective}
-    optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, **old["data"]}
+    optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
     return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
 
 

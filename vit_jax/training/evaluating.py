@@ -25,8 +25,12 @@ class CutShort(Exception):
     """An evaluation ended before its end, because the run is to stop."""
 
 
-def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate]:
-    """What gives the evaluation on a split. Evaluations raise CutShort when the run is to stop."""
+def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate] | None:
+    """What gives the evaluation on a split; None where the images have no labels. Evaluations raise CutShort when the
+    run is to stop.
+    """
+    if not run.dataset.class_names:
+        return None
     compile_step = run.parallel.compile_predict
     if run.config.objective.learns_classes:
         predict = compile_step(make_predict(run.model))

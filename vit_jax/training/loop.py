@@ -32,13 +32,13 @@ class Result:
 
     Attributes:
         params: the trained parameters (their moving average, if the config has one), on the host.
-        test: the predictions on the test split.
+        test: the predictions on the test split; None where the images have no labels.
         rows: all of metrics.jsonl.
         seconds: of compilation, training and evaluation, earlier parts of a resumed run included.
     """
 
     params: Any
-    test: Predictions
+    test: Predictions | None
     rows: list[dict[str, Any]]
     seconds: float
 
@@ -71,9 +71,8 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
         recorder = Recorder(run, start, before.get("recorder", {}), display)
-        evaluator = make_evaluator(run, stop)
-        test = evaluator(run.dataset.test)
-        validation = run.dataset.validation
+        evaluator, validation = make_evaluator(run, stop), run.dataset.validation
+        test = evaluator and evaluator(run.dataset.test)
         course = Course(
             run=run,
             recorder=recorder,
@@ -81,16 +80,16 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
             checkpoints=checkpoints,
             stop=stop,
             kind="test" if validation is None else "validation",
-            evaluate=test if validation is None else evaluator(validation),
+            evaluate=test if evaluator is None or validation is None else evaluator(validation),
         )
         state = course.train_steps(state, start)
         try:
-            predictions = test(state.evaluated_params)
+            predictions = test and test(state.evaluated_params)
         except CutShort:
             raise Stopped(run.total_steps, str(stop.received)) from None
         # A finished run that is only tested again needed what its training needed.
         peak = max(peak_memory(), recorder.log.peak_memory_before)
-        recorder.evaluation("test", run.total_steps, predictions, final=True, peak_memory=peak)
+        recorder.end(predictions, peak)
         params = write_model(run, state)
         recorder.log.close()
         return Result(params, predictions, recorder.log.rows, recorder.seconds)
@@ -107,7 +106,7 @@ class Course:
         checkpoints: where it is saved.
         stop: whether it is to stop.
         kind: the split that is looked at during training: "validation", or "test" where there is none.
-        evaluate: on that split.
+        evaluate: on that split; None where there are no labels.
     """
 
     run: Run
@@ -116,7 +115,7 @@ class Course:
     checkpoints: Checkpoints
     stop: StopSignals
     kind: str
-    evaluate: Evaluate
+    evaluate: Evaluate | None
 
     def train_steps(self, state: TrainState, start: int) -> TrainState:
         """Trains from step `start` to the end; logs, evaluates and saves at their times."""
@@ -157,7 +156,9 @@ class Course:
 
     def evaluate_once(self, step: int, state: TrainState) -> None:
         """Evaluates, unless that was done before, is the final test, which comes later, or the run is to stop."""
-        if self.recorder.has(self.kind, step) or (self.kind == "test" and step == self.run.total_steps):
+        if self.evaluate is None or self.recorder.has(self.kind, step):
+            return
+        if self.kind == "test" and step == self.run.total_steps:
             return
         with suppress(CutShort):
             self.recorder.evaluation(self.kind, step, self.evaluate(state.evaluated_params))

@@ -104,6 +104,14 @@ class Recorder:
         self.display.evaluate(kind, step, row)
         self.resume_clock()
 
+    def end(self, test: Predictions | None, peak_memory: int) -> None:
+        """Takes what the whole run came to: its final test, if there are labels."""
+        last = dict(final=True, peak_memory=peak_memory)
+        if test is None:
+            self.log.write("end", self.run.total_steps, **self.when(self.run.total_steps), seconds=self.seconds, **last)
+        else:
+            self.evaluation("test", self.run.total_steps, test, **last)
+
 
 def is_due(step: int, done: int, every: int, total: int) -> bool:
     """Whether something that happens every so many steps falls in the last `done` of `step` steps, or at the end."""

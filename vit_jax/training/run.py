@@ -15,6 +15,7 @@ import optax
 
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
+from vit_jax.data.folder import FOLDER
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.json_file import read_json
@@ -35,10 +36,11 @@ from vit_jax.training.teacher import TEACHER, Teacher, keep_teacher, load_teache
 from vit_jax.training.workdir_lock import WorkdirLock
 
 ANY_MACHINE = (
-    *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "keep_checkpoints:"),
-    "model.fields.attention:",
+    *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
+    *("keep_checkpoints:", "checkpoint_every:", "evaluate_every:", "log_every:"),
 )
-"""Fields of a config that may be others when a run goes on: they say where it runs, not what it computes."""
+"""Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
+computes."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def prepare(config: Config, workdir: Path) -> Run:
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)
+    if config.objective.learns_classes and not dataset.class_names:
+        raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     teacher = load_teacher(config, dataset, model)
 
@@ -159,7 +163,7 @@ def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, confi
 def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     """Makes the workdir, locks it and writes the config into it; an existing run there must have the same config.
 
-    But for the fields of ANY_MACHINE: a run may go on elsewhere.
+    But for the fields of ANY_MACHINE, and the place of a folder of images: a run may go on elsewhere.
 
     Raises:
         ValueError: if it holds a run of another config; the differences are listed.
@@ -170,7 +174,10 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     new = json.loads(json.dumps(to_json(config)))
     if path.exists():
         old = brought_up_to_date(read_json(path))
-        changed = [line for line in differences(old, new) if not line.startswith(ANY_MACHINE)]
+        may_change = ANY_MACHINE
+        if (workdir / LISTING).exists() and all(config["data"]["name"].startswith(FOLDER) for config in (old, new)):
+            may_change += ("data.name:",)  # the images are those listed, wherever the folder is now
+        changed = [line for line in differences(old, new) if not line.startswith(may_change)]
         if changed:
             raise ValueError(
                 f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
@@ -214,18 +221,30 @@ def describe(run: Run) -> list[str]:
     sizes = [f"{len(data.train):,} training"]
     sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
     sizes += [f"{len(data.test):,} test"]
+    labels = f"{len(data.class_names)} classes" if data.class_names else "without labels"
     device, processes = jax.devices()[0], jax.process_count()
     devices = f"{run.parallel.devices} x {device.device_kind}" + (f" in {processes} processes" if processes > 1 else "")
     return [
-        f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, "
-        f"{len(data.class_names)} classes",
+        f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, {labels}",
         *(f"note     {note}" for note in data.notes),
-        f"model    {run.start.describe(run.model)}",
+        f"model    {run.start.describe(run.model)}{resizing_told(run)}",
         *([f"teacher  {run.teacher.told}"] if run.teacher is not None else []),
         f"device   {devices} ({config.parallel.mode}), {config.dtype}",
         *attention_used(run.model),
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
     ]
+
+
+def resizing_told(run: Run) -> str:
+    """What becomes of images that are not of the network's size; nothing for those that are."""
+    seen, loaded = run.model.input_shape[:2], run.dataset.image_shape[:2]
+    if seen == loaded:
+        return ""
+    told = f"; images are resized to {seen[0]}x{seen[1]}"
+    as_loaded = loaded == (run.config.data.load_size,) * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
+    if as_loaded and min(seen) > min(loaded):
+        told += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
+    return told
 
 
 def attention_used(model: Network) -> list[str]:
