@@ -206,16 +206,31 @@ def test_another_source_is_another_config(trained, config, network, tmp_path):
         prepare(with_model(config, pretrained=str(tmp_path / "other")), trained[0].workdir)
 
 
-def test_the_trained_model_has_its_own_head_and_can_be_a_source(trained, config, tmp_path):
+def test_the_trained_model_can_be_a_source_with_its_head_for_the_same_classes(trained, config, tmp_path):
+    """Ten more epochs of a run are a run from its weights: its head is one for these classes."""
     run, result = trained
     model, params = vit_jax.load_pretrained(run.workdir)
     jax.tree.map(np.testing.assert_array_equal, params, result.params)
     assert np.any(params["head"]["kernel"])
     assert model.preprocessing == run.model.preprocessing
     again = prepare(with_model(config, pretrained=str(run.workdir)), tmp_path / "again")
-    jax.tree.map(np.testing.assert_array_equal, body(again.params), body(result.params))
-    assert again.params is not None
-    assert not np.any(again.params["head"]["kernel"])
+    jax.tree.map(np.testing.assert_array_equal, again.params, result.params)
+    assert "32 of 32 arrays from there, its head for the same classes too" in "\n".join(describe(again))
+
+
+def test_a_head_for_other_classes_or_features_is_new(trained, config, tmp_path):
+    run, result = trained
+    model = with_model(config, pretrained=str(tmp_path / "other"))
+    network, params = vit_jax.load_pretrained(run.workdir)
+    for name, names in (("order", "1023456789"), ("names", "abcdefghij")):
+        vit_jax.save_pretrained(tmp_path / "other", network, params, class_names=tuple(names))
+        other = prepare(model, tmp_path / name)
+        assert other.params is not None
+        jax.tree.map(np.testing.assert_array_equal, body(other.params), body(result.params))
+        assert not np.any(other.params["head"]["kernel"])
+    pooled = prepare(with_model(config, pretrained=str(run.workdir), fields={"pool": "avg"}), tmp_path / "pool")
+    assert pooled.params is not None
+    assert not np.any(pooled.params["head"]["kernel"])
 
 
 def test_a_source_that_does_not_tell_its_network_has_it_by_name(config, tmp_path):

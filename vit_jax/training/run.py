@@ -101,6 +101,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     dataset = load_dataset(config.data, workdir / LISTING)
     if config.objective.learns_classes and not dataset.class_names:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
+    start = start.for_classes(dataset.class_names)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     teacher = load_teacher(config, dataset, model)
 

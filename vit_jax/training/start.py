@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.core import FrozenDict
 
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count, shapes_by_path
@@ -34,11 +36,19 @@ class Start:
         network: with the config's fields; but for a fresh one, classes are to be decided by the data set.
         stored: pretrained weights without their head, opened and checked, but not read; None for a fresh network, and
             for a run that goes on from a checkpoint.
+        head: the stored head's parameters, by their paths and not read, where it may be of use.
+        class_names: what its outputs mean.
     """
 
     config: ModelConfig
     network: Network
     stored: StoredNetwork | None = None
+    head: Mapping[str, Any] = FrozenDict()
+    class_names: tuple[str, ...] = ()
+
+    def for_classes(self, class_names: tuple[str, ...]) -> "Start":
+        """The start for a data set's classes: with the stored head only if it is for these, in their order."""
+        return self if class_names == self.class_names else dataclasses.replace(self, head={})
 
     def for_data(self, name: str, num_classes: int, in_channels: int) -> Network:
         """The network for a data set; one for pre-training has no classes.
@@ -62,10 +72,10 @@ class Start:
         return self.network.clone(num_classes=num_classes, in_channels=in_channels)
 
     def read(self, model: Network) -> dict[str, Any] | None:
-        """The parameters of a network `for_data`, on the host, its head of zeros; None where nothing is stored."""
+        """The parameters of a network `for_data`, on the host, a new head of zeros; None where nothing is stored."""
         if self.stored is None:
             return None
-        parameters = self.stored.converted.parameters
+        parameters = {**self.stored.converted.parameters, **self.head}
         new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path not in parameters}
         return read_parameters(parameters | new)
 
@@ -77,9 +87,11 @@ class Start:
         named = f"{type(model).__name__} of {self.config.pretrained}: {count}"
         if self.stored is None:
             return f"{named}, from the run's checkpoint"
-        shapes, stored = shapes_by_path(model), self.stored.converted.parameters
+        shapes, stored = shapes_by_path(model), {**self.stored.converted.parameters, **self.head}
         new = [path for path in shapes if path not in stored]
-        return f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there; new: {', '.join(sorted(new))}"
+        kept = ", its head for the same classes too" if self.head else ""
+        told = f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there{kept}"
+        return f"{told}; new: {', '.join(sorted(new))}" if new else told
 
 
 def find_start(config: Config, workdir: Path) -> Start:
@@ -104,13 +116,13 @@ def find_start(config: Config, workdir: Path) -> Start:
     elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():
         start = Start(model, read_module(workdir / NETWORK).clone(**set_fields(model), dtype=dtype))
     else:
-        stored = open_start(config)
-        start = Start(model, adapted(model, stored.model).clone(dtype=dtype), stored)
+        start = open_start(config)
+        start = dataclasses.replace(start, network=start.network.clone(dtype=dtype))
     return start
 
 
-def open_start(config: Config) -> StoredNetwork:
-    """Pretrained weights, resized to the config's image and windows; where classes are learned, without their head."""
+def open_start(config: Config) -> Start:
+    """Pretrained weights, resized to the config's image and windows; where classes are learned, their head apart."""
     model, classifies = config.model, config.objective.learns_classes
     assert model.pretrained is not None
     located = locate(model.pretrained, model.revision)
@@ -122,7 +134,13 @@ def open_start(config: Config) -> StoredNetwork:
             "without one, or train it anew by model.name"
         )
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
-    return fitted(stored, located, 0 if classifies else None, *sizes)
+    fit = fitted(stored, located, 0 if classifies else None, *sizes)
+    network = adapted(model, fit.model)
+    head: dict[str, Any] = {}
+    if classifies and stored.class_names and getattr(network, "pool", None) == getattr(fit.model, "pool", None):
+        body, whole = fit.converted.parameters, classifier_of(stored).converted.parameters
+        head = {path: array for path, array in whole.items() if path not in body}
+    return Start(model, network, fit, head, stored.class_names)
 
 
 def check_trainable(network: Network, config: Config) -> None:
