@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measure import in_turn, save, spread
+from benchmarks.markdown import between
+from benchmarks.measure import in_turn, positive, save, spread
 from vit_jax.models.attention import Attention
 from vit_jax.models.attention_kernel import Kernel, choose_kernel
 
@@ -50,7 +51,7 @@ def program(kernel: Kernel, shape: tuple[int, ...], dtype: Any) -> Callable[[], 
 def main() -> None:
     """Measures, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="turns of each kernel")
+    parser.add_argument("--rounds", type=positive, default=20, help="turns of each kernel")
     rounds = parser.parse_args().rounds
     backend = jax.default_backend()
     dtype = jnp.float32 if backend == "cpu" else jnp.bfloat16
@@ -61,11 +62,9 @@ def main() -> None:
         chosen = choose_kernel("auto", shape[2], shape[3], dtype, has_bias=False, attn_drop_rate=0.0).kernel
         times = {kernel: spread(1000 * values) for kernel, values in seconds.items()}
         results.append({"shape": shape, "auto": chosen, "milliseconds": times})
-        told = (
-            f"{kernel} {time['median']:.2f} ({time['min']:.2f} to {time['max']:.2f})" for kernel, time in times.items()
-        )
+        told = (f"{kernel} {between(time, '.2f')}" for kernel, time in times.items())
         print(f"{' x '.join(map(str, shape))}: {', '.join(told)} ms; auto takes {chosen}", flush=True)
-    save("attention_cpu" if backend == "cpu" else "attention_gpu", results)
+    print("kept in", save("attention", results))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import markdown
 from benchmarks.measure import RESULTS
 
 RUNS, DRAWING = RESULTS / "budgets", Path(__file__).parents[1] / "docs" / "budgets.svg"
@@ -74,12 +75,12 @@ def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
 
 def table(runs: Sequence[BudgetRun]) -> str:
     """Epochs, minutes and final accuracy of each run, in Markdown."""
-    lines = ["| network | epochs | minutes of training | test accuracy |", "|---|---|---|---|"]
+    rows = []
     for run in runs:
         epochs, accuracy = run.tests[-1]
         taken = minutes(epochs, speeds(runs)[run.config])
-        lines.append(f"| {NAMES.get(run.config, run.config)} | {epochs:.1f} | {taken:.1f} | {accuracy:.2%} |")
-    return "\n".join(lines)
+        rows.append((NAMES.get(run.config, run.config), f"{epochs:.1f}", f"{taken:.1f}", f"{accuracy:.2%}"))
+    return markdown.table(("network", "epochs", "minutes of training", "test accuracy"), rows)
 
 
 def draw(runs: Sequence[BudgetRun], path: Path) -> None:

@@ -3,7 +3,7 @@
     python -m benchmarks.loading --rounds 5
 
 Each load runs in a process of its own, in turn with the other; imports are not counted. Writes
-benchmarks/results/loading.json.
+benchmarks/results/loading_*.json.
 """
 
 import argparse
@@ -19,12 +19,14 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
-from benchmarks.measure import save, spread
+from benchmarks.markdown import between
+from benchmarks.measure import positive, save, spread
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.publishers.timm import VIT
 from vit_jax.pretrained.rules import find_ours
+from vit_jax.training.memory import peak_resident_set
 
 WAYS = ("safetensors", "vit_jax")
 
@@ -43,24 +45,18 @@ def random_weights(model: VisionTransformer) -> dict[str, np.ndarray]:
 def load(way: str, path: Path) -> dict[str, float]:
     """Loads in this process: seconds, and by how many MiB the process's memory grew at most."""
     jax.block_until_ready(jax.device_put(0.0))
-    before = peak_memory()
+    before = peak_resident_set()
     start = time.perf_counter()
     params = vit_jax.load_pretrained(path)[1] if way == "vit_jax" else jax.device_put(load_file(path))
     jax.block_until_ready(params)
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "MiB": peak_memory() - before}
-
-
-def peak_memory() -> float:
-    """The most memory this process has had, in MiB. (`ru_maxrss` would count the process that started it.)"""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return {"seconds": seconds, "MiB": (peak_resident_set() - before) / 2**20}
 
 
 def main() -> None:
     """Runs all rounds, prints the ratios and keeps what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--load", nargs=2, metavar=("WAY", "FILE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.load:
@@ -82,8 +78,8 @@ def main() -> None:
         unit: spread(np.array([ours[unit] / theirs[unit] for ours, theirs in pairs])) for unit in ("seconds", "MiB")
     }
     for unit, ratio in ratios.items():
-        print(f"{unit}: {ratio['median']} times ({ratio['min']} to {ratio['max']})")
-    save("loading", [{"measured": measured, "ratios": ratios}])
+        print(f"{unit}: {between(ratio)} times")
+    print("kept in", save("loading", [{"measured": measured, "ratios": ratios}]))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,20 +47,52 @@ def spread(values: np.ndarray) -> dict[str, float]:
     return {name: float(f"{f(values):.4g}") for name, f in dict(median=np.median, min=np.min, max=np.max).items()}
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on: device, cores, memory, versions."""
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse: what is done no time at all would be noticed only at the end."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{number} is not positive")
+    return number
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
+    return models[0].split(":")[1].strip() if models else platform.processor()
+
+
+def device_name() -> str:
+    """What results of the devices at hand are kept under, as "amd_epyc_2_cores" or "nvidia_h200": those of others stay.
+
+    A processor has its cores in its name, accelerators their number where there are several.
+    """
+    device, count = jax.devices()[0], jax.device_count()
+    if device.platform == "cpu":
+        name = f"{re.sub(r'[(](R|TM)[)]', '', processor())} {cores()} cores"
+    else:
+        name = device.device_kind if count == 1 else f"{count} {device.device_kind}"
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on: device, cores, memory, versions."""
     versions = {"python": platform.python_version()}
-    for package in ("jax", "jaxlib", "flax", "numpy", "torch", "timm", "transformers"):
+    for package in ("jax", "jaxlib", "libtpu", "flax", "numpy", "torch", "timm", "transformers"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
     return {
         "device": jax.devices()[0].device_kind,
-        "processor": models[0].split(":")[1].strip() if models else platform.processor(),
-        "cores": os.cpu_count(),
+        "devices": jax.device_count(),
+        "processor": processor(),
+        "cores": cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "versions": versions,
     }
@@ -75,19 +108,24 @@ def origin(module: str) -> dict[str, Any]:
 
 
 def save(name: str, results: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes results with their origin to `benchmarks/results/NAME.json`."""
-    return write(name, {**origin(name), "results": list(results)})
+    """Writes results of `benchmarks.NAME` with their origin to `benchmarks/results/NAME_DEVICE.json`."""
+    return write(f"{name}_{device_name()}", {**origin(name), "results": list(results)})
+
+
+def kept(name: str) -> list[dict[str, Any]]:
+    """The results in `benchmarks/results/NAME.json`, if there are any."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
 
 
 def merge(name: str, module: str, results: Sequence[Mapping[str, Any]], key: Sequence[str]) -> Path:
     """Puts results, each with its own origin, into `benchmarks/results/NAME.json`.
 
-    They take the place of those there that have the same values of `key`; the others stay.
+    They take the place of those there that have the same values of `key` (a field may be missing in both); the others
+    stay.
     """
-    path = RESULTS / f"{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
-    entries = {tuple(entry[field] for field in key): entry for entry in before}
-    entries |= {tuple(entry[field] for field in key): {**origin(module), **entry} for entry in results}
+    entries = {tuple(entry.get(field) for field in key): entry for entry in kept(name)}
+    entries |= {tuple(entry.get(field) for field in key): {**origin(module), **entry} for entry in results}
     return write(name, {"results": list(entries.values())})
 
 

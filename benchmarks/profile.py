@@ -18,6 +18,8 @@ from pathlib import Path
 
 import jax
 
+from benchmarks.markdown import table
+from benchmarks.measure import positive
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.workload import Setting, make_workload
 
@@ -46,9 +48,10 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="vit_tiny_patch4_32", help="a name of the registry")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=1, help="training steps in a dispatch")
+    parser.add_argument("--batch", type=positive, default=64)
+    parser.add_argument("--steps", type=positive, default=1, help="training steps in a dispatch")
     args = parser.parse_args()
+    jax.config.update("jax_platforms", "cpu")
     work = make_workload(args.model, "float32")
     run = ours(work, Setting("cpu", args.steps, 1)).training(work.batch(args.batch)).run
     run()
@@ -63,9 +66,9 @@ def main() -> None:
     print(f"{args.model}, batch {args.batch}, {args.steps} steps a dispatch: {milliseconds:.0f} ms a step")
     print(f"page faults: {(after.ru_minflt - before.ru_minflt) / args.steps:,.0f} a step, ", end="")
     print(f"{(after.ru_stime - before.ru_stime) / args.steps:.2f} s of the kernel's time, over all cores")
-    print("| operation | number | ms |\n|---|---|---|")
-    for kind, taken, number in rows[:16]:
-        print(f"| {kind} | {number} | {taken:.1f} |")
+    print(
+        table(("operation", "number", "ms"), [(kind, str(number), f"{taken:.1f}") for kind, taken, number in rows[:16]])
+    )
 
 
 if __name__ == "__main__":

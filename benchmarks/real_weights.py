@@ -3,8 +3,8 @@
     python -m benchmarks.real_weights deit_tiny_patch16_224.safetensors --timm deit_tiny_patch16_224
 
 Needs torch and timm, and CIFAR-10 prepared. The photographs are the two of scikit-learn, at the weights' own size, a
-larger and a wide one. Features are those of images enlarged to the weights' own size. Writes
-benchmarks/results/real_weights.json.
+larger and a wide one. Features are those of images enlarged to the weights' own size. All is computed on the CPU, and
+kept in benchmarks/results/real_weights_*.json.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 import vit_jax
-from benchmarks.measure import save
+from benchmarks.measure import positive, save
 from vit_jax.data.dataset import DataConfig, Source, as_arrays
 from vit_jax.data.sources import load_dataset
 from vit_jax.evaluation.extract import extract_features
@@ -71,10 +71,11 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--timm", required=True, metavar="NAME", help="timm's name of the network")
     parser.add_argument("--publisher", default="deit", help="whose weights they are, for the features")
-    parser.add_argument("--train", type=int, default=5000)
-    parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--train", type=positive, default=5000)
+    parser.add_argument("--test", type=positive, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    jax.config.update("jax_platforms", "cpu")  # where timm computes
     rows = []
     for size in SIZES:
         row = beside_timm(args.weights, args.timm, size)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import save, spread
+from benchmarks.markdown import between
+from benchmarks.measure import positive, save, spread
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--model.name", "vit_tiny_patch4_32", "--batch_size", "64", "--log_every", "1 steps"]
@@ -25,11 +26,17 @@ FLAGS += ["--schedule.warmup", "1 steps", "--duration", "100 steps", "--steps_pe
 FLAGS += ["--optimizer.name", "adamw", "--optimizer.learning_rate", "1e-3"]
 
 
+def environment(cache: Path) -> dict[str, str]:
+    """The environment of a run that keeps its compiled programs in `cache`, whatever else the user has chosen."""
+    others = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    return others | {"XDG_CACHE_HOME": str(cache)}
+
+
 def seconds_to_first_step(workdir: Path, cache: Path) -> float:
     """Starts a run with its compiled programs in `cache`, and ends it after its first step."""
     command = [sys.executable, str(ROOT / "train.py"), *FLAGS, "--workdir", str(workdir)]
     rows, began = workdir / "metrics.jsonl", time.perf_counter()
-    process = subprocess.Popen(command, env={**os.environ, "XDG_CACHE_HOME": str(cache)}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment(cache), stdout=subprocess.DEVNULL)
     try:
         while not (rows.exists() and rows.stat().st_size):
             if process.poll() is not None:
@@ -44,7 +51,7 @@ def seconds_to_first_step(workdir: Path, cache: Path) -> float:
 def main() -> None:
     """Measures, prints and saves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="cold and warm starts, in turn")
+    parser.add_argument("--rounds", type=positive, default=5, help="cold and warm starts, in turn")
     rounds = parser.parse_args().rounds
     cold, warm = [], []
     for _ in range(rounds):
@@ -54,9 +61,8 @@ def main() -> None:
             warm.append(seconds_to_first_step(scratch / "warm", scratch / "cache"))
     results = [{"start": name, "seconds": spread(np.array(times))} for name, times in (("cold", cold), ("warm", warm))]
     for result in results:
-        times = result["seconds"]
-        print(f"{result['start']}: {times['median']:.1f} s ({times['min']:.1f} to {times['max']:.1f}, {rounds} rounds)")
-    save("startup", results)
+        print(f"{result['start']}: {between(result['seconds'], '.1f')} s, {rounds} rounds")
+    print("kept in", save("startup", results))
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def main() -> None:
             "chip": devices[0].device_kind,
             "chips": len(devices),
             "batch": config.batch_size,
+            "steps_per_dispatch": config.steps_per_dispatch,
             "dtype": config.dtype,
             **found,
         }

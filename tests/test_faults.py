@@ -2,8 +2,11 @@
 
 import random
 
+import jax
 import pytest
 
+from benchmarks import measure
+from benchmarks.faults import __main__ as command
 from benchmarks.faults import files, mutations, runs
 
 
@@ -34,3 +37,22 @@ def test_mutated_files_are_read_or_refused():
     for row in (images, weights):
         assert 0 < int(row.figures["refused"]) <= row.times
         assert int(row.figures["more_mib"]) < 300
+
+
+@pytest.mark.parametrize("flags", [["--quick"], []])
+def test_only_a_whole_run_is_kept_and_the_cpu_chosen(flags, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
+    def part(*args, **counts):
+        yield runs.Row("a fault", 1234, jax.config.jax_platforms)  # pyright: ignore[reportAttributeAccessIssue]
+
+    for name in ("kills_and_signals", "damage", "mutations", "full_disk", "disturbed", "several"):
+        monkeypatch.setattr(command, name, part)
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["faults", *flags])
+    monkeypatch.delenv("JAX_PLATFORMS")
+    jax.config.update("jax_platforms", None)
+    try:
+        command.main()
+    finally:
+        jax.config.update("jax_platforms", "cpu")
+    assert capsys.readouterr().out.count("| a fault | 1,234 | cpu |") == 6
+    assert len(list(tmp_path.iterdir())) == (0 if flags else 1)

@@ -2,36 +2,36 @@
 
     python -m benchmarks.faults
 
-Prints the table of docs/reliability.md and writes benchmarks/results/faults.json. As root on Linux it mounts a file
-system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less. It trains
-on the CPU, or on what JAX_PLATFORMS names.
+Prints the table of docs/reliability.md and writes benchmarks/results/faults_*.json. As root on Linux it mounts a file
+system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less, and keeps
+nothing. It trains on the CPU, or on what JAX_PLATFORMS names.
 """
 
 import argparse
 import dataclasses
+import os
 import random
 import tempfile
 from pathlib import Path
 
+import jax
+
 from benchmarks.faults.files import damage
 from benchmarks.faults.mutations import mutations
-from benchmarks.faults.runs import Row, disturbed, full_disk, kills_and_signals
+from benchmarks.faults.runs import disturbed, full_disk, kills_and_signals
 from benchmarks.faults.several import several
+from benchmarks.markdown import table
 from benchmarks.measure import save
-
-
-def table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
-    lines = [f"| {row.fault} | {row.times:,} | {row.outcome} |" for row in rows]
-    return "\n".join(["| what was done | times | what came of it |", "|---|---|---|", *lines])
 
 
 def main() -> None:
     """Runs everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions; nothing is kept")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and places of all faults")
     args = parser.parse_args()
+    if "JAX_PLATFORMS" not in os.environ:  # as for the runs, in their own processes (`Training`)
+        jax.config.update("jax_platforms", "cpu")
     share = 10 if args.quick else 1
     chance, rows = random.Random(args.seed), []
     with tempfile.TemporaryDirectory() as directory:
@@ -48,8 +48,10 @@ def main() -> None:
             for row in part:
                 print(f"{row.fault}: {row.times} times; {row.outcome}", flush=True)
                 rows.append(row)
-    print(table(rows))
-    save("faults", [dataclasses.asdict(row) for row in rows])
+    cells = [(row.fault, f"{row.times:,}", row.outcome) for row in rows]
+    print(table(("what was done", "times", "what came of it"), cells))
+    if not args.quick:
+        print("kept in", save("faults", [dataclasses.asdict(row) for row in rows]))
 
 
 if __name__ == "__main__":

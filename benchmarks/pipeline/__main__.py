@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jax
 
-from benchmarks.measure import save
+from benchmarks.measure import positive, save
 from benchmarks.pipeline.photographs import write_folder
 from benchmarks.pipeline.resident import ResidentSize, resident
 from benchmarks.pipeline.streaming import streaming
@@ -41,7 +41,7 @@ FILES, PIXELS, BATCH, BATCHES = 400, 224, 32, 20
 def main() -> None:
     """Measures everything, prints it and keeps it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
+    parser.add_argument("--rounds", type=positive, default=5, help="how often each is timed")
     rounds = parser.parse_args().rounds
     resident_size, waiting_size = ON_CPU if jax.default_backend() == "cpu" else ON_ACCELERATOR
     with tempfile.TemporaryDirectory() as directory:

@@ -1,7 +1,6 @@
 """The streaming feed beside Pillow alone, on a folder of JPEG files and the same cores."""
 
 import multiprocessing
-import os
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import spread
+from benchmarks.measure import cores, spread
 from benchmarks.pipeline.photographs import CLASSES
 from benchmarks.pipeline.pillow_alone import decode, decode_and_forget
 from vit_jax.data.feed import Batch, StreamingFeed
@@ -21,11 +20,6 @@ from vit_jax.data.workers import AHEAD, THREADS
 
 TARGET = 0.9
 """Of Pillow's images per second, at least."""
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def speed_of_pillow(pool: Pool, source: FolderSource, images: int) -> float:

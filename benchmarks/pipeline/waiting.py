@@ -1,7 +1,7 @@
 """Whether training waits for the streaming feed: the training loop's own steps, with this feed and with the other.
 
 Both are in turn in one process. The streamed run's workers are at rest while the other goes on, with what they have
-made ahead; some steps before the clock starts use that up.
+made ahead; the steps before the clock starts use that up.
 """
 
 import time
@@ -14,9 +14,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from benchmarks.measure import spread
-from benchmarks.pipeline.streaming import cores
+from benchmarks.measure import cores, spread
 from vit_jax.data.dataset import DataConfig
+from vit_jax.data.workers import AHEAD, THREADS
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import dispatches
 from vit_jax.training.run import prepare
@@ -33,7 +33,7 @@ class WaitingSize:
 
     Attributes:
         batch_size: examples of a step.
-        before: steps of a round before its clock starts, at least 1.
+        before: steps of a round before its clock starts, at least 1; more where the workers have more ahead.
         steps: of a round after that.
         dtype: of the computation.
         model: by its name in the registry.
@@ -48,6 +48,11 @@ class WaitingSize:
     model: str = "vit_small_patch16_224"
     fields: Mapping[str, Any] = field(default_factory=dict)
     load_size: int = 224
+
+
+def steps_before(size: WaitingSize, workers: int) -> int:
+    """Steps before a round's clock starts: not fewer than the batches that the workers may have made ahead."""
+    return max(size.before, workers * (AHEAD + THREADS))
 
 
 def timed(training: Steps, before: int, steps: int) -> tuple[float, float]:
@@ -81,13 +86,14 @@ def waiting(root: Path, scratch: Path, size: WaitingSize, rounds: int) -> dict[s
         rounds: how often, after one more for compiling.
     """
     times: dict[str, list[tuple[float, float]]] = {feed: [] for feed in FEEDS}
+    workers = cores()
     with ExitStack() as stack:
         training = {}
         for feed in FEEDS:
             run = prepare(
                 Config(
                     model=ModelConfig(size.model, size.fields),
-                    data=DataConfig(f"folder:{root}", load_size=size.load_size, feed=feed, workers=cores()),
+                    data=DataConfig(f"folder:{root}", load_size=size.load_size, feed=feed, workers=workers),
                     duration="1000000 steps",
                     batch_size=size.batch_size,
                     dtype=size.dtype,
@@ -101,7 +107,7 @@ def waiting(root: Path, scratch: Path, size: WaitingSize, rounds: int) -> dict[s
             training[feed] = stack.enter_context(closing(steps))
         for _ in range(1 + rounds):
             for feed in FEEDS:
-                times[feed].append(timed(training[feed], size.before, size.steps))
+                times[feed].append(timed(training[feed], steps_before(size, workers), size.steps))
     return compared({feed: np.array(pairs)[1:] for feed, pairs in times.items()}, size)
 
 

@@ -4,20 +4,20 @@
 
 Devices: one training step, spread over 1, 2, 4 and 8 devices (`benchmarks.scaling.devices`). Growth: ViT and Swin at
 growing images and batches, with the exponent of every cost (`benchmarks.scaling.growth`). Prints Markdown, the table of
-docs/performance.md among it, and writes benchmarks/results/scaling.json.
+docs/performance.md among it, and writes benchmarks/results/scaling_*.json.
 """
 
 import argparse
 from typing import Any
 
-from benchmarks.measure import save
+from benchmarks.measure import positive, save
 from benchmarks.scaling import devices, growth, tables
 
 
 def main() -> None:
     """Runs what is asked for, prints its tables and keeps what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="how often everything is timed, in turn")
+    parser.add_argument("--rounds", type=positive, default=3, help="how often everything is timed, in turn")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--devices", action="store_true", help="only this part; the file then has no other")
     part.add_argument("--growth", action="store_true", help="only this part; the file then has no other")

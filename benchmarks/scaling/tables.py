@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import between, table
 from benchmarks.scaling.exponents import ALLOWED
 from benchmarks.scaling.growth import COSTS, SMALLEST, Point, sweeps
 
@@ -15,32 +16,25 @@ UNITS = {"multiply-adds": ("G", 1e9), "kept for the backward pass": ("MB", 1e6),
 UNITS |= {"time": ("ms", 1e-3)}
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(header), *lines[1:]])
-
-
-def between(values: Mapping[str, float], unit: float = 1.0) -> str:
-    """A median with its lowest and highest."""
-    median, low, high = (f"{values[name] / unit:.3g}" for name in ("median", "min", "max"))
-    return f"{median} ({low} to {high})"
-
-
 def of_devices(results: Sequence[Mapping[str, Any]]) -> str:
     """The same step on more and more devices."""
     header = ["devices", "way", "time (ms)", "times one device's", "ideal", "collectives", "their MB", "expected MB"]
     header += ["their cost (ms)", "loss and parameters differ by"]
     rows = []
     for result in results:
-        cells = [str(result["devices"]), result["way"], between(result["seconds"], 1e-3), between(result["times_one"])]
+        cells = [
+            str(result["devices"]),
+            result["way"],
+            between(result["seconds"], unit=1e-3),
+            between(result["times_one"]),
+        ]
         if "collectives" in result:
             operations = [f"{count} {kind}" for kind, count in result["collectives"].items()]
             cells += [f"{result['ideal_times_one']:.3g}", ", ".join(operations) or "none"]
             cells += [f"{result['collective_bytes'] / 1e6:.3g}", f"{result['expected_bytes'] / 1e6:.3g}"]
-            cells += [between(result["collective_seconds"], 1e-3), equality(result)]
+            cells += [between(result["collective_seconds"], unit=1e-3), equality(result)]
         rows.append(cells + [""] * (len(header) - len(cells)))
-    return markdown(header, rows)
+    return table(header, rows)
 
 
 def equality(result: Mapping[str, Any]) -> str:
@@ -65,7 +59,7 @@ def of_growth(points: Sequence[Point]) -> str:
         for grows_with, _, sweep in sweeps(points):
             if sweep[0].kind == kind and (grows_with == "images") == (unit == "batch"):
                 rows += growth_rows(sweep, unit)
-        tables.append(f"{title}\n\n{markdown(header, rows)}\n")
+        tables.append(f"{title}\n\n{table(header, rows)}\n")
     return "\n".join(tables)
 
 
@@ -94,10 +88,11 @@ def of_exponents(results: Sequence[Mapping[str, Any]]) -> str:
         cells = [f"{exponent_text(found[cost])}: {found[cost]['verdict']}" if cost in found else "" for cost in COSTS]
         rows.append([network, kind, unit, fitted, f"at most {first['target']:g}", *cells])
     header = ["network", "pass", "grows with", "fitted at", f"target (+{ALLOWED:g})", *COSTS]
-    return markdown(header, rows)
+    return table(header, rows)
 
 
 def exponent_text(result: Mapping[str, Any]) -> str:
     """An exponent, with its rounds where they differ."""
-    median, low, high = (f"{result['exponent'][name]:.2f}" for name in ("median", "min", "max"))
-    return median if low == high else f"{median} ({low} to {high})"
+    found, form = result["exponent"], ".2f"
+    same = format(found["min"], form) == format(found["max"], form)
+    return format(found["median"], form) if same else between(found, form)

@@ -14,12 +14,14 @@ torch.compile; the faster counts. This project does several steps in a dispatch 
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from benchmarks.measure import merge
-from benchmarks.throughput.compare import PEERS, compared
+from benchmarks.measure import device_name, kept, merge, positive
+from benchmarks.throughput.compare import KINDS, PEERS, compared
 from benchmarks.throughput.targets import targets
-from benchmarks.throughput.workload import Setting, make_workload, results_name, use_device
+from benchmarks.throughput.workload import Setting, make_workload, refuse_others, use_device
 
 
 @dataclass(frozen=True)
@@ -62,33 +64,66 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split(",") if name)
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """Positive numbers with commas between them."""
+    return tuple(map(positive, listed(text)))
+
+
+def refuse_to_lose(results: Sequence[Mapping[str, Any]], model: str, peers: Sequence[str]) -> None:
+    """Results of a network may take the place of earlier ones beside the same peers or fewer.
+
+    Args:
+        results: that are kept.
+        model: that is to be measured anew.
+        peers: beside which.
+
+    Raises:
+        ValueError: if it was measured beside others as well. Turns of another run cannot be put beside these.
+    """
+    for entry in results:
+        if (entry["measured"], entry["model"]) == ("throughput", model):
+            lost = sorted({peer for kind in KINDS for peer in entry[kind]["ratios"]} - set(peers))
+            if lost:
+                raise ValueError(
+                    f"{model} was measured beside {', '.join(lost)} too, which would be lost: name all in --peers, or "
+                    "put the file with its results away"
+                )
+
+
 def main() -> None:
     """Measures, prints and saves, one network after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--models", type=listed, help="names of the registry, with commas; by default those above")
-    parser.add_argument("--batches", type=listed, help="sizes to try, with commas; by default those of the network")
+    parser.add_argument("--batches", type=numbers, help="sizes to try, with commas; by default those of the network")
     parser.add_argument("--peers", type=listed, default=tuple(PEERS), help=f"of {','.join(PEERS)} (the default)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed")
-    parser.add_argument("--steps", type=int, help="training steps that this project dispatches at once")
+    parser.add_argument("--rounds", type=positive, default=5, help="how often each is timed")
+    parser.add_argument("--steps", type=positive, help="training steps that this project dispatches at once")
     args = parser.parse_args()
     unknown = set(args.peers) - set(PEERS)
     if unknown:
         parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
     use_device(args.device)
-    names = [name for peer in args.peers for name in PEERS[peer]]
-    for model in args.models or CASES[args.device]:
+    models, name = args.models or tuple(CASES[args.device]), f"throughput_{device_name()}"
+    try:
+        for model in models:
+            refuse_others(model)
+            refuse_to_lose(kept(name), model, args.peers)
+    except ValueError as error:
+        parser.error(str(error))
+    implementations = [implementation for peer in args.peers for implementation in PEERS[peer]]
+    for model in models:
         case = CASES[args.device].get(model, ANY_OTHER[args.device])
         setting = Setting(args.device, args.steps or case.steps, DISPATCHES[args.device])
-        batches = tuple(map(int, args.batches)) if args.batches else case.batches
-        entry = compared(make_workload(model, setting.dtype), setting, names, batches, args.rounds)
+        work = make_workload(model, setting.dtype)
+        entry = compared(work, setting, implementations, args.batches or case.batches, args.rounds)
         for kind in ("training", "inference"):
-            for name, row in entry[kind]["implementations"].items():
+            for implementation, row in entry[kind]["implementations"].items():
                 speed = f"{row['images_per_second']['median']:,.4g} images/s" if row["batch"] else "failed"
-                print(f"{model}, {kind}, {name}: {speed}")
+                print(f"{model}, {kind}, {implementation}: {speed}")
         for target in targets(entry):
             print(target)
-        path = merge(results_name(), "throughput", [entry], key=("measured", "model"))
+        path = merge(name, "throughput", [entry], key=("measured", "model"))
         print(f"{model} took {entry['seconds']:.0f} s; kept in {path}", flush=True)
 
 

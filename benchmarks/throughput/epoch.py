@@ -4,7 +4,7 @@
 
 ViT of width 192, depth 9 and 12 heads with patch 4, and Swin [2, 6, 4], trained as `configs/swin_cifar10.py` says, by
 the project's own step: images lie on the device as uint8, and are gathered and augmented in the program. Random images
-serve. An epoch is 50,000 of them trained on and 10,000 evaluated.
+serve. An epoch is 50,000 of them trained on, rounded up to whole dispatches, and 10,000 evaluated.
 """
 
 import argparse
@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import vit_jax
-from benchmarks.measure import merge, spread
+from benchmarks.markdown import between
+from benchmarks.measure import device_name, merge, positive, spread
 from benchmarks.throughput.targets import CIFAR10, targets
-from benchmarks.throughput.workload import results_name, use_device
+from benchmarks.throughput.workload import use_device
 from configs.swin_cifar10 import get_config
 from vit_jax.data.dataset import ArraySource
 from vit_jax.data.feed import Batch, ResidentFeed
@@ -37,6 +38,8 @@ from vit_jax.training.step import Step, make_predict, start_state
 
 MODELS = ("vit_cifar_patch4_32", "swin_cifar_patch2_window4_32")
 CLASSES = 10
+KEY = ("measured", "model", "images")
+"""Of entries that take one another's place: an epoch of fewer images does not take that of all."""
 
 
 def random_images(count: int, seed: int) -> ArraySource:
@@ -146,9 +149,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "gpu"), default="gpu")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
-    parser.add_argument("--images", type=int, default=CIFAR10[0], help="trained on; a fifth as many are evaluated")
-    parser.add_argument("--rounds", type=int, default=5, help="epochs that are timed, after the first")
-    parser.add_argument("--steps", type=int, default=10, help="training steps that are dispatched at once")
+    parser.add_argument("--images", type=positive, default=CIFAR10[0], help="trained on; a fifth as many are evaluated")
+    parser.add_argument("--rounds", type=positive, default=5, help="epochs that are timed, after the first")
+    parser.add_argument("--steps", type=positive, default=10, help="training steps that are dispatched at once")
     args = parser.parse_args()
     use_device(args.device)
     recipe = get_config()
@@ -157,11 +160,12 @@ def main() -> None:
         model = ModelConfig(name, recipe.model.fields)
         config = replace(recipe, model=model, dtype=dtype, steps_per_dispatch=args.steps)
         entry = measured(config, args.device, args.images, args.images // 5, args.rounds)
-        row = entry["seconds_of_an_epoch"]
-        print(f"{name}: an epoch of {args.images:,} images takes {row['median']} s ({row['min']} to {row['max']})")
+        steps = f"{entry['steps']} steps of {entry['batch']} images"
+        print(f"{name}: an epoch, {steps}, and its evaluation take {between(entry['seconds_of_an_epoch'], '.4g')} s")
         for target in targets(entry):
             print(target)
-        print("kept in", merge(results_name(), "throughput.epoch", [entry], key=("measured", "model")), flush=True)
+        path = merge(f"throughput_{device_name()}", "throughput.epoch", [entry], KEY)
+        print("kept in", path, flush=True)
 
 
 if __name__ == "__main__":

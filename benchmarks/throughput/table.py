@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import markdown
 from benchmarks.measure import RESULTS
 from benchmarks.throughput.compare import KINDS, PEERS
 from benchmarks.throughput.targets import targets
@@ -62,7 +63,11 @@ def section(entries: Sequence[Entry]) -> str:
 def where(entry: Entry) -> str:
     """The machine in a sentence."""
     machine, versions = entry["machine"], entry["machine"]["versions"]
-    device = f"{machine['cores']} cores of {machine['processor']}" if entry["device"] == "cpu" else machine["device"]
+    device, count = machine["device"], machine.get("devices", 1)  # early results do not say: they are of one
+    if entry["device"] == "cpu":
+        device = f"{machine['cores']} cores of {machine['processor']}"
+    elif count > 1:
+        device = f"{count} {device} (images/s are of one of them, epochs of all)"
     named = {"jax": "jax", "torch": "PyTorch", "timm": "timm", "transformers": "transformers"}
     used = ", ".join(f"{title} {versions[name]}" for name, title in named.items() if name in versions)
     return f"On {device}, in {entry['dtype']} ({used}):"
@@ -73,7 +78,7 @@ def table(entries: Sequence[Entry]) -> str:
     peers = [peer for peer in PEERS if any(peer in entry[kind]["ratios"] for entry in entries for kind in KINDS)]
     titles = ["network", "", "batch", "images/s", "of the peak", "memory", *(f"times {p}" for p in peers)]
     titles = [title.replace("plain_flax", "plain Flax") for title in titles]
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    rows = []
     for entry in entries:
         for kind in reversed(KINDS):
             ours, ratios = entry[kind]["implementations"]["ours"], entry[kind]["ratios"]
@@ -81,8 +86,8 @@ def table(entries: Sequence[Entry]) -> str:
             cells = [f"`{entry['model']}`", kind, str(ours["batch"]), number(speed), f"{ours['share_of_peak']:.0%}"]
             cells.append("" if memory is None else f"{number(memory / 1e6)} MB")
             cells += [times(ratios.get(peer)) for peer in peers]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append(cells)
+    return markdown.table(titles, rows)
 
 
 def number(value: float) -> str:
@@ -94,7 +99,7 @@ def times(ratio: Mapping[str, Any] | None) -> str:
     """A ratio with its spread, and of two forms of the peer the faster."""
     if ratio is None:
         return ""
-    return f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}){FORMS[ratio['form']]}"
+    return markdown.between(ratio, ".2f") + FORMS[ratio["form"]]
 
 
 def notes(entries: Sequence[Entry]) -> str:
@@ -113,6 +118,9 @@ def notes(entries: Sequence[Entry]) -> str:
                 if row["batch"] is None:
                     failed[f"{name}, {kind}"] = next(iter(row["tried"].values()))["failed"]
         found += [f"`{entry['model']}`, {what}: {why}" for what, why in failed.items()]
+    for note in dict.fromkeys(entry["note"] for entry in entries if "note" in entry):
+        models = ", ".join(f"`{entry['model']}`" for entry in entries if entry.get("note") == note)
+        found.append(f"{models}: {note}")
     return "\n\n".join(map(wrapped, found))
 
 
@@ -123,14 +131,13 @@ def wrapped(paragraph: str) -> str:
 
 def epoch_table(entries: Sequence[Entry]) -> str:
     """Seconds of an epoch."""
-    lines = ["| network | images | seconds of an epoch | of these, evaluation |", "|---|---|---|---|"]
+    rows = []
     for entry in entries:
-        whole, evaluation = entry["seconds_of_an_epoch"], entry["seconds_of_evaluation"]["median"]
-        spread = f"{whole['median']:.3g} ({whole['min']:.3g} to {whole['max']:.3g})"
-        lines.append(
-            f"| `{entry['model']}` | {entry['images']:,} + {entry['test_images']:,} | {spread} | {evaluation:.3g} |"
-        )
-    return "\n".join(lines)
+        evaluation = f"{entry['seconds_of_evaluation']['median']:.3g}"
+        steps = f"{entry['steps']} of {entry['batch']} images"
+        cells = (f"`{entry['model']}`", steps, f"{entry['test_images']:,} images")
+        rows.append((*cells, markdown.between(entry["seconds_of_an_epoch"]), evaluation))
+    return markdown.table(("network", "steps", "then evaluated", "seconds of an epoch", "of these, evaluation"), rows)
 
 
 def rewritten(readme: str, content: str) -> str:

@@ -1,10 +1,10 @@
 """timm's and transformers' networks with our parameters, in PyTorch: eager, and by torch.compile.
 
-Needs torch, timm and transformers. Nothing is downloaded: their own loaders read what `vit_jax.save_pretrained` wrote.
+Needs torch and timm, and transformers for its own networks. Nothing is downloaded: their own loaders read what
+`vit_jax.save_pretrained` wrote. Stochastic depth, which both have in Swin by themselves, is left out, as here.
 """
 
 import copy
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,17 +17,17 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
 import vit_jax
+from benchmarks.measure import cores
 from benchmarks.throughput.jax_programs import LEARNING_RATE, WEIGHT_DECAY
 from benchmarks.throughput.program import Program, is_out_of_memory
 from benchmarks.throughput.workload import GPU_SHARE, Batch, Setting, Workload
 
 # isort: split
-# First: it prepares for the import of torchvision, which timm and transformers import.
+# First: it prepares for the import of torchvision, which timm imports, and transformers below.
 import tests.models.timm_reference  # noqa: F401
 
 # isort: split
 import timm  # pyright: ignore[reportMissingImports]
-import transformers  # pyright: ignore[reportMissingImports]
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,18 @@ def timm_network(work: Workload) -> torch.nn.Module:
     """timm's network; its attention is PyTorch's `scaled_dot_product_attention`."""
     with tempfile.TemporaryDirectory() as directory:
         vit_jax.save_pretrained(directory, work.model, work.params, format="timm")
-        return timm.create_model(f"local-dir:{directory}", pretrained=True)
+        return timm.create_model(f"local-dir:{directory}", pretrained=True, drop_path_rate=0.0)
 
 
 def transformers_network(work: Workload) -> torch.nn.Module:
     """transformers' network, with the attention that it takes by itself: PyTorch's where it has that."""
+    import transformers  # pyright: ignore[reportMissingImports]: timm is measured without it
+
+    transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as directory:
         vit_jax.save_pretrained(Path(directory), work.model, work.params, format="huggingface")
-        return Logits(transformers.AutoModelForImageClassification.from_pretrained(directory))
+        config = transformers.AutoConfig.from_pretrained(directory, drop_path_rate=0.0)  # ignored by ViT's
+        return Logits(transformers.AutoModelForImageClassification.from_pretrained(directory, config=config))
 
 
 def torch_peer(name: str, work: Workload, setting: Setting) -> TorchImplementation:
@@ -157,11 +161,10 @@ def torch_peer(name: str, work: Workload, setting: Setting) -> TorchImplementati
     Raises:
         ValueError: if that library has no such network.
     """
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.recompile_limit = 64  # each batch and each network is a compilation of the same code
     torch.compiler.config.force_disable_caches = True  # seconds of compilation are measured, too
-    transformers.logging.disable_progress_bar()
     if setting.device == "gpu":
         torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
     network = transformers_network(work) if name == "transformers" else timm_network(work)

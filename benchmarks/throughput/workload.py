@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +12,8 @@ import numpy as np
 import vit_jax
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
+from vit_jax.models.swin import SwinTransformer
+from vit_jax.models.vit import VisionTransformer
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Images float32 [B, H, W, C] and labels int32 [B]."""
@@ -74,6 +75,17 @@ class Workload:
         return images, np.random.default_rng(1).integers(0, self.model.num_classes, size, np.int32)
 
 
+def refuse_others(name: str) -> None:
+    """Only classifiers that are a ViT or a Swin are measured: that others compute the same could not be checked.
+
+    Raises:
+        ValueError: for another network of the registry, or a name that it does not have.
+    """
+    model = vit_jax.create_model(name)
+    if not isinstance(model, VisionTransformer | SwinTransformer) or not model.num_classes:
+        raise ValueError(f"{name} is no ViT or Swin classifier, and only these are measured")
+
+
 def make_workload(name: str, dtype: str, **fields: Any) -> Workload:
     """A network of the registry with random parameters, none of which has a value that would hide a difference."""
     model, rng = vit_jax.create_model(name, dtype=jnp.dtype(dtype), **fields), np.random.default_rng(0)
@@ -89,13 +101,7 @@ def make_workload(name: str, dtype: str, **fields: Any) -> Workload:
 
 def use_device(device: Literal["cpu", "gpu"]) -> None:
     """Makes JAX use a kind of device; to be called before it has used any."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", str(GPU_SHARE))
+    if "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # its former name: JAX refuses both together
+        os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", str(GPU_SHARE))
     jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
     jax.config.update("jax_enable_compilation_cache", False)  # seconds of compilation are measured, too
-
-
-def results_name() -> str:
-    """The name of the device's results."""
-    device = jax.devices()[0]
-    kind = "cpu" if device.platform == "cpu" else re.sub(r"\W+", "_", device.device_kind.lower())
-    return f"throughput_{kind}"

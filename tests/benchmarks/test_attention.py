@@ -27,7 +27,10 @@ def test_results_name_what_auto_takes(tmp_path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(attention, "SHAPES", {"cpu": ((1, 1, 5, 8),)})
     monkeypatch.setattr("sys.argv", ["attention", "--rounds", "2"])
     attention.main()
-    (result,) = json.loads((tmp_path / "attention_cpu.json").read_text())["results"]
+    (path,) = tmp_path.iterdir()
+    kept = json.loads(path.read_text())
+    assert kept["command"] == "python -m benchmarks.attention --rounds 2"
+    (result,) = kept["results"]
     assert result["auto"] == "matmul"
     assert set(result["milliseconds"]) == {"matmul", "xla"}
     assert "auto takes matmul" in capsys.readouterr().out

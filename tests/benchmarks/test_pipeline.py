@@ -13,9 +13,10 @@ from benchmarks.pipeline.photographs import write_folder
 from benchmarks.pipeline.resident import ResidentSize, resident, shares
 from benchmarks.pipeline.streaming import row, streaming
 from benchmarks.pipeline.tables import tables
-from benchmarks.pipeline.waiting import WaitingSize, compared, timed, waiting
+from benchmarks.pipeline.waiting import WaitingSize, compared, steps_before, timed, waiting
 from configs.swin_cifar10 import get_config
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip
+from vit_jax.data.workers import AHEAD, THREADS
 from vit_jax.training.optimizer import OptimizerConfig
 
 SMALL_RESIDENT = ResidentSize(
@@ -84,6 +85,12 @@ def test_the_streaming_feed_is_not_compared_with_other_pixels(photographs, monke
     monkeypatch.setattr("benchmarks.pipeline.streaming.decode", lambda path, size: np.zeros((size, size, 3), np.uint8))
     with pytest.raises(ValueError, match="not do the same work"):
         streaming(photographs, 32, 2, 3, rounds=1)
+
+
+def test_the_clock_starts_when_what_the_workers_have_made_ahead_is_used_up():
+    """As many batches as `in_threads` has begun or done for each worker when nobody asks for one."""
+    assert steps_before(SMALL_WAITING, workers=3) == 3 * (AHEAD + THREADS)
+    assert steps_before(dataclasses.replace(SMALL_WAITING, before=60), workers=2) == 60
 
 
 @pytest.mark.slow

@@ -29,7 +29,12 @@ def test_a_folder_without_a_trace_is_named(tmp_path):
 
 def test_the_table_has_faults_and_times(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["profile", "--model", "vit_digits_patch2_8", "--batch", "2"])
-    profile.main()
+    jax.config.update("jax_platforms", None)
+    try:
+        profile.main()
+        assert jax.config.jax_platforms == "cpu"  # pyright: ignore[reportAttributeAccessIssue]
+    finally:
+        jax.config.update("jax_platforms", "cpu")
     shown = capsys.readouterr().out
     assert "vit_digits_patch2_8, batch 2, 1 steps a dispatch: " in shown
     assert "page faults: " in shown

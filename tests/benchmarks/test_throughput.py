@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -20,7 +21,7 @@ from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
 from benchmarks.throughput.program import Implementation, Program
 from benchmarks.throughput.targets import targets
-from benchmarks.throughput.workload import Batch, Setting, Workload, make_workload
+from benchmarks.throughput.workload import Batch, Setting, Workload, make_workload, use_device
 
 VIT = ("vit_tiny_patch4_32", dict(depth=1, embed_dim=48, image_size=16))
 SWIN = ("swin_cifar_patch2_window4_32", dict(embed_dim=24, depths=(2, 1), num_heads=(3, 6), image_size=16))
@@ -134,6 +135,7 @@ def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(command, "use_device", lambda device: None)
     monkeypatch.setitem(SIDE, "cpu", 64)
     monkeypatch.setattr(command, "make_workload", lambda name, dtype: workload(VIT))
+    monkeypatch.setattr(command, "device_name", lambda: "cpu")
     path = tmp_path / "throughput_cpu.json"
     path.write_text(json.dumps({"results": [{"measured": "throughput", "model": "another", "command": "before"}]}))
     flags = "--models vit_tiny_patch4_32 --batches 2 --peers plain_flax --rounds 1 --steps 2"
@@ -152,6 +154,56 @@ def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.Monkey
     assert entry["training"]["implementations"]["ours"]["steps_per_dispatch"] == 2
     assert "times plain_flax" in capsys.readouterr().out
     assert targets(entry)
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: Any, *flags: str) -> str:
+    """What the command says before it makes a network."""
+    monkeypatch.setattr(command, "use_device", lambda device: None)
+    monkeypatch.setattr(command, "make_workload", lambda *asked: pytest.fail("a network was made"))
+    monkeypatch.setattr(sys, "argv", ["throughput", *flags])
+    with pytest.raises(SystemExit):
+        command.main()
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--rounds", "0"], "--rounds: invalid positive value: '0'"),
+    (["--steps", "0"], "--steps: invalid positive value: '0'"),
+    (["--batches", "8,0"], "--batches: invalid numbers value: '8,0'"),
+    (["--models", "vit_tiny_patch4_32,resnet9_32"], "resnet9_32 is no ViT or Swin classifier"),
+    (["--models", "mae_base_patch16_224"], "mae_base_patch16_224 is no ViT or Swin classifier"),
+    (["--models", "vit_tny_patch4_32"], "did you mean vit_tiny_patch4_32"),
+])  # fmt: skip
+def test_what_cannot_be_measured_is_refused_before_work(flags, message, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    assert message in refused(monkeypatch, capsys, *flags)
+
+
+def test_results_beside_more_peers_are_not_replaced(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(command, "device_name", lambda: "cpu")
+    kind = {"ratios": {"timm": {}, "plain_flax": {}}}
+    entry = {"measured": "throughput", "model": "vit_tiny_patch4_32", "training": kind, "inference": kind}
+    (tmp_path / "throughput_cpu.json").write_text(json.dumps({"results": [entry]}))
+    flags = ("--models", "vit_tiny_patch4_32", "--peers")
+    assert "was measured beside plain_flax too" in refused(monkeypatch, capsys, *flags, "timm,transformers")
+    command.refuse_to_lose([entry], "vit_tiny_patch4_32", ("plain_flax", "timm"))
+    command.refuse_to_lose([entry], "vit_small_patch16_224", ("timm",))
+
+
+@pytest.mark.parametrize("name", ["XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"])
+def test_a_share_of_memory_that_the_user_chose_is_the_only_one(name: str, monkeypatch: pytest.MonkeyPatch):
+    """JAX refuses to start with both names set."""
+    both = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
+    monkeypatch.setattr(jax.config, "update", lambda *option: None)
+    for other in both:
+        monkeypatch.setenv(other, "0.5")  # so that what is set below is taken back
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, "0.3")
+    use_device("gpu")
+    assert {other: os.environ.get(other) for other in both if other in os.environ} == {name: "0.3"}
+    monkeypatch.delenv(name)
+    use_device("gpu")
+    assert os.environ["XLA_CLIENT_MEM_FRACTION"] == "0.45"
 
 
 def off_by_a_hundredth(name: str, work: Workload, setting: Setting) -> Implementation:
@@ -189,6 +241,30 @@ def test_the_peers_in_pytorch_compute_what_ours_do():
         assert programs["timm"].images == 2
         training = torch_peer("timm", work, SETTING).training(work.batch(2))
         assert (training.images, training.compile_seconds, training.peak_bytes) == (4, None, None)
+
+
+@needs_peers
+@pytest.mark.parity
+@pytest.mark.parametrize("peer", ["timm", "transformers"])
+def test_the_peers_train_the_network_that_ours_is(peer: str):
+    """Stochastic depth, which both have in Swin by themselves, would spare them and cost them work."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.throughput.torch_peers import torch_peer
+
+    work = workload(SWIN)
+    network = torch_peer(peer, work, SETTING).build()
+    images = torch.tensor(work.batch(8)[0]).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        assert torch.equal(network.train()(images), network.eval()(images))
+
+
+@needs_peers
+@pytest.mark.parity
+def test_timm_is_measured_without_transformers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.throughput.torch_peers", raising=False)
+    assert make("timm", workload(VIT), SETTING).name == "timm"
 
 
 @needs_peers

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.throughput.table import MARKERS, rewritten, section
+from benchmarks.throughput.table import MARKERS, README, results, rewritten, section
 from benchmarks.throughput.targets import targets
 
 MACHINE = dict(device="cpu", processor="Some CPU", cores=2, memory_gib=8, versions=dict(jax="0.1", torch="2.0"))
@@ -36,7 +36,8 @@ def entry(training: float = 1.2, inference: float = 0.9, device: str = "cpu") ->
 def epoch(seconds: float, images: int = 50_000, device: str = "gpu") -> dict[str, Any]:
     return dict(
         measured="epoch", model="vit_cifar_patch4_32", device=device, dtype="bfloat16", images=images,
-        test_images=images // 5, seconds_of_an_epoch=spread(seconds), seconds_of_evaluation=spread(0.1),
+        test_images=images // 5, steps=400, batch=128,
+        seconds_of_an_epoch=spread(seconds), seconds_of_evaluation=spread(0.1),
         command="python -m y", time="2026-01-03T", machine=MACHINE,
     )  # fmt: skip
 
@@ -69,7 +70,7 @@ def test_the_section_has_all_that_was_measured():
     numbers = "8 | 123 | 57% | 456 MB | 2.00 (1.00 to 4.00) | 1.20 (0.60 to 2.40), eager"
     assert f"| `vit_base_patch16_224` | training | {numbers} |" in lines
     assert "| network |  | batch | images/s | of the peak | memory | times plain Flax | times timm |" in lines
-    assert "| `vit_cifar_patch4_32` | 50,000 + 10,000 | 1.6 (0.8 to 3.2) | 0.1 |" in lines
+    assert "| `vit_cifar_patch4_32` | 400 of 128 images | 10,000 images | 1.6 (0.8 to 3.2) | 0.1 |" in lines
     assert "`vit_base_patch16_224`, timm_compiled, training: no compiler" in lines
     assert "that take turns, each in a process of its own, with" in " ".join(lines)
     assert "`python -m x`, `python -m y`; measured 2026-01-02 to 2026-01-03." in lines
@@ -83,6 +84,21 @@ def test_what_ran_in_one_process_is_said_to_have():
     assert "take turns, in one process, with" in " ".join(section([entry(device="gpu")]).splitlines())
 
 
+def test_a_note_is_printed_once_with_the_networks_that_have_it():
+    noted = entry() | dict(note="seen twice.")
+    text = section([noted, entry() | dict(model="other"), noted | dict(model="swin")])
+    assert "`vit_base_patch16_224`, `swin`: seen twice." in text.splitlines()
+    assert "note" not in section([entry()])
+
+
+@pytest.mark.parametrize(("count", "expected"), [
+    (1, "On H200, in"), (8, "On 8 H200 (images/s are of one of them, epochs of all), in"),
+])  # fmt: skip
+def test_several_accelerators_are_said(count: int, expected: str):
+    machine = MACHINE | dict(device="H200", devices=count)
+    assert section([entry(device="gpu") | dict(machine=machine)]).startswith(expected)
+
+
 def test_only_what_is_between_the_markers_is_rewritten():
     begin, end = MARKERS
     once = rewritten(f"before\n{begin}\nold\n{end}\nafter\n", "new")
@@ -91,3 +107,9 @@ def test_only_what_is_between_the_markers_is_rewritten():
     for readme in ("nothing", f"{end} {begin}", f"{begin} {end} {end}"):
         with pytest.raises(ValueError, match="once each"):
             rewritten(readme, "new")
+
+
+def test_the_readme_has_what_is_kept():
+    """Otherwise: python -m benchmarks.throughput.table."""
+    readme = README.read_text(encoding="utf-8")
+    assert rewritten(readme, "\n\n".join(map(section, results()))) == readme

@@ -1,11 +1,12 @@
 """The training step is made for devices that are not there: lowered for a TPU, compiled for those at hand."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import pytest
 
-from benchmarks import tpu
+from benchmarks import measure, tpu
 from configs import dino_cifar10, swin_cifar10, vit_cifar10
 from vit_jax.training.config import Config, ModelConfig
 
@@ -43,3 +44,16 @@ def test_what_a_device_has_to_hold_is_told():
     assert images < found["held"] < 1.1 * images
     assert found["scratch"] > 0
     assert found["seconds"] > 0
+
+
+def test_what_is_kept_says_how_it_was_compiled(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    chips = SimpleNamespace(devices=[SimpleNamespace(device_kind="TPU v5 lite")] * 4)
+    monkeypatch.setattr(tpu, "topologies", SimpleNamespace(get_topology_desc=lambda *name, platform: chips))
+    monkeypatch.setattr(tpu, "compiled_for", lambda config, devices: dict(seconds=1.0, held=2, scratch=3, code=4))
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure, "version", lambda package: f"{package}'s")
+    monkeypatch.setattr("sys.argv", ["tpu", "--configs", "configs/vit_cifar10.py"])
+    tpu.main()
+    (entry,) = measure.kept("tpu")
+    assert (entry["batch"], entry["steps_per_dispatch"], entry["chips"]) == (128, 10, 4)
+    assert entry["machine"]["versions"]["libtpu"] == "libtpu's"

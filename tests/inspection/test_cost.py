@@ -9,7 +9,9 @@ from flax import linen as nn
 
 from tests.models.cases import small_model
 from vit_jax.inspection.cost import cost, multiply_adds
+from vit_jax.models import attention
 from vit_jax.models.attention import Attention
+from vit_jax.models.attention_kernel import Choice, Kernel
 from vit_jax.models.registry import create_model
 from vit_jax.models.window_attention import WindowAttention
 from vit_jax.models.windows import window_grid
@@ -41,6 +43,19 @@ def test_multiply_adds_are_the_published_ones(name: str, giga: float):
 def test_cost_of_attention_over_the_whole_map():
     """Equation 1 of Swin: 4 h w C^2 + 2 (h w)^2 C, for h = w = 64 and C = 96."""
     assert counted(Attention(num_heads=3), (1, 64 * 64, 96)) == 3_372_220_416
+
+
+def test_attention_is_counted_whichever_program_computes_it(monkeypatch: pytest.MonkeyPatch):
+    """On a GPU "auto" takes cuDNN's flash attention, in which JAX sees no products."""
+
+    def as_on_a_gpu(kernel: Kernel, *rest: Any) -> Choice:
+        return Choice("cudnn" if kernel == "auto" else "matmul", "pretended")
+
+    monkeypatch.setattr(attention, "choose_kernel", as_on_a_gpu)
+    monkeypatch.setattr(attention, "flash_attention", lambda q, k, v: v)
+    auto, matmul = (cost(small_model(depth=1, attention=kernel)) for kernel in ("auto", "matmul"))
+    assert auto.multiply_adds == matmul.multiply_adds
+    assert auto.activation_bytes < matmul.activation_bytes  # it was pretended
 
 
 @pytest.mark.parametrize("shifted", [False, True])

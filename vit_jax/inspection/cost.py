@@ -47,7 +47,9 @@ def cost(model: Network) -> Cost:
     params, image = parameter_shapes(model), jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
 
     def forward(params: Any, image: jax.Array) -> Any:
-        return model.apply({"params": params}, image, rngs={"masking": jax.random.key(0)})
+        # Asked for its weights, attention is plain products: cuDNN's flash attention would have none to count.
+        rngs = {"masking": jax.random.key(0)}
+        return model.apply({"params": params}, image, rngs=rngs, mutable=["intermediates"])
 
     return Cost(parameter_count(model), multiply_adds(forward, params, image), activation_bytes(model, params, image))
 

@@ -70,7 +70,8 @@ def test_growth_from_the_command_to_the_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["scaling", "--growth", "--rounds", "1"])
     __main__.main()
-    rows = json.loads((tmp_path / "scaling.json").read_text())["results"]
+    (path,) = tmp_path.iterdir()
+    rows = json.loads(path.read_text())["results"]
     grown = {(row["pass"], row["image_size"], row["batch"]): row for row in rows if row["part"] == "growth"}
     assert len(grown) == 6
     one, two = grown["gradient", 8, 1], grown["gradient", 8, 2]
