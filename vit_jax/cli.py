@@ -102,7 +102,7 @@ def predict(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
     top: int = 5,
-    format: Literal["table", "json"] = "table",
+    format: Literal["table", "json", "csv"] = "table",
     batch_size: int = 32,
     dtype: Literal["float32", "bfloat16"] = "float32",
     revision: str | None = None,
@@ -113,7 +113,8 @@ def predict(
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
         top: How many classes of each image.
-        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}.
+        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}. csv: a row for
+            each class of each image, with the columns image, rank, class, probability and error.
         batch_size: Images at once.
         dtype: Of the computation; probabilities are float32 always.
         revision: Of a model on a hub.
