@@ -129,7 +129,7 @@ def predict(
 def evaluate(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     data: str,
-    split: Literal["test", "validation", "train", "all"] = "test",
+    split: Literal["test", "validation", "train", "all"] | None = None,
     how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
     batch_size: int = 128,
     dtype: Literal["float32", "bfloat16"] = "float32",
@@ -146,7 +146,8 @@ def evaluate(
     Args:
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
-        split: Of the set; all: every image.
+        split: Of the set; all: every image. Without it, test; by classes, all of a folder that is not divided into
+            splits and that the run at SOURCE did not train on.
         how: classes: by the model's own answers. knn: by the 20 nearest training images. probe: by a linear classifier
             trained on the features of all training images. few-shot: by one trained on 10 images of each class.
         batch_size: Images at once.

@@ -115,6 +115,14 @@ def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys
     assert "by number only" in out
 
 
+def test_a_new_folder_is_scored_whole_and_the_table_says_so(classifier, save, folder, capsys):
+    assert cli.main(["evaluate", save(classifier), "--data", f"folder:{folder}"]) == 0
+    out = capsys.readouterr().out
+    assert f"35 (folder:{folder}, all)" in " ".join(out.split())
+    assert f"every image of {folder}, which is not divided" in out
+    assert as_json(capsys, save(classifier), "--data", f"folder:{folder}")["split"] == "all"
+
+
 def test_a_folder_s_name_is_shown_as_it_is(capsys):
     write_table({"images": "3 (folder:pictures [new]/[/c], test)"}, [])
     assert "folder:pictures [new]/[/c], test" in capsys.readouterr().out

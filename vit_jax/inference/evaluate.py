@@ -45,7 +45,7 @@ class Score:
 def evaluate(
     source: str,
     data: str,
-    split: Split,
+    split: Split | None,
     batch_size: int,
     dtype: str,
     output: Literal["table", "json"],
@@ -64,10 +64,12 @@ def evaluate(
     order = match_classes(classifier.class_names, classifier.model.num_classes, examples.class_names)
     result = score(classifier, examples, order, batch_size)
     if output == "json":
-        told = dict(source=source, data=data, split=split, dtype=dtype, classes=order.told, notes=examples.notes)
+        told = dict(
+            source=source, data=data, split=examples.split, dtype=dtype, classes=order.told, notes=examples.notes
+        )
         print(json.dumps({**told, **result.__dict__}, indent=2))
     else:
-        write_table(rows_of(result, f"{data}, {split}"), [f"classes: {order.told}", *examples.notes])
+        write_table(rows_of(result, f"{data}, {examples.split}"), [f"classes: {order.told}", *examples.notes])
 
 
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
