@@ -75,6 +75,7 @@ def summary(run: Run, result: Result) -> dict[str, str]:
     device = jax.devices()[0]
     return {
         measure(run).capitalize(): f"{result.test.accuracy:.2%}",
+        "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",
         "Test images": f"{len(result.test.label):,}",
         "Parameters": f"{parameter_count(run.model):,}",
         "Time": str(datetime.timedelta(seconds=round(result.seconds))),
