@@ -13,7 +13,7 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
-from vit_jax.data.prepare import default_data_dir, nearest_tfds_names, prepare_cifar
+from vit_jax.data.prepare import default_data_dir, how_to_prepare_elsewhere, nearest_tfds_names, prepare_cifar
 from vit_jax.data.splits import divide
 from vit_jax.data.threads import map_files
 
@@ -162,7 +162,8 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
         raise FileNotFoundError(
             f"tfds:{name} is not prepared in {data_dir}{nearest_tfds_names(name)}.\n"
             f"To prepare it: vit-jax prepare tfds:{name}{where}\n"
-            '(this needs TensorFlow, pip install "vit_jax[tensorflow]"; training on the prepared set does not)'
+            '(this needs TensorFlow, pip install -e ".[tensorflow]" where this package lies; training on the prepared '
+            "set does not)"
         ) from error
     info: Any = tfds.builder_from_directory(directory).info
     class_names = _class_names(info, name)
@@ -179,8 +180,8 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
             source[0]  # to see now whether the split can be read, and is labelled
     except NotImplementedError as error:
         raise ValueError(
-            f"{directory} is in the format {info.file_format.value}, which has no random access: prepare tfds:{name} "
-            "anew in another data directory, with vit-jax prepare"
+            f"{directory} is in the format {info.file_format.value}, which has no random access. "
+            f"{how_to_prepare_elsewhere(name)}"
         ) from error
     notes = [f"TFDS set {info.full_name}"]
     if unused := sorted(set(info.splits) - set(sources)):
