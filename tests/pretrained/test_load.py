@@ -176,6 +176,25 @@ def test_an_unknown_publisher_or_file_is_refused(arrays: dict[str, np.ndarray], 
         vit_jax.load_pretrained(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"architecture": "resnet50"}, "Its config says that they are of resnet50. "),
+        ({"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}, "of RegNetForImageClass"),
+        ({"model_type": "resnet"}, "of resnet. "),
+        (None, "...\nNetworks here, "),
+    ],
+)
+def test_a_network_that_is_not_here_is_named_beside_those_that_are(config, said: str, tmp_path: Path):
+    save_file({"conv1.weight": np.ones((8, 3, 7, 7), np.float32)}, tmp_path / "model.safetensors")
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="holds no weights of") as error:
+        vit_jax.load_pretrained(tmp_path if config is not None else tmp_path / "model.safetensors")
+    assert said in str(error.value)
+    assert "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2" in str(error.value)
+
+
 def test_windows_are_for_swin(arrays: dict[str, np.ndarray], tmp_path: Path):
     with pytest.raises(ValueError, match="window_size is for Swin"):
         vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, window_size=3)
