@@ -222,6 +222,7 @@ def convert(
     to: Literal["timm", "huggingface", "vit_jax"],
     publisher: str | None = None,
     revision: str | None = None,
+    norm_eps: float | None = None,
 ) -> None:
     """Write weights of any publisher as a folder for timm, Hugging Face or this package.
 
@@ -234,10 +235,12 @@ def convert(
             AutoModelForImageClassification.from_pretrained("DIRECTORY"); for vit_jax.load_pretrained("DIRECTORY").
         publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
         revision: Of a model on a hub.
+        norm_eps: Of the norms, in the place of the weights' own: timm's networks have one, which is no setting there,
+            1e-6 (Swin 1e-5), and Hugging Face's weights mostly 1e-12. Outputs then differ slightly.
     """
     from vit_jax.pretrained.convert import convert
 
-    convert(source, directory, to, publisher, revision)
+    convert(source, directory, to, publisher, revision, norm_eps)
 
 
 def checkpoints(

@@ -263,6 +263,24 @@ def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     assert (preprocessing.crop_fraction, preprocessing.squash, preprocessing.interpolation) == (0.8, False, "bicubic")
 
 
+def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(tmp_path: Path, caplog):
+    """As of DINOv2: its positions are of 518 px, its images of 224."""
+    path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
+    processor = {"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}, "do_center_crop": True}
+    file = path / "preprocessor_config.json"
+    file.write_text(json.dumps(processor))
+    for read in (vit_jax.load_pretrained, load):
+        assert read(path)[0].image_size == 16
+        assert "network's 16 x 16 px; Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text
+        caplog.clear()
+    model, _ = vit_jax.load_pretrained(path, image_size=8)
+    assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
+    for same in ({"crop_size": 16}, {"do_center_crop": False}):
+        file.write_text(json.dumps(processor | same))
+        vit_jax.load_pretrained(path)
+    assert not caplog.text
+
+
 def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[str, np.ndarray], tmp_path: Path):
     case = CASES["timm"]
     path = write(case, arrays, tmp_path)
