@@ -51,7 +51,7 @@ def predict(
     dtype: str,
     revision: str | None,
 ) -> int:
-    """Prints the classes of images as they are found; those that cannot be read are named on stderr, in CSV also there.
+    """Prints the classes of images as they are found; those that cannot be read are named on stderr, in CSV a row, too.
 
     Returns:
         The exit status: 1 if some image could not be read.

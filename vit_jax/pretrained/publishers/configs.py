@@ -111,7 +111,7 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
     """What `preprocessor_config.json` says; the default for what it does not."""
     if processor is None:
         return default
-    resized = processor.get("size", {})
+    resized = processor.get("size") or {}
     sides = [resized] if isinstance(resized, int) else [side for side in resized.values() if isinstance(side, int)]
     cropped = crop_size(processor)
     fraction = 1.0
@@ -129,7 +129,7 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
 
 def crop_size(processor: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that `preprocessor_config.json` crops images to; None where it crops none."""
-    crop = processor.get("crop_size", {})
+    crop = processor.get("crop_size") or {}  # transformers writes null, too
     sides = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
     return (sides[0], sides[-1]) if processor.get("do_center_crop") and sides else None
 
