@@ -31,7 +31,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a small network by the name of DeiT-Ti, and 50 images of noise by the name of CIFAR-10."""
     place = tmp_path_factory.mktemp("notebooks")
     preprocessing = Preprocessing(IMAGENET_MEAN, IMAGENET_STD)
-    model = create_model("deit_tiny_patch16_224", embed_dim=24, depth=9, preprocessing=preprocessing)
+    # The epsilon is that of its config at Hugging Face, and not timm's.
+    fields = dict(embed_dim=24, depth=9, norm_eps=1e-12, preprocessing=preprocessing)
+    model = create_model("deit_tiny_patch16_224", **fields)
     random = np.random.default_rng(0)
     params = jax.tree.map(lambda x: random.normal(0, 0.2, x.shape).astype(np.float32), parameter_shapes(model))
     names = tuple(f"class {i}" for i in range(1000))

@@ -28,7 +28,12 @@ def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
     assert f"test accuracy {reported:.2%} on 359 images" in said
     assert f'vit_jax.load_pretrained("{workdir}")' in said.replace("\n", "")
     page = (workdir / "report.html").read_text()
-    for part in (f"{reported:.2%}", "digits of scikit-learn", "python train.py --model.embed_dim 16"):
+    for part in (
+        f"{reported:.2%}",
+        "Balanced accuracy",
+        "digits of scikit-learn",
+        "python train.py --model.embed_dim 16",
+    ):
         assert part in page
 
 

@@ -102,7 +102,7 @@ def predict(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
     top: int = 5,
-    format: Literal["table", "json"] = "table",
+    format: Literal["table", "json", "csv"] = "table",
     batch_size: int = 32,
     dtype: Literal["float32", "bfloat16"] = "float32",
     revision: str | None = None,
@@ -113,7 +113,8 @@ def predict(
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
         top: How many classes of each image.
-        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}.
+        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}. csv: a row for
+            each class of each image, with the columns image, rank, class, probability and error.
         batch_size: Images at once.
         dtype: Of the computation; probabilities are float32 always.
         revision: Of a model on a hub.
@@ -128,7 +129,7 @@ def predict(
 def evaluate(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     data: str,
-    split: Literal["test", "validation", "train", "all"] = "test",
+    split: Literal["test", "validation", "train", "all"] | None = None,
     how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
     batch_size: int = 128,
     dtype: Literal["float32", "bfloat16"] = "float32",
@@ -145,7 +146,8 @@ def evaluate(
     Args:
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
-        split: Of the set; all: every image.
+        split: Of the set; all: every image. Without it, test; by classes, all of a folder that is not divided into
+            splits and that the run at SOURCE did not train on.
         how: classes: by the model's own answers. knn: by the 20 nearest training images. probe: by a linear classifier
             trained on the features of all training images. few-shot: by one trained on 10 images of each class.
         batch_size: Images at once.
@@ -220,6 +222,7 @@ def convert(
     to: Literal["timm", "huggingface", "vit_jax"],
     publisher: str | None = None,
     revision: str | None = None,
+    norm_eps: float | None = None,
 ) -> None:
     """Write weights of any publisher as a folder for timm, Hugging Face or this package.
 
@@ -232,10 +235,12 @@ def convert(
             AutoModelForImageClassification.from_pretrained("DIRECTORY"); for vit_jax.load_pretrained("DIRECTORY").
         publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
         revision: Of a model on a hub.
+        norm_eps: Of the norms, in the place of the weights' own: timm's networks have one, which is no setting there,
+            1e-6 (Swin 1e-5), and Hugging Face's weights mostly 1e-12. Outputs then differ slightly.
     """
     from vit_jax.pretrained.convert import convert
 
-    convert(source, directory, to, publisher, revision)
+    convert(source, directory, to, publisher, revision, norm_eps)
 
 
 def checkpoints(

@@ -45,6 +45,17 @@ def test_requests_that_cannot_work_are_refused(paths, seeds, message):
         Request(tuple(map(Path, paths)), seeds=seeds)
 
 
+@pytest.mark.parametrize("file", ["config.json", "metrics.jsonl"])
+def test_a_run_s_workdir_is_no_config_and_what_shows_it_is_said(tmp_path, file):
+    run = tmp_path / "runs" / "a"
+    run.mkdir(parents=True)
+    (run / file).write_text("{}")
+    with pytest.raises(ValueError, match="runs/a is the workdir of a run: a comparison takes config files") as error:
+        read_configs(Request((config_file(tmp_path, "b"), run)))
+    for part in (str(run / "report.html"), f"tensorboard --logdir {tmp_path / 'runs'} ", '".[tensorboard]"'):
+        assert part in str(error.value)
+
+
 def test_the_budget_is_the_duration_of_every_config(tmp_path):
     path = config_file(tmp_path, "a")
     assert Request((path,), "3 epochs").config(path).duration == "3 epochs"

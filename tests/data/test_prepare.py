@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.data.conftest import TinyCifar, write_tar
+from vit_jax import cli
 from vit_jax.data import builders, prepare
 from vit_jax.data.builders import prepared_directory
 from vit_jax.data.dataset import DataConfig, as_arrays
@@ -198,8 +200,53 @@ def test_unknown_sets_and_flags_that_do_not_belong_are_refused(tiny_cifar: TinyC
 
 def test_tfds_s_own_sets_say_that_they_need_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'tfds:mnist needs TensorFlow .*pip install "vit_jax\[tensorflow\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'tfds:mnist needs TensorFlow .*pip install -e "\.\[tensorflow\]"'):
         prepare.prepare("tfds:mnist", data_dir=str(tmp_path))
+
+
+class ByHand(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A set whose one file TFDS does not download, as those of ImageNet."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Fetch labels.txt from its authors."
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.FeaturesDict({"label": tfds.features.ClassLabel(num_classes=9)})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples(dl_manager.manual_dir / "labels.txt")}
+
+    def _generate_examples(self, path: Any) -> Iterator[tuple[int, dict[str, int]]]:
+        yield from enumerate({"label": int(digit)} for digit in path.read_text())
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TFDS has the set by_hand, and TensorFlow looks installed."""
+    monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(prepare.tfds, "builder", lambda name, **how: ByHand(**how))
+
+
+def test_files_to_be_fetched_by_hand_are_asked_for(by_hand: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["prepare", "tfds:by_hand", "--data-dir", str(tmp_path)]
+    assert cli.main(command) == 2
+    said = capsys.readouterr().err
+    assert "tfds:by_hand cannot be prepared: " in said
+    assert f"{tmp_path / 'downloads' / 'manual'} does not exist or is empty" in said
+    assert "Fetch labels.txt from its authors." in said
+    (tmp_path / "downloads" / "manual").mkdir(parents=True)
+    (tmp_path / "downloads" / "manual" / "labels.txt").write_text("0123")
+    assert cli.main(command) == 0
+
+
+def test_a_set_that_lies_there_in_another_format_is_prepared_elsewhere(by_hand: None, tmp_path: Path):
+    (tmp_path / "downloads" / "manual").mkdir(parents=True)
+    (tmp_path / "downloads" / "manual" / "labels.txt").write_text("0123")
+    info = prepare.prepare("tfds:by_hand", data_dir=str(tmp_path)).directory / "dataset_info.json"
+    info.write_text(info.read_text().replace("array_record", "tfrecord"))
+    with pytest.raises(ValueError, match=r"no random access\. .* vit-jax prepare tfds:by_hand --data-dir DIR"):
+        prepare.prepare("tfds:by_hand", data_dir=str(tmp_path))
 
 
 def test_the_data_directory_is_the_one_given_or_tfds_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

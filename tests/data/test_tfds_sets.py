@@ -64,6 +64,10 @@ def examples(images: list[np.ndarray]) -> list[Example]:
     return [{"image": encoded(image), "label": i % 2} for i, image in enumerate(images)]
 
 
+def unlabelled(count: int) -> list[Example]:
+    return [{**example, "label": -1} for example in examples(noise(count, 6, 6, 3))]
+
+
 def load(directory: Path, **config: Any) -> Dataset:
     return load_dataset(DataConfig(name="tfds:tiny", data_dir=str(directory), load_size=8, **config))
 
@@ -162,11 +166,23 @@ def test_validation_stands_in_for_a_missing_test_and_unused_splits_are_told(tmp_
 
 def test_a_label_out_of_range_is_named_before_training_where_it_is_first(tmp_path: Path):
     """TFDS marks what is not labelled with -1."""
-    unlabelled = [{**example, "label": -1} for example in examples(noise(3, 6, 6, 3))]
-    splits = {"train": examples(noise(4, 6, 6, 3)), "test": unlabelled}
+    splits = {"train": unlabelled(3), "test": examples(noise(4, 6, 6, 3))}
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), splits)
-    with pytest.raises(ValueError, match="test example 0 has label -1, outside 0 to 1"):
+    with pytest.raises(ValueError, match="train example 0 has label -1, outside 0 to 1"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_a_test_split_without_labels_is_as_one_that_is_missing(validation: bool, tmp_path: Path):
+    """As ImageNet's, whose labels its authors keep."""
+    splits = {"train": examples(noise(20, 6, 6, 3)), "test": unlabelled(3)}
+    splits |= {"validation": examples(noise(4, 6, 6, 3))} if validation else {}
+    prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), splits)
+    data = load(tmp_path)
+    assert isinstance(data.test, PreparedSource)
+    assert (data.test.split, len(data.test)) == (("validation", 4) if validation else ("train", 4))
+    assert data.notes[:2] == ("TFDS set tiny/1.0.0", "test split not used: it has no labels")
+    assert not any("splits not used" in note for note in data.notes)
 
 
 def test_a_label_out_of_range_is_named_wherever_it_is_read(tmp_path: Path):
@@ -215,7 +231,7 @@ def test_a_set_that_is_not_prepared_says_how_to_prepare_it(tmp_path: Path, monke
         load_dataset(DataConfig(name="tfds:mnist"))
     assert f"tfds:mnist is not prepared in {tmp_path}.\n" in str(error.value)
     assert "vit-jax prepare tfds:mnist\n" in str(error.value)
-    assert 'pip install "vit_jax[tensorflow]"' in str(error.value)
+    assert 'pip install -e ".[tensorflow]"' in str(error.value)
     with pytest.raises(FileNotFoundError, match=f"prepare tfds:mnist --data-dir {tmp_path}"):
         load_dataset(DataConfig(name="tfds:mnist", data_dir=str(tmp_path)))
 
@@ -229,7 +245,7 @@ def test_a_set_in_a_format_without_random_access_says_what_to_do(tmp_path: Path)
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": examples(noise(4, 6, 6, 3))})
     info = tmp_path / "tiny" / "1.0.0" / "dataset_info.json"
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    with pytest.raises(ValueError, match=r"tiny/1\.0\.0 is in the format tfrecord, .* prepare tfds:tiny anew"):
+    with pytest.raises(ValueError, match=r"tiny/1\.0\.0 is in the format tfrecord, .* prepare tfds:tiny --data-dir"):
         load(tmp_path)
 
 

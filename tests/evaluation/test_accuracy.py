@@ -1,6 +1,8 @@
 """Every example that counts, once."""
 
 import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from vit_jax.evaluation.accuracy import Predictions, collect
 
@@ -23,6 +25,14 @@ def test_the_places_of_the_examples_that_count_are_kept():
     counts = np.array([True, False, True])
     answers = dict(label=np.ones(3), predicted=np.ones(3), confidence=np.ones(3), loss=np.ones(3), counts=counts)
     assert collect(lambda _: answers, range(2))["place"].tolist() == [0, 2, 3, 5]
+
+
+def test_balanced_accuracy_is_scikit_learn_s():
+    """Which a network that always answers with the most frequent class does not gain by."""
+    label, predicted = np.array([0] * 90 + [2] * 8 + [5] * 2), np.array([0] * 90 + [0] * 2 + [2] * 6 + [5, 0])
+    predictions = Predictions(np.arange(100), label, predicted, np.ones(100), np.ones(100))
+    assert predictions.balanced_accuracy == pytest.approx(balanced_accuracy_score(label, predicted)) == 0.75
+    assert predictions.accuracy == 0.97
 
 
 def test_rows_of_the_confusion_matrix_are_true_classes():

@@ -111,13 +111,38 @@ def test_other_classes_are_refused(classifier, save, folder, capsys):
 def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys):
     assert cli.main(["evaluate", save(classifier, ()), "--data", f"folder:{folder}", "--split", "all"]) == 0
     out = capsys.readouterr().out
-    assert all(part in out for part in ("images", "35", "top-1 accuracy", "top-5 accuracy", "mean loss", "images/s"))
+    assert all(
+        part in out
+        for part in ("images", "35", "top-1 accuracy", "balanced accuracy", "top-5 accuracy", "mean loss", "images/s")
+    )
     assert "by number only" in out
+
+
+def test_a_new_folder_is_scored_whole_and_the_table_says_so(classifier, save, folder, capsys):
+    assert cli.main(["evaluate", save(classifier), "--data", f"folder:{folder}"]) == 0
+    out = capsys.readouterr().out
+    assert " all) " in " ".join(out.split())
+    assert f"every image of {folder}, which is not divided" in out
+    assert as_json(capsys, save(classifier), "--data", f"folder:{folder}")["split"] == "all"
 
 
 def test_a_folder_s_name_is_shown_as_it_is(capsys):
     write_table({"images": "3 (folder:pictures [new]/[/c], test)"}, [])
     assert "folder:pictures [new]/[/c], test" in capsys.readouterr().out
+
+
+def test_a_frequent_class_counts_no_more_in_the_balanced_accuracy(classifier, save, folder, capsys):
+    for name in classifier.class_names[1:]:
+        (folder / name / "0.png").unlink()
+    score = as_json(capsys, save(classifier), "--data", f"folder:{folder}", "--split", "all")
+    preprocess = vit_jax.preprocessing(classifier.model)
+    of_classes = []
+    for label, name in enumerate(classifier.class_names):
+        images = np.stack([preprocess(Image.open(file)) for file in (folder / name).iterdir()])
+        logits = np.asarray(classifier.model.apply({"params": classifier.params}, images))
+        of_classes.append(np.mean(logits.argmax(-1) == label))
+    assert score["balanced_accuracy"] == pytest.approx(np.mean(of_classes))
+    assert score["balanced_accuracy"] != pytest.approx(score["top1"], abs=1e-4)
 
 
 def test_five_classes_have_no_top_5(capsys, tmp_path):

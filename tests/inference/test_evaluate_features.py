@@ -45,6 +45,7 @@ def test_neighbours_are_those_of_the_features(saved, capsys):
     (known, labels), (judged, expected) = features_of(dataset.train), features_of(dataset.test)
     votes = nearest_neighbour_votes(known, labels, judged, 10)
     assert score["accuracy"] == pytest.approx(top_accuracy(votes, expected), abs=0.006)  # two images of 359
+    assert score["split"] == "test"
     assert (score["examples"], score["learned_from"], score["k"]) == (len(expected), len(labels), 20)
     assert score["accuracy"] > 0.3  # random features of digits tell something
 

@@ -1,6 +1,7 @@
 """A model is scored on the split that was asked for, divided and loaded as in its training where that is known."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def run_on(workdir, name, **fields):
     return str(workdir)
 
 
-def load(source, folder, split: Split = "test"):
+def load(source, folder, split: Split | None = "test"):
     return load_evaluation_data(source, MODEL, f"folder:{folder}", split, None, False)
 
 
@@ -111,6 +112,67 @@ def test_a_file_that_vanished_since_the_run_began_is_left_out_and_named(folder, 
     said = capsys.readouterr()
     assert all(file in said.err for file in gone)
     assert not said.out
+
+
+def test_a_folder_that_the_model_never_saw_is_scored_whole(folder, tmp_path):
+    """Its own run's is not: most of that was learned from."""
+    source = run_on(tmp_path / "run", "folder:elsewhere")
+    data = load(source, folder, None)
+    assert (len(data), data.split, data.as_trained, data.image_shape) == (20, "all", False, (20, 20, 3))
+    assert data.class_names == ("a", "b")
+    assert data.notes[-1] == f"every image of {folder}, which is not divided; {source} is no run that trained on it"
+    assert len(load(source, folder, "test")) == 4
+    own = load(run_on(tmp_path / "own", f"folder:{folder}"), folder, None)
+    assert (len(own), own.split) == (4, "test")
+
+
+def test_a_class_of_one_image_is_enough_where_nothing_is_divided(folder):
+    for file in sorted((folder / "a").iterdir())[1:]:
+        file.unlink()
+    splits: tuple[Split | None, ...] = (None, "all")
+    assert [len(load("nothing", folder, split)) for split in splits] == [11, 11]
+    with pytest.raises(ValueError, match="class 'a' has 1 images"):
+        load("nothing", folder, "test")
+
+
+def test_a_folder_of_test_images_alone_can_be_scored(folder, tmp_path):
+    folder.rename(tmp_path / "Testing")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "Testing").rename(tmp_path / "set" / "Testing")
+    splits: tuple[Split | None, ...] = (None, "all", "test")
+    loaded = [load("nothing", tmp_path / "set", split) for split in splits]
+    assert [(len(data), data.split) for data in loaded] == [(20, "all"), (20, "all"), (20, "test")]
+    with pytest.raises(ValueError, match="has 'Testing', but no 'train' to learn from"):
+        load("nothing", tmp_path / "set", "train")
+
+
+def test_training_images_are_divided_where_a_part_of_them_is_asked_for(folder, tmp_path):
+    """Features are learned from one part and judged on the other, which must not meet."""
+    (tmp_path / "set").mkdir()
+    folder.rename(tmp_path / "set" / "train")
+    splits: tuple[Split | None, ...] = (None, "train", "test")
+    assert [len(load("nothing", tmp_path / "set", split)) for split in splits] == [20, 16, 4]
+
+
+def test_a_folder_that_is_divided_is_scored_on_its_test_images(folder, tmp_path):
+    for split in ("train", "test"):
+        shutil.copytree(folder, tmp_path / "set" / split)
+    (tmp_path / "set" / "test" / "a" / "0.png").unlink()
+    data = load("nothing", tmp_path / "set", None)
+    assert (len(data), data.split) == (19, "test")
+    assert len(load("nothing", tmp_path / "set", "all")) == 39
+
+
+def test_what_is_wrong_with_a_folder_is_said_where_it_is_scored_whole(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere does not exist"):
+        load("nothing", tmp_path / "elsewhere", None)
+    (folder / "a" / "no.png").touch()
+    with pytest.raises(ValueError, match=r"no\.png"):
+        load("nothing", folder, None)
+    assert len(load_evaluation_data("nothing", MODEL, f"folder:{folder}", None, None, True)) == 20
+    (folder / "c").mkdir()
+    with pytest.raises(ValueError, match="c has no images"):
+        load_evaluation_data("nothing", MODEL, f"folder:{folder}", None, None, True)
 
 
 def test_every_image_comes_once(folder):

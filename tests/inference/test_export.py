@@ -83,14 +83,16 @@ def test_the_description_is_enough_to_prepare_an_image(classifier, out):
     assert about["class_names"] == list(classifier.class_names)
     assert about["versions"]["jax"] == jax.__version__
     steps = about["preprocessing"]
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    transparent = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8))
+    picture = Image.alpha_composite(Image.new("RGBA", (30, 20), "white"), transparent).convert("RGB")
     side = math.floor(8 / steps["crop_fraction"])
     resample = Image.Resampling[steps["interpolation"].upper()]
     resized = picture.resize((30 * side // 20, side), resample)
     left, top = (resized.width - 8) // 2, (resized.height - 8) // 2
     pixels = np.asarray(resized.crop((left, top, left + 8, top + 8)), np.float32) / 255
-    expected = vit_jax.preprocessing(classifier.model)(picture)
+    expected = vit_jax.preprocessing(classifier.model)(transparent)
     np.testing.assert_allclose((pixels - steps["mean"]) / steps["std"], expected, atol=1e-5)
+    assert steps["steps"][0] == "make the image RGB, 8 bits a channel, upright, on white where it is transparent"
     assert f"to cover {side} x {side} (bilinear" in steps["steps"][1]
     assert not steps["squash"]
 

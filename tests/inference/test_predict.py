@@ -1,5 +1,7 @@
 """The classes of image files are the model's own, on the images as the model takes them."""
 
+import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -102,6 +104,28 @@ def test_unreadable_images_are_named_and_the_others_predicted(classifier, save, 
     assert f"{pictures / '03.png'} cannot be read as an image: not a JPEG" in err
     assert f"{pictures / '10.png'} cannot be read as an image" in err
     assert "2 of 11 images could not be read" in err
+
+
+def test_csv_has_a_row_for_each_class_and_for_each_unreadable_image(classifier, save, tmp_path, capsys):
+    awkward = tmp_path / 'a, "b"\nc.png'
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)).save(awkward)
+    (tmp_path / "no.png").write_bytes(b"no image")
+    model = save(classifier, tuple(f'{name}, or "{name}"' for name in classifier.class_names))
+    (answer,) = as_json(capsys, model, awkward, "--top", 2)[1]
+    args = ["predict", model, str(tmp_path / "no.png"), str(awkward), "--top", "2", "--format", "csv"]
+    assert cli.main(args) == 1
+    out, err = capsys.readouterr()
+    unreadable, *rows = csv.DictReader(io.StringIO(out))
+    assert list(unreadable) == ["image", "rank", "class", "probability", "error"]
+    assert unreadable["image"] == str(tmp_path / "no.png")
+    assert "cannot be read as an image" in unreadable["error"]
+    assert unreadable["rank"] == unreadable["class"] == unreadable["probability"] == ""
+    assert [row["image"] for row in rows] == [str(awkward)] * 2
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert [row["class"] for row in rows] == [found["name"] for found in answer["classes"]]
+    assert [float(row["probability"]) for row in rows] == [found["probability"] for found in answer["classes"]]
+    assert {row["error"] for row in rows} == {""}
+    assert "1 of 2 images could not be read" in err
 
 
 def test_nothing_readable_is_an_empty_list(classifier, save, tmp_path, capsys):

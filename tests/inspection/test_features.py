@@ -33,7 +33,8 @@ def test_features_of_an_oblong_image():
     assert features.pooled.shape == (2, 48)
     assert [stage.shape for stage in features.stages] == [(2, 2, 4, 48)] * 3
     last = layer_norm(np.asarray(features.stages[-1]), params["norm"]).reshape(2, 8, 48)
-    np.testing.assert_allclose(features.tokens[:, 3:], last, atol=1e-4)
+    assert model.num_prefix_tokens == 3
+    np.testing.assert_allclose(features.tokens[:, model.num_prefix_tokens :], last, atol=1e-4)
 
 
 def test_each_stage_is_its_blocks_output():

@@ -44,6 +44,33 @@ def test_what_is_written_and_left_out_is_told(
     jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
+def test_an_epsilon_that_the_format_cannot_hold_is_replaced_where_that_is_asked_for(
+    params: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As of every run that was fine-tuned from Hugging Face's weights."""
+    vit_jax.save_pretrained(tmp_path / "run", save_case("vit").clone(norm_eps=1e-12), params)
+    command = ["convert", str(tmp_path / "run"), str(tmp_path / "target"), "--to", "timm"]
+    assert cli.main(command) == 2
+    assert "norm_eps=1e-12: timm's is 1e-6. model.clone(norm_eps=...), or vit-jax convert --norm-eps, takes it" in (
+        capsys.readouterr().err
+    )
+    assert cli.main([*command, "--norm-eps", "1e-6"]) == 0
+    assert f"norm_eps is 1e-06 there, as asked for, and 1e-12 in {tmp_path / 'run'}" in capsys.readouterr().out
+    model, loaded = vit_jax.load_pretrained(tmp_path / "target")
+    assert model == save_case("vit")
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+    assert cli.main([*command, "--norm-eps", "2"]) == 2
+    assert "--norm-eps must be between 0 and 1, not 2" in capsys.readouterr().err
+
+
+def test_an_epsilon_is_nothing_that_a_cnn_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = vit_jax.create_model("resnet9_32", width=4)
+    vit_jax.save_pretrained(tmp_path / "cnn", model, random_params(model, 0))
+    command = ["convert", str(tmp_path / "cnn"), str(tmp_path / "target"), "--to", "vit_jax", "--norm-eps", "1e-6"]
+    assert cli.main(command) == 2
+    assert "--norm-eps is for networks with LayerNorm, and this is a ResNet9" in capsys.readouterr().err
+
+
 def test_an_earlier_conversion_is_replaced_and_nothing_else(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

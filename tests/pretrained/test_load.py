@@ -176,6 +176,25 @@ def test_an_unknown_publisher_or_file_is_refused(arrays: dict[str, np.ndarray], 
         vit_jax.load_pretrained(tmp_path / "other.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"architecture": "resnet50"}, "Its config says that they are of resnet50. "),
+        ({"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}, "of RegNetForImageClass"),
+        ({"model_type": "resnet"}, "of resnet. "),
+        (None, "...\nNetworks here, "),
+    ],
+)
+def test_a_network_that_is_not_here_is_named_beside_those_that_are(config, said: str, tmp_path: Path):
+    save_file({"conv1.weight": np.ones((8, 3, 7, 7), np.float32)}, tmp_path / "model.safetensors")
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="holds no weights of") as error:
+        vit_jax.load_pretrained(tmp_path if config is not None else tmp_path / "model.safetensors")
+    assert said in str(error.value)
+    assert "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2" in str(error.value)
+
+
 def test_windows_are_for_swin(arrays: dict[str, np.ndarray], tmp_path: Path):
     with pytest.raises(ValueError, match="window_size is for Swin"):
         vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, window_size=3)
@@ -242,6 +261,24 @@ def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     (path / "preprocessor_config.json").write_text(json.dumps({**processor, "resample": 3}))
     preprocessing = load(path).model.preprocessing
     assert (preprocessing.crop_fraction, preprocessing.squash, preprocessing.interpolation) == (0.8, False, "bicubic")
+
+
+def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(tmp_path: Path, caplog):
+    """As of DINOv2: its positions are of 518 px, its images of 224."""
+    path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
+    processor = {"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}, "do_center_crop": True}
+    file = path / "preprocessor_config.json"
+    file.write_text(json.dumps(processor))
+    for read in (vit_jax.load_pretrained, load):
+        assert read(path)[0].image_size == 16
+        assert "network's 16 x 16 px; Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text
+        caplog.clear()
+    model, _ = vit_jax.load_pretrained(path, image_size=8)
+    assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
+    for same in ({"crop_size": 16}, {"do_center_crop": False}, {"crop_size": None}):
+        file.write_text(json.dumps(processor | same))
+        vit_jax.load_pretrained(path)
+    assert not caplog.text
 
 
 def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[str, np.ndarray], tmp_path: Path):

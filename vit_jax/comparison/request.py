@@ -51,6 +51,12 @@ class Request:
 
     def config(self, path: Path) -> Config:
         """The config of a file, with the data and the budget asked for; a budget of time is not in it yet."""
+        if any((path / name).is_file() for name in ("config.json", "metrics.jsonl")):
+            raise ValueError(
+                f"{path} is the workdir of a run: a comparison takes config files, which it trains. A run that is "
+                f"finished is shown by {path / 'report.html'}, the curves of several by: tensorboard --logdir "
+                f'{path.parent} (of runs that had it when they were trained: pip install -e ".[tensorboard]")'
+            )
         config = load_config(path)
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, **dict(self.data)))
         if self.budget is not None and self.seconds is None:

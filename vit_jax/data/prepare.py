@@ -91,19 +91,43 @@ def published_archive(layout: CifarLayout, data_dir: str | None) -> Path:
 
 
 def prepare_tfds(name: str, data_dir: str | None) -> Prepared:
-    """Downloads and prepares one of TFDS's own sets, in the file format that can be read without TensorFlow."""
+    """Downloads and prepares one of TFDS's own sets, in the file format that can be read without TensorFlow.
+
+    Raises:
+        ModuleNotFoundError: without TensorFlow.
+        ValueError: no such set, it lies in the data directory in another file format, or files that one must fetch
+            oneself are not there.
+    """
     if importlib.util.find_spec("tensorflow") is None:
         raise ModuleNotFoundError(
             f"preparing tfds:{name} needs TensorFlow (training on it, once prepared, does not): "
-            'pip install "vit_jax[tensorflow]"'
+            'pip install -e ".[tensorflow]" where this package lies'
         )
     try:
         builder = tfds.builder(name, data_dir=default_data_dir(data_dir), file_format="array_record")
     except tfds.core.DatasetNotFoundError as error:
         raise ValueError(f"TFDS has no set {name!r}{nearest_tfds_names(name)}") from error
+    except ValueError as error:
+        if "File format is already set" not in str(error):
+            raise
+        raise ValueError(
+            f"tfds:{name} lies in {default_data_dir(data_dir)} in a file format that has no random access. "
+            f"{how_to_prepare_elsewhere(name)}"
+        ) from error
     anew = not builder.is_prepared()
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    except AssertionError as error:  # with which TFDS says that files are to be fetched by hand, which and to where
+        raise ValueError(f"tfds:{name} cannot be prepared: {error}") from error
     return Prepared(Path(builder.data_dir), f"TFDS set {builder.info.full_name}", anew)
+
+
+def how_to_prepare_elsewhere(name: str) -> str:
+    """What to do about a set that was prepared in a file format without random access."""
+    return (
+        f"Prepare it once more in another directory, vit-jax prepare tfds:{name} --data-dir DIR, and train with "
+        "--data.data_dir DIR"
+    )
 
 
 def nearest_tfds_names(name: str) -> str:

@@ -13,7 +13,7 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
-from vit_jax.data.prepare import default_data_dir, nearest_tfds_names, prepare_cifar
+from vit_jax.data.prepare import default_data_dir, how_to_prepare_elsewhere, nearest_tfds_names, prepare_cifar
 from vit_jax.data.splits import divide
 from vit_jax.data.threads import map_files
 
@@ -63,11 +63,16 @@ class PreparedSource:
     @property
     def labels(self) -> np.ndarray:
         """The labels, int32 [N]; reads all records, without decoding their images."""
-        label_only: Any = tfds.features.FeaturesDict({"label": self._features["label"]})
-        examples = [label_only.deserialize_example_np(record) for _, chunk in self._chunks() for _, record in chunk]
-        labels = np.array([example["label"] for example in examples], np.int32)
+        records = (record for _, chunk in self._chunks() for _, record in chunk)
+        labels = np.array([self._label(record) for record in records], np.int32)
         check_labels(labels, self.num_classes, f"{self.directory}, {self.split} split")
         return labels
+
+    @property
+    def begins_unlabelled(self) -> bool:
+        """Whether the first example has no label, for which TFDS writes -1: so are test splits whose labels are kept
+        secret."""
+        return self._label(self._read([self._places[0]])[0]) == -1
 
     def subset(self, indices: np.ndarray) -> "PreparedSource":
         places = np.asarray(self._places)[indices]
@@ -115,6 +120,13 @@ class PreparedSource:
         except RuntimeError as error:  # what the reader makes of a wrong checksum, or a missing file
             raise ValueError(f"{self.directory} is damaged: {error}. Delete it and prepare it anew") from error
 
+    @cached_property
+    def _label_only(self) -> Any:
+        return tfds.features.FeaturesDict({"label": self._features["label"]})
+
+    def _label(self, record: bytes) -> int:
+        return int(self._label_only.deserialize_example_np(record)["label"])
+
     def _example(self, place: int, record: bytes) -> tuple[np.ndarray, int]:
         name = f"{self.directory}, {self.split} example {place}"
         example = self._features.deserialize_example_np(record, decoders=self._decoders)
@@ -148,7 +160,8 @@ def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
 def load_tfds(name: str, config: DataConfig) -> Dataset:
     """A prepared TFDS set with the features `image` and `label`, read from its files as they are needed.
 
-    Images of one size keep it; others are loaded as `config.load_size` says.
+    Images of one size keep it; others are loaded as `config.load_size` says. A validation or test split without labels
+    is left out, as if there were none, and noted.
 
     Raises:
         FileNotFoundError: the set is not prepared.
@@ -162,7 +175,8 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
         raise FileNotFoundError(
             f"tfds:{name} is not prepared in {data_dir}{nearest_tfds_names(name)}.\n"
             f"To prepare it: vit-jax prepare tfds:{name}{where}\n"
-            '(this needs TensorFlow, pip install "vit_jax[tensorflow]"; training on the prepared set does not)'
+            '(this needs TensorFlow, pip install -e ".[tensorflow]" where this package lies; training on the prepared '
+            "set does not)"
         ) from error
     info: Any = tfds.builder_from_directory(directory).info
     class_names = _class_names(info, name)
@@ -175,15 +189,18 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
     if "train" not in sources:
         raise ValueError(f"tfds:{name} has no train split, but {', '.join(info.splits)}")
     try:
+        unlabelled = [split for split, source in sources.items() if split != "train" and source.begins_unlabelled]
+        sources = {split: source for split, source in sources.items() if split not in unlabelled}
         for source in sources.values():
             source[0]  # to see now whether the split can be read, and is labelled
     except NotImplementedError as error:
         raise ValueError(
-            f"{directory} is in the format {info.file_format.value}, which has no random access: prepare tfds:{name} "
-            "anew in another data directory, with vit-jax prepare"
+            f"{directory} is in the format {info.file_format.value}, which has no random access. "
+            f"{how_to_prepare_elsewhere(name)}"
         ) from error
     notes = [f"TFDS set {info.full_name}"]
-    if unused := sorted(set(info.splits) - set(sources)):
+    notes += [f"{split} split not used: it has no labels" for split in unlabelled]
+    if unused := sorted(set(info.splits) - {*sources, *unlabelled}):
         notes.append(f"splits not used: {', '.join(unused)}")
     return divide(
         config, class_names, image_shape, sources["train"], sources.get("validation"), sources.get("test"), notes

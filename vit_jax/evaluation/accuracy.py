@@ -31,6 +31,11 @@ class Predictions:
         return float(np.mean(self.label == self.predicted))
 
     @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the classes' accuracies."""
+        return balanced_accuracy(self.label, self.label == self.predicted)
+
+    @property
     def mean_loss(self) -> float:
         """Mean cross-entropy."""
         return float(np.mean(self.loss))
@@ -40,6 +45,17 @@ class Predictions:
         counts = np.zeros((num_classes, num_classes), np.int64)
         np.add.at(counts, (self.label, self.predicted), 1)
         return counts
+
+
+def balanced_accuracy(label: np.ndarray, right: np.ndarray) -> float:
+    """Mean of the classes' accuracies, of those classes that there are examples of: a frequent one counts no more.
+
+    Args:
+        label: int [N], the true classes.
+        right: bool [N], whether each was predicted.
+    """
+    _, place = np.unique(label, return_inverse=True)
+    return float(np.mean(np.bincount(place, weights=right) / np.bincount(place)))
 
 
 def collect(function: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from vit_jax.evaluation.accuracy import balanced_accuracy
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import compile_classifier, load_classifier
 from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
@@ -30,6 +31,7 @@ class Score:
     Attributes:
         examples: N.
         top1: share of them whose class was the most probable one.
+        balanced_accuracy: mean over the classes of such shares, which a frequent class does not raise.
         top5: share of them whose class was among the five most probable; None for five classes or fewer.
         loss: mean cross-entropy.
         images_per_second: reading and resizing included, compilation apart.
@@ -37,6 +39,7 @@ class Score:
 
     examples: int
     top1: float
+    balanced_accuracy: float
     top5: float | None
     loss: float
     images_per_second: float
@@ -45,7 +48,7 @@ class Score:
 def evaluate(
     source: str,
     data: str,
-    split: Split,
+    split: Split | None,
     batch_size: int,
     dtype: str,
     output: Literal["table", "json"],
@@ -64,10 +67,12 @@ def evaluate(
     order = match_classes(classifier.class_names, classifier.model.num_classes, examples.class_names)
     result = score(classifier, examples, order, batch_size)
     if output == "json":
-        told = dict(source=source, data=data, split=split, dtype=dtype, classes=order.told, notes=examples.notes)
+        told = dict(
+            source=source, data=data, split=examples.split, dtype=dtype, classes=order.told, notes=examples.notes
+        )
         print(json.dumps({**told, **result.__dict__}, indent=2))
     else:
-        write_table(rows_of(result, f"{data}, {split}"), [f"classes: {order.told}", *examples.notes])
+        write_table(rows_of(result, f"{data}, {examples.split}"), [f"classes: {order.told}", *examples.notes])
 
 
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
@@ -85,12 +90,14 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
         transient=True,
         disable=not console.is_terminal,
     )
-    marks = [compiled({**batch, "label": order.outputs[batch["label"]]}) for batch in batches]
+    labelled = ({**batch, "label": order.outputs[batch["label"]]} for batch in batches)
+    marks = [{**compiled(batch), "label": batch["label"]} for batch in labelled]
     seconds = time.perf_counter() - began
     every = {name: np.concatenate([mark[name] for mark in marks]) for name in marks[0]}
     return Score(
         examples=len(every["loss"]),
         top1=float(np.mean(every["first"])),
+        balanced_accuracy=balanced_accuracy(every["label"], every["first"]),
         top5=float(np.mean(every["among_five"])) if model.num_classes > 5 else None,
         loss=float(np.mean(every["loss"])),
         images_per_second=round(len(every["loss"]) / seconds, 1),
@@ -125,7 +132,11 @@ def make_marks(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, 
 
 def rows_of(result: Score, title: str) -> dict[str, str]:
     """A score for people to read."""
-    rows = {"images": f"{result.examples:,} ({title})", "top-1 accuracy": f"{result.top1:.2%}"}
+    rows = {
+        "images": f"{result.examples:,} ({title})",
+        "top-1 accuracy": f"{result.top1:.2%}",
+        "balanced accuracy": f"{result.balanced_accuracy:.2%}",
+    }
     if result.top5 is not None:
         rows["top-5 accuracy"] = f"{result.top5:.2%}"
     return rows | {"mean loss": f"{result.loss:.4f}", "speed": f"{result.images_per_second:,.1f} images/s"}

@@ -31,7 +31,7 @@ def evaluate_features(
     source: str,
     how: How,
     data: str,
-    split: Split,
+    split: Split | None,
     batch_size: int,
     dtype: str,
     output: Literal["table", "json"],
@@ -46,6 +46,7 @@ def evaluate_features(
     Raises:
         ValueError, FileNotFoundError: with what is wrong in what was asked for.
     """
+    split = split or "test"
     if split in ("train", "all"):
         raise ValueError(f"--how {how} learns from the training images: judge it on --split test or validation")
     model, params, _ = load(source, revision=revision)

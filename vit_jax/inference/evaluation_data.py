@@ -11,9 +11,11 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, Source
 from vit_jax.data.feed import StreamingFeed
+from vit_jax.data.folder import FOLDER, folder_root
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
+from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
 
@@ -28,6 +30,7 @@ class EvaluationData:
     """One split of a set, or all of it.
 
     Attributes:
+        split: which one it is.
         sources: its images and labels.
         class_names: of the labels.
         image_shape: (H, W, C) of every image.
@@ -36,6 +39,7 @@ class EvaluationData:
         notes: what is to be known of the set.
     """
 
+    split: Split
     sources: Sequence[Source]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
@@ -64,9 +68,12 @@ class EvaluationData:
 
 
 def load_evaluation_data(
-    source: str, model: Network, name: str, split: Split, data_dir: str | None, skip_unreadable: bool
+    source: str, model: Network, name: str, split: Split | None, data_dir: str | None, skip_unreadable: bool
 ) -> EvaluationData:
     """Loads a set for a model.
+
+    Without a `split` it is the test split; but of a folder that comes in one piece, and that the run at `source` did
+    not train on, all images: a part of them, drawn at random, would only be a less certain answer.
 
     A set that the run at `source` trained on is divided and loaded as that run did, whatever has come to its folder
     since: its test images are no images that it learned from. Of another set, images of different sizes are loaded at
@@ -83,9 +90,20 @@ def load_evaluation_data(
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}
     config = DataConfig(name, **fields)
+    if division is None and name.startswith(FOLDER):
+        folder = undivided_folder(folder_root(name))
+        if folder is not None and (split in (None, "all") or split == folder.split != "train"):
+            images, class_names, notes = load_undivided(folder.path, config)
+            told = f"every image of {folder.path}, which is not divided; {source} is no run that trained on it"
+            shape = (config.load_size, config.load_size, 3)
+            return EvaluationData(
+                split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told)
+            )
+    split = split or "test"
     dataset = load_dataset(config, None if division is None else workdir / LISTING)
     notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
     return EvaluationData(
+        split=split,
         sources=split_sources(dataset, split),
         class_names=dataset.class_names,
         image_shape=dataset.image_shape,

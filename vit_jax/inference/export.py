@@ -127,7 +127,8 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "interpolation": settings.interpolation,
             "squash": settings.squash,
             "steps": [
-                f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright",
+                f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright, on white where it is "
+                "transparent",
                 scaled,
                 f"cut {size} out of its centre",
                 "divide by 255, subtract mean, divide by std",

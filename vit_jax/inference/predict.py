@@ -1,5 +1,6 @@
 """The classes of image files: `vit-jax predict`."""
 
+import csv
 import json
 import os
 import sys
@@ -45,12 +46,12 @@ def predict(
     source: str,
     named: Sequence[str],
     top: int,
-    output: Literal["table", "json"],
+    output: Literal["table", "json", "csv"],
     batch_size: int,
     dtype: str,
     revision: str | None,
 ) -> int:
-    """Prints the classes of images as they are found; those that cannot be read are named on stderr.
+    """Prints the classes of images as they are found; those that cannot be read are named on stderr, in CSV a row, too.
 
     Returns:
         The exit status: 1 if some image could not be read.
@@ -64,23 +65,25 @@ def predict(
     classifier = load_classifier(source, dtype, revision)
     unreadable: list[str] = []
     answers = tell_unreadable(classify(classifier, files, top, batch_size), unreadable)
-    if output == "json":
-        write_json(answers)
+    read = (answer for answer in answers if answer.error is None)
+    if output == "csv":
+        write_csv(answers)
+    elif output == "json":
+        write_json(read)
     else:
-        write_table(answers, files, names(classifier))
+        write_table(read, files, names(classifier))
     if unreadable:
         print(f"vit-jax: {len(unreadable):,} of {len(files):,} images could not be read", file=sys.stderr)
     return 1 if unreadable else 0
 
 
 def tell_unreadable(answers: Iterator[Answer], unreadable: list[str]) -> Iterator[Answer]:
-    """The answers; images without one are named on stderr, with the reason, and added to the list."""
+    """The answers; images without classes are named on stderr, with the reason, and added to the list."""
     for answer in answers:
-        if answer.error is None:
-            yield answer
-        else:
+        if answer.error is not None:
             unreadable.append(answer.image)
             print(f"vit-jax: {answer.error}", file=sys.stderr)
+        yield answer
 
 
 def classify(classifier: Pretrained, files: Sequence[str], top: int, batch_size: int) -> Iterator[Answer]:
@@ -133,6 +136,18 @@ def write_json(answers: Iterator[Answer]) -> None:
         print(end=separator + json.dumps({"image": image, "classes": [asdict(guess) for guess in classes]}))
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
+
+
+def write_csv(answers: Iterator[Answer]) -> None:
+    """Prints a row for each class of each image, rank 1 the most probable, or one row with why it cannot be read."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("image", "rank", "class", "probability", "error"))
+    for image, classes, error in answers:
+        if error is not None:
+            writer.writerow((shown(image), "", "", "", shown(str(error))))
+        writer.writerows(
+            (shown(image), rank, guess.name, guess.probability, "") for rank, guess in enumerate(classes, 1)
+        )
 
 
 def write_table(answers: Iterator[Answer], files: Sequence[str], class_names: Sequence[str]) -> None:

@@ -88,7 +88,11 @@ def main_figure(run: Run, result: Result) -> dict[str, str]:
     """What the run came to; where the images have no labels, the last loss that was logged."""
     if result.test is None:
         return {"Training loss": f"{result.rows[-2]['loss']:.4f}", "Images": f"{len(run.dataset.train):,}"}
-    return {measure(run).capitalize(): f"{result.test.accuracy:.2%}", "Test images": f"{len(result.test.label):,}"}
+    return {
+        measure(run).capitalize(): f"{result.test.accuracy:.2%}",
+        "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",
+        "Test images": f"{len(result.test.label):,}",
+    }
 
 
 def measure(run: Run) -> str:

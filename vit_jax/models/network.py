@@ -16,9 +16,11 @@ class Features(NamedTuple):
 
     Attributes:
         tokens: [B, N, D], the last layer's, normalised unless the norm comes after pooling; class and other extra
-            tokens first, then patches row by row.
+            tokens first, then patches row by row. A ViT's patches, as in Hugging Face's `last_hidden_state`, are
+            `tokens[:, model.num_prefix_tokens:]`: registers come before them, too.
         pooled: [B, D], the vector that the classification head reads; its width may be another than the tokens'.
-        stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network).
+        stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network); not
+            normalised as tokens are, the last one neither.
     """
 
     tokens: jax.Array

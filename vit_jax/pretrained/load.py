@@ -1,5 +1,6 @@
 """Pretrained weights of any publisher as a module of this package with its parameters."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,11 @@ import jax
 from vit_jax.models.network import Network
 from vit_jax.pretrained.adapt import with_new_head, with_sizes
 from vit_jax.pretrained.converted import check, read_parameters
-from vit_jax.pretrained.locate import Located, locate
+from vit_jax.pretrained.locate import Located, locate, read_config
+from vit_jax.pretrained.publishers.configs import crop_size
 from vit_jax.pretrained.stored_network import StoredNetwork, read_network
+
+logger = logging.getLogger(__name__)
 
 
 class Pretrained(NamedTuple):
@@ -65,6 +69,8 @@ def load_pretrained(
     """
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
+    if model is None and image_size is None:
+        tell_other_crop(stored, located)
     return read(fitted(stored, located, num_classes, image_size, window_size))[:2]
 
 
@@ -84,7 +90,23 @@ def class_names(source: str | Path, revision: str | None = None) -> tuple[str, .
 def open_stored(source: str | Path, *, publisher: str | None = None, revision: str | None = None) -> StoredNetwork:
     """A network as it is stored, checked; its parameters are not read yet."""
     located = locate(source, revision)
-    return fitted(read_network(located, None, publisher), located)
+    stored = read_network(located, None, publisher)
+    tell_other_crop(stored, located)
+    return fitted(stored, located)
+
+
+def tell_other_crop(stored: StoredNetwork, located: Located) -> None:
+    """Says where Hugging Face crops images to another size than the network's: DINOv2's has 518 px, its images 224."""
+    if stored.format.publisher != "huggingface":
+        return
+    crop = crop_size(read_config(located.directory / "preprocessor_config.json") or {})
+    height, width, _ = stored.model.input_shape
+    if crop not in (None, (height, width)):
+        message = (
+            "%s: images are of the network's %d x %d px; Hugging Face crops them to %d x %d, as image_size=%s does"
+        )
+        as_there = crop[0] if crop[0] == crop[1] else crop
+        logger.warning(message, located.directory, height, width, *crop, as_there)
 
 
 def read(stored: StoredNetwork) -> Pretrained:

@@ -9,6 +9,9 @@ from vit_jax.pretrained.stored import StoredArray, Weights
 WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")
 """Dicts that training code nests parameters in; of several, the first: averages before what they are averages of."""
 
+NETWORKS = "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2"
+"""Whose weights are read."""
+
 
 class Recognised(NamedTuple):
     """A file of weights whose publisher is known.
@@ -52,7 +55,18 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
     if not arrays:
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
-    raise ValueError(f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...")
+    said = architecture(config or {})
+    raise ValueError(
+        f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...\n"
+        f"{f'Its config says that they are of {said}. ' if said else ''}Networks here, of which weights are read: "
+        f"{NETWORKS}"
+    )
+
+
+def architecture(config: Mapping[str, Any]) -> str | None:
+    """What timm's or Hugging Face's config calls the network; None if it does not say."""
+    named = config.get("architecture") or config.get("architectures") or config.get("model_type")
+    return str(named[0] if isinstance(named, list) else named) if named else None
 
 
 def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def reasons_against(model: Network) -> list[str]:
     return unfit(model, conditions)
 
 
-OTHER_EPSILON = "model.clone(norm_eps=...) takes it, at the price of slightly other results"
+OTHER_EPSILON = "model.clone(norm_eps=...), or vit-jax convert --norm-eps, takes it: outputs then differ slightly"
 
 
 def is_beit(model: VisionTransformer) -> bool:

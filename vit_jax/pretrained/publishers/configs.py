@@ -111,12 +111,11 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
     """What `preprocessor_config.json` says; the default for what it does not."""
     if processor is None:
         return default
-    resized = processor.get("size", {})
+    resized = processor.get("size") or {}
     sides = [resized] if isinstance(resized, int) else [side for side in resized.values() if isinstance(side, int)]
-    crop = processor.get("crop_size", {})
-    cropped = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
+    cropped = crop_size(processor)
     fraction = 1.0
-    if processor.get("do_center_crop") and sides and cropped:
+    if sides and cropped is not None:
         fraction = processor.get("crop_pct", min(cropped[0] / sides[0], 1.0))
     normalises = processor.get("do_normalize", True)
     return Preprocessing(
@@ -126,6 +125,13 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
         interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
         squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
     )
+
+
+def crop_size(processor: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that `preprocessor_config.json` crops images to; None where it crops none."""
+    crop = processor.get("crop_size") or {}  # transformers writes null, too
+    sides = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
+    return (sides[0], sides[-1]) if processor.get("do_center_crop") and sides else None
 
 
 def channel_values(value: Any) -> tuple[float, ...]:

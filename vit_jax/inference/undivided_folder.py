@@ -1,0 +1,60 @@
+"""Folders of images that come in one piece. To be scored they need not be divided: nothing is learned from them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from vit_jax.data.dataset import DataConfig
+from vit_jax.data.folder import (
+    SPLIT_FOLDERS,
+    FolderSource,
+    check_files,
+    class_folders,
+    common_class_names,
+    labelled_files,
+    split_folders,
+    visible,
+)
+
+
+class UndividedFolder(NamedTuple):
+    """A folder with a folder a class.
+
+    Attributes:
+        path: of it.
+        split: which split its name says it is: "test" of DIR/test/<class>/<image>, where DIR has nothing else; None
+            where its name says nothing.
+    """
+
+    path: Path
+    split: str | None
+
+
+def undivided_folder(root: Path) -> UndividedFolder | None:
+    """The one folder of images in `root`, or `root` itself; None where there are several splits.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, ValueError: as `split_folders`.
+    """
+    folders = [Path(entry) for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
+    if len(folders) == 1 and any(entry.is_dir() for entry in visible(folders[0])):
+        (folder,) = folders
+        if split := SPLIT_FOLDERS.get(folder.name.casefold()):
+            return UndividedFolder(folder, split)
+    return UndividedFolder(root, None) if split_folders(root) == {"train": root} else None
+
+
+def load_undivided(folder: Path, config: DataConfig) -> tuple[FolderSource, tuple[str, ...], list[str]]:
+    """All images of a folder with a folder a class, the names of its classes, and notes.
+
+    Raises:
+        ValueError: no classes, or only one; a class without images; a file that is not a readable image, unless these
+            are skipped.
+    """
+    notes: list[str] = []
+    classes = class_folders(folder, notes)
+    class_names = common_class_names(folder, {"train": classes})
+    files = labelled_files([classes[name] for name in class_names], config.load_size)
+    source = check_files({"all": files}, config, notes)["all"]
+    for label in set(range(len(class_names))) - set(source.labels.tolist()):
+        raise ValueError(f"class folder {classes[class_names[label]]} has no images: add some or delete it")
+    return source, class_names, notes
