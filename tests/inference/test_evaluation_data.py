@@ -73,6 +73,13 @@ def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
     assert files(load(other, folder)) != files(data) == files(load(workdir, folder))
 
 
+def test_a_run_without_labels_is_evaluated_on_others(folder, tmp_path):
+    """Its own images are all of label 0: every answer would be right."""
+    source = run_on(tmp_path / "run", f"folder:{folder}", labels=False)
+    with pytest.raises(ValueError, match=r"read folder:.* without labels: evaluate it on images that have some"):
+        load(source, folder)
+
+
 def test_images_that_came_to_the_folder_since_do_not_divide_it_anew(folder, tmp_path):
     """Else images that the run learned from would be among those it is tested on."""
     workdir = tmp_path / "run"

@@ -21,7 +21,7 @@ from vit_jax.models.network import Network
 
 Split = Literal["test", "validation", "train", "all"]
 
-DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "load_size", "skip_unreadable")
+DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "labels", "load_size", "skip_unreadable")
 """Fields of `DataConfig` that decide which images a split has, and at what size."""
 
 
@@ -80,7 +80,7 @@ def load_evaluation_data(
     the size of which the model's preprocessing keeps the centre.
 
     Raises:
-        ValueError: no such set, or it has no such split.
+        ValueError: no such set, or it has no such split, or no labels.
         FileNotFoundError: the set is not there.
     """
     workdir = run_of(source)
@@ -101,6 +101,8 @@ def load_evaluation_data(
             )
     split = split or "test"
     dataset = load_dataset(config, None if division is None else workdir / LISTING)
+    if not dataset.class_names:
+        raise ValueError(f"the run in {source} read {name} without labels: evaluate it on images that have some")
     notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
     return EvaluationData(
         split=split,
@@ -125,7 +127,7 @@ def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     data = read_json(path).get("data") if path.is_file() else None
     if not isinstance(data, dict) or not same_set(data["name"], name):
         return None
-    return {field: data[field] for field in DIVISION}
+    return {field: data[field] for field in DIVISION if field in data}
 
 
 def same_set(one: str, other: str) -> bool:
