@@ -155,7 +155,7 @@ def test_a_signal_to_one_of_them_stops_all_at_the_same_step(number, alone, tmp_p
 def test_they_must_have_the_same_config(tmp_path):
     job = Job(tmp_path / "run", 2, own_flags=("--seed", "1"))
     assert job.wait()[1] == 2
-    assert "process 1 has a config, images or a teacher other than those of process 0" in job.words(1)
+    assert "process 1 and process 0 must be alike, but differ in config" in job.words(1)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 import jax
@@ -58,17 +59,19 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def require_same(what: str, text: str) -> None:
-    """Compares a text with that of the first process; called by all.
+def require_same(texts: Mapping[str, str]) -> None:
+    """Compares texts, by what they tell of, with those of the first process; called by all.
 
     Raises:
-        ValueError: if it is another.
+        ValueError: if one is another.
     """
-    if jax.process_count() == 1:
-        return
-    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
-    if not np.array_equal(multihost_utils.broadcast_one_to_all(digest), digest):
-        raise ValueError(f"process {jax.process_index()} has {what} other than those of process 0: they must be equal")
+    digests = np.stack([np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8) for text in texts.values()])
+    equal = (multihost_utils.broadcast_one_to_all(digests) == digests).all(axis=1)
+    others = [name for name, is_equal in zip(texts, equal, strict=True) if not is_equal]
+    if others:
+        raise ValueError(
+            f"process {jax.process_index()} and process 0 must be alike, but differ in {' and '.join(others)}"
+        )
 
 
 def leave(status: int) -> int:
