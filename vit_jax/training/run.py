@@ -78,12 +78,16 @@ class Run:
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
-
-        def begin(params: Any) -> TrainState:
-            return start_state(params, self.step.optimizer, ema=self.config.keeps_average)
-
         params = init_params(self.model, jax.random.key(self.config.seed)) if self.params is None else self.params
-        return self.parallel.place_state(jax.jit(begin, donate_argnums=0)(params))
+        return self.parallel.build_state(self.begin, params)
+
+    def describe_saved(self) -> TrainState:
+        """What a checkpoint holds, with `jax.ShapeDtypeStruct`s for arrays: nothing is computed or allocated."""
+        return self.parallel.describe_gathered(jax.eval_shape(self.begin, parameter_shapes(self.model)))
+
+    def begin(self, params: Any) -> TrainState:
+        """The state before the first step of given parameters."""
+        return start_state(params, self.step.optimizer, ema=self.config.keeps_average)
 
     def steps(self, duration: str) -> int:
         """A duration of this run in steps."""
