@@ -1,6 +1,7 @@
 """DINO's loss, centre and schedules against the published formulas, written out in float64; what it refuses."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -51,6 +52,15 @@ def batch() -> Examples:
 
 def taught_by(model: DinoNetwork, seed: int = 7) -> Frozen:
     return Frozen(model, random_params(model, seed), None)
+
+
+def test_the_loss_and_its_gradient_are_float32_on_accelerators_too():
+    """Which multiply float32 in fewer bits unless they are told: what a CPU cannot show."""
+    shapes = jax.ShapeDtypeStruct((5, 6, 9), jnp.float32), jax.ShapeDtypeStruct((5, 2, 9), jnp.float32)
+    jaxpr = jax.make_jaxpr(jax.grad(partial(self_distillation_loss, temperature=0.7), argnums=(0, 1)))(*shapes)
+    products = [line for line in str(jaxpr).split(" = ") if line.startswith("dot_general")]
+    assert len(products) >= 2
+    assert all("precision=(Precision.HIGHEST, Precision.HIGHEST)" in product for product in products)
 
 
 def test_the_loss_and_its_gradient_are_the_published_ones():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
+from jax.experimental import multihost_utils
 from PIL import Image
 
 import vit_jax
@@ -197,6 +198,24 @@ def test_without_a_checkpoint_it_starts_from_the_source_again(config, source, tm
         assert prepare(config, tmp_path / "run").params is not None
     shutil.rmtree(moved)
     with pytest.raises(FileNotFoundError, match=str(moved)):
+        prepare(config, tmp_path / "run")
+
+
+def test_processes_that_read_other_weights_under_the_same_name_are_refused(
+    config, network, source, tmp_path, monkeypatch
+):
+    """Each reads a file of its own: two processes stand here one after the other."""
+    moved = shutil.copytree(source, tmp_path / "source")
+    config = with_model(config, pretrained=str(moved))
+    of_first = []
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda x: of_first.append(x) or of_first[0])
+    prepare(config, tmp_path / "run")
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    prepare(config, tmp_path / "run")
+    model, params = network
+    vit_jax.save_pretrained(moved, model, {**params, "cls_token": params["cls_token"] + 1}, tuple("abcdefg"))
+    with pytest.raises(ValueError, match=r"process 1 and process 0 .* differ in pretrained weights$"):
         prepare(config, tmp_path / "run")
 
 

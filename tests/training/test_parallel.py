@@ -1,6 +1,7 @@
 """One device or eight, one program or one for each device, whole or sharded parameters: the same training."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -173,6 +174,46 @@ def test_fsdp_shards_what_it_can(params):
         local = leaf.addressable_shards[0].data.size
         divisible = any(side % 2 == 0 for side in leaf.shape)
         assert local == (leaf.size // 2 if divisible else leaf.size), leaf.shape
+
+
+@pytest.mark.parametrize("make", [lambda: OneProgram(jax.devices(), 8), OnePerDevice], ids=["fsdp", "pmap"])
+def test_a_state_is_built_as_it_would_be_placed(make, params):
+    parallel, begin = make(), partial(start_state, optimizer=make_step(params).optimizer, ema=True)
+    state = parallel.place_state(begin(jax.tree.map(jnp.array, params)))
+    built = parallel.build_state(begin, jax.tree.map(jnp.array, params))
+    jax.tree.map(np.testing.assert_array_equal, built, state)
+    for one, other in zip(jax.tree.leaves(built), jax.tree.leaves(state), strict=True):
+        assert one.sharding.is_equivalent_to(other.sharding, one.ndim)
+    gathered, described = parallel.gather_state(state), parallel.describe_gathered(jax.eval_shape(begin, params))
+    as_described = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), gathered)
+    assert described == as_described
+
+
+def test_no_device_ever_holds_more_than_its_share_of_a_state(params, monkeypatch):
+    """Parameters are sent; what the optimizer keeps, and the average, is made where it belongs."""
+    parallel = OneProgram(jax.devices(), fsdp=8)
+    sent, spread = [], parallel_module.spread
+    monkeypatch.setattr(parallel_module, "spread", lambda x, sharding: sent.append(x.nbytes) or spread(x, sharding))
+    begin = partial(start_state, optimizer=make_step(params).optimizer, ema=True)
+    state = parallel.build_state(begin, jax.tree.map(jnp.array, params))
+    assert sum(sent) == sum(x.nbytes for x in jax.tree.leaves(params))
+    held = dict.fromkeys(jax.devices(), 0)
+    for shard in (shard for leaf in jax.tree.leaves(state) for shard in leaf.addressable_shards):
+        held[shard.device] += shard.data.nbytes
+    leaves = [(leaf.nbytes, any(side % 8 == 0 for side in leaf.shape)) for leaf in jax.tree.leaves(state)]
+    assert set(held.values()) == {sum(size // 8 if divisible else size for size, divisible in leaves)}
+
+
+def test_pmap_sends_each_device_its_copy_from_the_host(monkeypatch):
+    """Copies made by JAX would all be on one device first."""
+    sent, device_put = [], jax.device_put
+    monkeypatch.setattr(jax, "device_put", lambda x, sharding: sent.append(x) or device_put(x, sharding))
+    images = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    placed = OnePerDevice().place_arrays({"image": images, "on a device": jnp.asarray(images)})
+    for copies in jax.tree.leaves(placed):
+        np.testing.assert_array_equal(copies, [images] * 8)
+        assert [shard.data.shape for shard in copies.addressable_shards] == [(1, 4, 3)] * 8
+    assert [(type(x), x.strides[0]) for x in sent] == [(np.ndarray, 0)] * 2
 
 
 def test_the_moving_average_follows_its_definition(params, arrays):

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+
+from vit_jax.training import processes
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--model.embed_dim 16 --model.depth 1 --model.num_heads 2 --optimizer.name sgd --ema_decay 0.9 --batch_size 32"
@@ -155,7 +159,7 @@ def test_a_signal_to_one_of_them_stops_all_at_the_same_step(number, alone, tmp_p
 def test_they_must_have_the_same_config(tmp_path):
     job = Job(tmp_path / "run", 2, own_flags=("--seed", "1"))
     assert job.wait()[1] == 2
-    assert "process 1 has a config, images or a teacher other than those of process 0" in job.words(1)
+    assert "process 1 and process 0 must be alike, but differ in config" in job.words(1)
 
 
 @pytest.mark.slow
@@ -184,7 +188,7 @@ def test_an_error_that_nobody_expected_ends_the_others_too(failing):
         address = f"localhost:{free.getsockname()[1]}"
     variables = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
     began = time.monotonic()
-    processes = [
+    started = [
         subprocess.Popen(
             [sys.executable, "-c", FAILING, "fails" if index == failing else "waits"],
             env={**os.environ, **variables, "JAX_PROCESS_ID": str(index)},
@@ -194,11 +198,45 @@ def test_an_error_that_nobody_expected_ends_the_others_too(failing):
         )
         for index in range(2)
     ]
-    said = [process.communicate(timeout=ENOUGH)[1] for process in processes]
+    said = [process.communicate(timeout=ENOUGH)[1] for process in started]
     assert time.monotonic() - began < 90
-    assert processes[failing].returncode == 1
+    assert started[failing].returncode == os.EX_SOFTWARE  # and not 1, after which no scheduler starts it again
     assert "nobody expected this" in said[failing]
-    assert processes[1 - failing].returncode != 0
+    assert started[1 - failing].returncode != 0
+
+
+@pytest.fixture
+def join(monkeypatch):
+    """Joins as if on a kind of device; returns what JAX was told when it was initialised, and what was configured."""
+
+    def join(backend: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        told, configured = {}, {}
+        monkeypatch.setattr(jax.distributed, "initialize", lambda **arguments: told.update(arguments))
+        monkeypatch.setattr(jax, "default_backend", lambda: backend)
+        monkeypatch.setattr(jax.config, "update", configured.__setitem__)
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back afterwards
+        processes.join()
+        return told, configured
+
+    return join
+
+
+@pytest.mark.parametrize(
+    ("backend", "directory", "kept"),
+    [("gpu", None, False), ("tpu", None, False), ("gpu", "/shared", True), ("cpu", "/shared", False)],
+)
+def test_programs_are_kept_only_where_all_processes_find_them_again(backend, directory, kept, join, monkeypatch):
+    """JAX keeps those of the first process: in a directory of its own, the others would not have them."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    if directory is not None:
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", directory)
+    _, configured = join(backend)
+    assert configured == ({} if kept else {"jax_enable_compilation_cache": False})
+
+
+def test_in_the_end_they_wait_while_the_first_one_hashes_a_large_checkpoint(join):
+    told, _ = join("gpu")
+    assert told["shutdown_timeout_seconds"] > 3600
 
 
 def test_one_that_knows_of_no_others_says_what_would_tell_it(tmp_path):

@@ -14,6 +14,7 @@ from vit_jax.training.config import ModelConfig
 from vit_jax.training.errors import Stopped
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import ParallelConfig
+from vit_jax.training.run import Run, prepare
 from vit_jax.training.stop_signals import StopSignals
 
 SWIN = dict(
@@ -191,3 +192,21 @@ def test_a_run_goes_on_on_other_devices(first, second, movable, run_to_end, stop
     np.testing.assert_allclose(moved.test.loss, straight.test.loss, atol=1e-4)
     losses = [[row["loss"] for row in rows_of(r) if row["kind"] == "train"] for r in (run, moved_run)]
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("parallel", [ParallelConfig(), ParallelConfig(fsdp=8), ParallelConfig("pmap")], ids=str)
+def test_no_state_is_built_beside_the_one_that_is_read(parallel, small_config, tmp_path, monkeypatch):
+    """A device that has room for one might have none for two."""
+    run = prepare(dataclasses.replace(small_config, parallel=parallel), tmp_path)
+    with Checkpoints(tmp_path / "checkpoints", 2, print) as checkpoints:
+        state, step, _ = loop.restore(run, checkpoints)
+        assert step == 0
+        state = dataclasses.replace(state, step=state.step + 3)
+        checkpoints.save(3, run.parallel.gather_state(state), {})
+        checkpoints.wait()
+        monkeypatch.delattr(Run, "initial_state")
+        restored, step, _ = loop.restore(run, checkpoints)
+    assert step == 3
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+    for one, other in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+        assert one.sharding.is_equivalent_to(other.sharding, one.ndim)

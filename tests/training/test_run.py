@@ -5,19 +5,25 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from types import SimpleNamespace
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.folder import FolderSource
+from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.self_distillation import SelfDistillation
+from vit_jax.training import run as run_module
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import describe, fingerprint, prepare
 
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
@@ -234,3 +240,32 @@ def test_the_description_says_how_images_are_resized(config, tmp_path):
     assert model_line(8, 16).endswith(
         "resized to 16x16 after load_size 8: a larger data.load_size would keep more of them"
     )
+
+
+def test_what_processes_must_have_alike_is_told_by_its_name(config, tmp_path, monkeypatch):
+    run = prepare(config, tmp_path)
+    params = {"head": {"bias": np.zeros(10, np.float32)}}
+    alike: dict[str, Any] = dict(config=config, dataset=run.dataset, model=run.model, params=params, teacher=None)
+    first = fingerprint(**alike)
+
+    def others(**changes):
+        now = fingerprint(**{**alike, **changes})
+        return [name for name in first if now[name] != first[name]]
+
+    def with_data(**changes):
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, **changes))
+
+    assert others() == others(config=with_data(data_dir="/elsewhere")) == others(config=with_data(workers=3)) == []
+    assert others(config=dataclasses.replace(config, seed=1)) == ["config"]
+    assert others(dataset=dataclasses.replace(run.dataset, train=run.dataset.test)) == ["images"]
+    assert others(params={"head": {"bias": np.eye(1, 10, dtype=np.float32)[0]}}) == ["pretrained weights"]
+    assert others(teacher=SimpleNamespace(model=run.model, sha256="1"))[0] == "teacher or tokenizer"
+    for module, name, value, other in (
+        (run_module, "version", lambda package: "0.0.1", ["jax and jaxlib"]),
+        (jax, "local_devices", lambda: [SimpleNamespace(device_kind="another")] * 8, ["devices"]),
+        (VisionTransformer, "attention_choice", lambda self: Choice("matmul", "another reason"), []),
+        (VisionTransformer, "attention_choice", lambda self: Choice("cudnn", "as asked"), ["programs of attention"]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, value)
+            assert others() == other

@@ -81,6 +81,8 @@ class Checkpoints:
     def restore(self, like: TrainState) -> Checkpoint | None:
         """The latest checkpoint that is whole, placed on devices as `like` is; None if nothing was saved yet.
 
+        `like` is a state, or what describes one: `jax.ShapeDtypeStruct`s with shardings.
+
         What is found damaged or incomplete is set aside, under another name, and said.
 
         Raises:

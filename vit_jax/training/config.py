@@ -123,7 +123,9 @@ class Config:
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
         neighbours: how a network without classes is evaluated.
-        dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always).
+        dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always). Accelerators
+            multiply float32 in fewer bits, TPUs in bfloat16 and NVIDIA's GPUs since Ampere in TF32, unless
+            `jax_default_matmul_precision` says otherwise.
         seed: of everything random.
         log_every: between rows of metrics.
         evaluate_every: between evaluations on the validation split (on the test split where there is none).

@@ -182,10 +182,9 @@ def write_model(run: Run, state: TrainState) -> Any:
 
 def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int, dict[str, Any]]:
     """The state of the latest checkpoint, its step and record; or a fresh state, 0 and {}."""
-    fresh = run.initial_state()
-    saved = checkpoints.restore(run.parallel.gather_state(fresh))
+    saved = checkpoints.restore(run.describe_saved())
     if saved is None:
-        return fresh, 0, {}
+        return run.initial_state(), 0, {}
     return run.parallel.place_state(saved.state), int(saved.state.step), saved.record
 
 

@@ -23,9 +23,11 @@ class ParallelConfig:
 
     Attributes:
         mode: "jit": one program over all devices, partitioned by the compiler. "pmap": the same step function on each
-            device, with explicit means. They compute the same, but for dropout, which draws other numbers, and batch
-            norm, which in pmap normalises by each device's part of the batch, not the whole (with accumulate_steps by
-            each part's, in both modes). Its running statistics are the mean over all parts.
+            device, with explicit means. In float32 they compute the same, but for dropout, which draws other numbers,
+            and batch norm, which in pmap normalises by each device's part of the batch, not the whole (with
+            accumulate_steps by each part's, in both modes). Its running statistics are the mean over all parts. In
+            bfloat16 they round differently, too: "jit" adds up what the devices have of the layers' gradients in
+            bfloat16, with fsdp or without, and "pmap" in float32.
         fsdp: number of devices that share one copy of the parameters and optimizer state (jit only); it must divide
             the number of devices. 1: every device has a whole copy.
         distributed: this process is one of several, on one machine or many, that train together; each is started with
@@ -82,8 +84,19 @@ class Parallel(Protocol):
         """Spreads a state (host or device arrays, the same on every process) over the devices."""
         ...
 
+    def build_state(self, build: Callable[[Tree], Tree], params: Tree) -> Tree:
+        """`build(params)`, placed as by `place_state`, but each device makes its own part of it, and never holds more.
+
+        The parameters' memory is reused.
+        """
+        ...
+
     def gather_state(self, state: Tree) -> Tree:
         """The state as a tree of whole arrays over all devices, as checkpoints hold it."""
+        ...
+
+    def describe_gathered(self, shapes: Tree) -> Tree:
+        """What `gather_state` gives of a state of these shapes: `jax.ShapeDtypeStruct`s with their shardings."""
         ...
 
     def place_arrays(self, arrays: Tree) -> Tree:
@@ -169,8 +182,15 @@ class OneProgram:
     def place_state(self, state: Tree) -> Tree:
         return jax.tree.map(lambda x: spread(x, self.sharding(x)), state)
 
+    def build_state(self, build: Callable[[Tree], Tree], params: Tree) -> Tree:
+        shardings = jax.tree.map(self.sharding, jax.eval_shape(build, params))
+        return jax.jit(build, donate_argnums=0, out_shardings=shardings)(self.place_state(params))
+
     def gather_state(self, state: Tree) -> Tree:
         return state
+
+    def describe_gathered(self, shapes: Tree) -> Tree:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.sharding(x)), shapes)
 
     def place_arrays(self, arrays: Tree) -> Tree:
         return jax.tree.map(lambda x: spread(x, self.replicated), arrays)
@@ -216,13 +236,24 @@ class OnePerDevice:
 
         return self.place_arrays(jax.tree.map(mine, state))
 
+    def build_state(self, build: Callable[[Tree], Tree], params: Tree) -> Tree:
+        return jax.pmap(build, donate_argnums=0)(self.place_state(params))
+
     def gather_state(self, state: Tree) -> Tree:
         return jax.tree.map(lambda x: spread(one_copy(x), self.replicated), state)
+
+    def describe_gathered(self, shapes: Tree) -> Tree:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), shapes)
 
     def place_arrays(self, arrays: Tree) -> Tree:
         mesh = Mesh(np.array(self.local), ("devices",))
         copies = NamedSharding(mesh, PartitionSpec("devices"))
-        return jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (len(self.local), *x.shape)), copies), arrays)
+
+        def copy(x: Any) -> jax.Array:
+            # A view: jnp's would be an array on one device, which would hold the copies of all.
+            return jax.device_put(np.broadcast_to(np.asarray(x), (len(self.local), *x.shape)), copies)
+
+        return jax.tree.map(copy, arrays)
 
     def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
         def split(x: np.ndarray) -> np.ndarray:  # [K, B, ...] -> [devices, K, B / devices, ...]

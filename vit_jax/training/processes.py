@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 import jax
@@ -19,6 +20,10 @@ VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 LOST_AFTER_SECONDS = 30
 """Without a sign of life for so long, a process counts as dead, and JAX ends the others."""
+
+SHUTDOWN_SECONDS = 24 * 3600
+"""How long a process that is done waits for the others: the first one may be hashing its last checkpoint, which takes
+longer than JAX's five minutes if it is large. One that dies meanwhile is noticed all the same."""
 
 LAST_WORDS_SECONDS = 3
 """What the first process, whose end is the end of all, leaves the others to say what is wrong."""
@@ -40,6 +45,7 @@ def join() -> None:
             process_id=None if index is None else int(index),
             cluster_detection_method="deactivate" if address and count and index else None,
             heartbeat_timeout_seconds=LOST_AFTER_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
     except ValueError as error:
         raise ValueError(
@@ -47,9 +53,12 @@ def join() -> None:
             f"MPI, Kubernetes or on a TPU pod, or set {', '.join(VARIABLES)}"
         ) from error
     sys.excepthook = leave_after
-    if jax.default_backend() == "cpu":
-        # JAX keeps the programs of the first process only. Read back, they order their collectives otherwise than those
-        # that the other processes compile anew, and all would wait for one another for ever.
+    # JAX keeps the programs of the first process only: when a run goes on, it reads its own, and the others compile
+    # theirs anew. XLA shares out the tuning of a GPU's program among all processes, so that they would wait a day for
+    # the part of the first one. A directory that the user names is taken to be one that all share. On a CPU that will
+    # not do either: programs that are read order their collectives otherwise than those just compiled, and all would
+    # wait for one another for ever.
+    if jax.default_backend() == "cpu" or "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_enable_compilation_cache", False)
 
 
@@ -58,17 +67,19 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def require_same(what: str, text: str) -> None:
-    """Compares a text with that of the first process; called by all.
+def require_same(texts: Mapping[str, str]) -> None:
+    """Compares texts, by what they tell of, with those of the first process; called by all.
 
     Raises:
-        ValueError: if it is another.
+        ValueError: if one is another.
     """
-    if jax.process_count() == 1:
-        return
-    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
-    if not np.array_equal(multihost_utils.broadcast_one_to_all(digest), digest):
-        raise ValueError(f"process {jax.process_index()} has {what} other than those of process 0: they must be equal")
+    digests = np.stack([np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8) for text in texts.values()])
+    equal = (multihost_utils.broadcast_one_to_all(digests) == digests).all(axis=1)
+    others = [name for name, is_equal in zip(texts, equal, strict=True) if not is_equal]
+    if others:
+        raise ValueError(
+            f"process {jax.process_index()} and process 0 must be alike, but differ in {' and '.join(others)}"
+        )
 
 
 def leave(status: int) -> int:
@@ -83,6 +94,9 @@ def leave(status: int) -> int:
 
 
 def leave_after(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Says what error nobody expected, as Python does, and leaves: else the others would wait for minutes."""
+    """Says what error nobody expected, as Python does, and leaves: else the others would wait for it.
+
+    Not with status 1, which says that starting again is no use: a device that fails is such an error, too.
+    """
     sys.__excepthook__(kind, error, trace)
-    leave(1)
+    leave(os.EX_SOFTWARE)

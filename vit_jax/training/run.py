@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vit_jax.data.folder import FOLDER
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.json_file import read_json
+from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
@@ -27,6 +29,7 @@ from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.native import replace_file
 from vit_jax.training import durations
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.digest import digest_of
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.processes import is_first, require_same
@@ -77,12 +80,16 @@ class Run:
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
-
-        def begin(params: Any) -> TrainState:
-            return start_state(params, self.step.optimizer, ema=self.config.keeps_average)
-
         params = init_params(self.model, jax.random.key(self.config.seed)) if self.params is None else self.params
-        return self.parallel.place_state(jax.jit(begin, donate_argnums=0)(params))
+        return self.parallel.build_state(self.begin, params)
+
+    def describe_saved(self) -> TrainState:
+        """What a checkpoint holds, with `jax.ShapeDtypeStruct`s for arrays: nothing is computed or allocated."""
+        return self.parallel.describe_gathered(jax.eval_shape(self.begin, parameter_shapes(self.model)))
+
+    def begin(self, params: Any) -> TrainState:
+        """The state before the first step of given parameters."""
+        return start_state(params, self.step.optimizer, ema=self.config.keeps_average)
 
     def steps(self, duration: str) -> int:
         """A duration of this run in steps."""
@@ -125,7 +132,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         write_listing(dataset, workdir / LISTING)
         if teacher is not None:
             keep_teacher(teacher, workdir / TEACHER)
-    require_same("a config, images or a teacher", fingerprint(config, dataset, teacher))
+    if jax.process_count() > 1:
+        require_same(fingerprint(config, dataset, model, params, teacher))
 
     step = Step(
         model=model,
@@ -145,14 +153,29 @@ def prepare(config: Config, workdir: Path) -> Run:
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
 
 
-def fingerprint(config: Config, dataset: Dataset, teacher: Teacher | None) -> str:
-    """What all processes of a run must have alike: the config, but for where the images are, and these."""
-    data = dataclasses.replace(config.data, data_dir=None, workers=0)
-    parts = [to_json(dataclasses.replace(config, data=data)), dataset.class_names, teacher and teacher.sha256]
+def fingerprint(
+    config: Config, dataset: Dataset, model: Network, params: Any | None, teacher: Teacher | None
+) -> dict[str, str]:
+    """What all processes of a run must have alike, each by its name.
+
+    What they compute with; and what decides how: each compiles its part of a program by itself, and where the parts do
+    not belong together, all would wait for one another for ever.
+    """
+    data = dataclasses.replace(config.data, data_dir=None, workers=0)  # where the images are does not matter
+    images: list[Any] = [dataset.class_names]
     for source in (dataset.train, dataset.validation, dataset.test):
-        parts += [len(source) if source is not None else None]
-        parts += [source.files] if isinstance(source, NamedSource) else []
-    return json.dumps(parts)
+        images += [len(source) if source is not None else None]
+        images += [source.files] if isinstance(source, NamedSource) else []
+    networks = [model] if teacher is None else [model, teacher.model]
+    return {
+        "config": json.dumps(to_json(dataclasses.replace(config, data=data))),
+        "images": json.dumps(images),
+        "pretrained weights": "none" if params is None else digest_of(params),
+        "teacher or tokenizer": "none" if teacher is None else teacher.sha256,
+        "jax and jaxlib": f"{version('jax')} {version('jaxlib')}",
+        "devices": json.dumps(sorted(device.device_kind for device in jax.local_devices())),
+        "programs of attention": json.dumps([choice and choice.kernel for choice in map(attention_choice, networks)]),
+    }
 
 
 def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
@@ -223,7 +246,7 @@ def describe(run: Run) -> list[str]:
     sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
     sizes += [f"{len(data.test):,} test"]
     labels = f"{len(data.class_names)} classes" if data.class_names else "without labels"
-    device, processes = jax.devices()[0], jax.process_count()
+    device, processes, attention = jax.devices()[0], jax.process_count(), attention_choice(run.model)
     devices = f"{run.parallel.devices} x {device.device_kind}" + (f" in {processes} processes" if processes > 1 else "")
     return [
         f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, {labels}",
@@ -231,7 +254,7 @@ def describe(run: Run) -> list[str]:
         f"model    {run.start.describe(run.model)}{resizing_told(run)}",
         *([f"teacher  {run.teacher.told}"] if run.teacher is not None else []),
         f"device   {devices} ({config.parallel.mode}), {config.dtype}",
-        *attention_used(run.model),
+        *([f"kernel   attention by {attention.kernel} ({attention.reason})"] if attention is not None else []),
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
     ]
 
@@ -248,10 +271,7 @@ def resizing_told(run: Run) -> str:
     return told
 
 
-def attention_used(model: Network) -> list[str]:
-    """The line that says which program computes a ViT's attention; other networks have no choice."""
+def attention_choice(model: Network) -> Choice | None:
+    """Which program computes a ViT's attention; None for other networks, which have no choice."""
     model = encoder_of(model)
-    if not isinstance(model, VisionTransformer):
-        return []
-    choice = model.attention_choice()
-    return [f"kernel   attention by {choice.kernel} ({choice.reason})"]
+    return model.attention_choice() if isinstance(model, VisionTransformer) else None

@@ -1,6 +1,5 @@
 """A network that is not trained: the teacher of a distillation or a tokenizer, loaded and checked against the data."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.evaluation.class_order import match_classes
@@ -21,6 +19,7 @@ from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import open_stored
 from vit_jax.pretrained.native import replace_file
 from vit_jax.training.config import Config
+from vit_jax.training.digest import digest_of
 
 TEACHER = "teacher.json"
 """What tells of a run's teacher in its workdir."""
@@ -50,11 +49,7 @@ class Teacher:
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of its parameters, with their names and shapes, and of the order of its outputs."""
-        digest = hashlib.sha256(repr(None if self.outputs is None else self.outputs.tolist()).encode())
-        for path, array in sorted(flatten_dict(self.params, sep="/").items()):
-            digest.update(f"{path} {array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return digest_of(self.params, repr(None if self.outputs is None else self.outputs.tolist()))
 
 
 def load_teacher(config: Config, dataset: Dataset, model: Network) -> Teacher | None:
