@@ -143,10 +143,6 @@ def test_adamw_is_the_published_update(params, gradient):
     np.testing.assert_allclose(moved["pos_embed"], -1e-2 * jnp.sign(gradient["pos_embed"]), atol=1e-6)
 
 
-MOMENTS = dict(b1=0.7, b2=0.6, eps=0.05)
-"""Such that three steps show each of them: far from the defaults, from one another and from nothing."""
-
-
 def written_out(config, rate, kernel, parameter, gradients):
     """A parameter after these gradients, by the optimizers as they were published, in float64."""
     b1, b2, p, m, v = config.b1, config.b2, parameter, 0.0, 0.0
@@ -187,10 +183,8 @@ def random_layers(seed):
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb", "muon"])
 def test_momenta_epsilon_and_decay_are_those_of_the_config(name):
     """Over three steps, beside NumPy. Of Muon's parameters, those that AdamW has."""
-    config, gradients = (
-        OptimizerConfig(name, weight_decay=0.3, clip_norm=None, **MOMENTS),
-        [*map(random_layers, (1, 2, 3))],
-    )
+    config = OptimizerConfig(name, weight_decay=0.3, b1=0.7, b2=0.6, eps=0.05, clip_norm=None)
+    gradients = [random_layers(seed) for seed in (1, 2, 3)]
     moved = moved_by(config, 0.1, random_layers(0), gradients)
     by_paths = [{path: np.float64(x) for path, x in by_path(tree).items()} for tree in (random_layers(0), *gradients)]
     for path in moved:
@@ -213,7 +207,7 @@ def orthogonalised(matrix):
 def test_muon_s_momentum_is_the_config_s():
     """What is orthogonalised at the third step is Nesterov's average of three gradients, corrected for its start."""
     config, b1 = OptimizerConfig("muon", weight_decay=0.0, clip_norm=None, b1=0.7), 0.7
-    params, gradients = random_layers(0), [*map(random_layers, (1, 2, 3))]
+    params, gradients = random_layers(0), [random_layers(seed) for seed in (1, 2, 3)]
     before, after = (moved_by(config, 0.1, params, gradients[:count])["blocks_0/fc1/kernel"] for count in (2, 3))
     first, second, third = (np.float64(gradient["blocks_0"]["fc1"]["kernel"]) for gradient in gradients)
     average = (1 - b1) * (b1**2 * first + b1 * second + third)
