@@ -16,7 +16,7 @@ def rows_of(rows):
 
 @pytest.mark.slow
 def test_a_killed_and_stopped_run_comes_to_the_same_end_and_its_files_are_guarded(tmp_path):
-    """`kill -9` and SIGTERM from outside, one of them while the program starts; then bits, truncation, deletion."""
+    """`kill -9` and SIGTERM from outside while it trains; then bits, truncation, deletion."""
     chance = random.Random(1)
     killed, stopped, end = runs.kills_and_signals(tmp_path, chance, kills=1, stops=1)
     assert int(killed.figures["lost_most"]) <= 2 * runs.EVERY  # a save was under way

@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import train
+from vit_jax.training.errors import Stopped, TrainingError
+from vit_jax.training.stop_signals import SIGNALS
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--duration", "3 steps"]
@@ -18,6 +22,15 @@ SMALL += ["--schedule.warmup", "1 steps"]
 @pytest.fixture(autouse=True)
 def compilation_cache_of_the_tests(monkeypatch):
     monkeypatch.setattr(train.compilation_cache, "enable", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_the_tests():
+    """The command sets its own."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
@@ -50,6 +63,53 @@ def test_mistakes_are_one_line_and_exit_with_2(arguments, message, tmp_path, cap
     assert train.main([*arguments, "--workdir", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def ends_with(error):
+    """What a step of the program is replaced by, to end there."""
+
+    def end(*_):
+        raise error
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (TrainingError("no checkpoint is whole"), 1, "error: no checkpoint is whole"),
+        (OSError(28, "No space left on device"), 1, "error: [Errno 28] No space left on device"),
+        (Stopped(7, "SIGTERM"), 75, "stopped by SIGTERM at step 7 and saved; the same command goes on from there: "),
+        (KeyboardInterrupt(), 75, "stopped; the same command goes on: "),
+    ],
+)
+def test_the_exit_status_says_whether_the_same_command_may_go_on(error, status, message, monkeypatch, capsys):
+    """Of what ended the training: schedulers and scripts start a run again that ends with 75, and no other."""
+    monkeypatch.setattr(train, "prepare", lambda config, workdir: SimpleNamespace(total_steps=10))
+    monkeypatch.setattr(train, "train_and_report", ends_with(error))
+    assert train.main(["--seed", "1"]) == status
+    told = capsys.readouterr()
+    assert message in (told.err if status == 1 else told.out)
+    assert ("python train.py --seed 1" in told.out) == (status == 75)
+
+
+def test_an_interrupt_before_the_training_is_no_mistake(monkeypatch, capsys):
+    monkeypatch.setattr(train, "prepare", ends_with(KeyboardInterrupt()))
+    assert train.main([]) == 75
+    assert "stopped; the same command goes on:  python train.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_the_program_starts_ends_it_to_be_started_again(number, monkeypatch):
+    """Any of them, while data and weights are read: there is nothing to save yet."""
+
+    def prepare(*_):
+        signal.raise_signal(number)
+        raise AssertionError("it went on")
+
+    signal.signal(number, signal.SIG_IGN)
+    monkeypatch.setattr(train, "prepare", prepare)
+    assert train.main([]) == 75
 
 
 def test_it_starts_from_a_bare_shell_and_imports_no_tensorflow(tmp_path):

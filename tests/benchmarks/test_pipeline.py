@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-import time
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -63,14 +63,21 @@ def test_what_the_streaming_feed_costs_a_step():
     assert result["images_per_second"]["streaming"]["max"] == 4
 
 
-def test_the_clock_leaves_out_the_first_steps_and_counts_the_wait_for_batches():
+def test_the_clock_leaves_out_the_first_steps_and_counts_the_wait_for_batches(monkeypatch):
+    """A batch takes 2 s, the first 50 s, and to compute it 3 s, by a clock that goes when told."""
+    clock = SimpleNamespace(now=0.0)
+
     def steps():
         for number in itertools.count(1):
-            time.sleep(0.5 if number == 1 else 0.02)
+            clock.now += 50 if number == 1 else 2
             yield number, 1, None, {"loss": jnp.zeros(1)}
 
-    seconds, bringing = timed(steps(), before=1, steps=5)
-    assert 0.02 <= bringing <= seconds < 0.09
+    def device_get(metrics):
+        clock.now += 3
+
+    monkeypatch.setattr("benchmarks.pipeline.waiting.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr("benchmarks.pipeline.waiting.jax", SimpleNamespace(device_get=device_get))
+    assert timed(steps(), before=1, steps=5) == (5, 2)
 
 
 def test_the_streaming_feed_beside_pillow(photographs, monkeypatch):

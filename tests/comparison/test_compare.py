@@ -1,12 +1,14 @@
 """A whole comparison, as a user starts it, but in this process: it goes on where it stopped and loses nothing."""
 
 import json
+import pickle
 
 import pytest
 
-from tests.comparison.conftest import write_run
+from tests.comparison.conftest import ENTRY, write_run
 from vit_jax import cli
 from vit_jax.comparison import compare as comparing
+from vit_jax.training.errors import Stopped
 
 CONFIG = """
 from vit_jax.training.config import Config, ModelConfig
@@ -71,6 +73,39 @@ def test_a_comparison_that_fails_goes_on_where_it_stopped(command, tmp_path, mon
 
     assert cli.main([*command, "--seeds", "2"]) == 2
     assert "seeds: 1 -> 2" in capsys.readouterr().err
+
+
+def test_a_signal_to_a_run_ends_the_whole_comparison(command, monkeypatch, capsys):
+    """It is meant for all of it: no further run begins."""
+    trained = []
+
+    def train_one(request, path, *_):
+        trained.append(path.stem)
+        raise pickle.loads(pickle.dumps(Stopped(3, "SIGTERM")))  # as it comes from another process
+
+    monkeypatch.setattr(comparing, "decide_one", lambda *_: ENTRY)
+    monkeypatch.setattr(comparing, "train_one", train_one)
+    assert cli.main(command) == 130
+    assert trained == ["slow"]
+    assert "failed" not in capsys.readouterr().err
+
+
+def test_all_that_computes_does_so_in_processes_of_their_own(command, monkeypatch, tmp_path):
+    """This one would keep the accelerators from the runs, and the memory that one run needed from the next."""
+    works = []
+
+    def in_own_process(work, *arguments):
+        works.append(work.__name__)
+        if work is comparing.train_one:
+            _, path, *_ = arguments
+            write_run(tmp_path / "out" / f"{path.stem}-seed0", 1, accuracy=0.5, speed=100.0)
+        return {comparing.decide_one: ENTRY, comparing.train_one: None, comparing.write_results: []}[work]
+
+    monkeypatch.setattr(comparing, "in_own_process", in_own_process)
+    for elsewhere in ("decide", "prepare", "train_and_report", "read_results"):
+        monkeypatch.setattr(comparing, elsewhere, lambda *_: pytest.fail("computed here"))
+    assert cli.main(command) == 0
+    assert works == ["decide_one", "decide_one", "train_one", "train_one", "write_results"]
 
 
 def test_a_config_file_changed_on_the_way_is_not_mixed_in(command, tmp_path, monkeypatch, capsys):

@@ -18,6 +18,12 @@ CONTENT = bytes(range(256)) * 20_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch):
+    """Reaches this machine directly, whatever the environment says."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1,server.invalid")
+
+
 class Quiet(SimpleHTTPRequestHandler):
     """Serves a folder without logging; "cut" comes to half of what is announced."""
 

@@ -26,12 +26,17 @@ def assert_same(ones, others):
         assert labels.dtype == np.int32
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_streaming_gives_the_resident_feeds_batches_in_its_order(source, workers):
-    resident, streaming = ResidentFeed(source), StreamingFeed(source, workers)
+@pytest.mark.parametrize(("workers", "repeats"), [(0, 1), (2, 1), (0, 3)])
+def test_streaming_gives_the_resident_feeds_batches_in_its_order(source, workers, repeats):
+    resident, streaming = (
+        make_feed(source, DataConfig(feed=feed, workers=workers, repeats=repeats), (4, 6, 3), Share())
+        for feed in ("resident", "streaming")
+    )
     steps = range(3, 12)  # as in a resumed run, over the end of an epoch
     expected = images_and_labels(resident, resident.shuffled(7, 8, steps))
     assert_same(expected, images_and_labels(streaming, streaming.shuffled(7, 8, steps)))
+    distinct = {image.tobytes() for image in expected[0][0]}
+    assert len(distinct) == -(-8 // repeats)
 
 
 def test_a_resumed_feed_goes_on_where_the_other_stopped(source):

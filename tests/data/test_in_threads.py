@@ -34,7 +34,7 @@ def test_it_runs_ahead_by_as_many_as_are_allowed_and_no_more():
 
 def test_items_are_worked_on_at_the_same_time():
     both = threading.Barrier(2, timeout=5)  # passed only by two at once; broken otherwise
-    assert list(in_threads(lambda item: both.wait() >= 0, range(2), ahead=2)) == [True, True]
+    assert list(in_threads(lambda item: both.wait() >= 0, range(2), ahead=2, threads=2)) == [True, True]
 
 
 def test_an_error_comes_in_its_place():

@@ -70,4 +70,4 @@ def test_the_first_list_stays_and_other_sets_have_none(config: DataConfig, tmp_p
     write_listing(dataset, tmp_path / LISTING)
     write_listing(replace(dataset, class_names=("x", "y")), tmp_path / LISTING)
     assert load_dataset(config, tmp_path / LISTING).class_names == ("a", "b")
-    assert [path.name for path in tmp_path.iterdir()] == ["images", LISTING]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", LISTING]

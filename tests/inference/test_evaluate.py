@@ -33,7 +33,12 @@ def trained(tmp_path_factory):
     data = DataConfig("digits", validation_fraction=0.2, test_fraction=0.3, split_seed=5)
     schedule = ScheduleConfig(warmup="1 steps")
     config = Config(
-        ModelConfig("vit_digits_patch2_8", fields), data, schedule=schedule, duration="4 steps", batch_size=64
+        ModelConfig("vit_digits_patch2_8", fields),
+        data,
+        schedule=schedule,
+        duration="4 steps",
+        batch_size=64,
+        ema_decay=0.9,
     )
     run = prepare(config, tmp_path_factory.mktemp("run"))
     with open("/dev/null", "w") as nowhere:
@@ -53,6 +58,7 @@ def test_a_run_is_scored_as_it_reported(trained, capsys):
     validation = as_json(capsys, run.workdir, "--data", "digits", "--split", "validation", "--batch-size", 200)
     reported = [row for row in result.rows if row["kind"] == "validation"][-1]
     assert (validation["top1"], validation["examples"]) == (reported["accuracy"], reported["examples"])
+    assert validation["loss"] == pytest.approx(reported["loss"], rel=1e-6)  # of the moving average, as it is kept
 
 
 @pytest.fixture
@@ -124,6 +130,19 @@ def test_a_new_folder_is_scored_whole_and_the_table_says_so(classifier, save, fo
     assert " all) " in " ".join(out.split())
     assert f"every image of {folder}, which is not divided" in out
     assert as_json(capsys, save(classifier), "--data", f"folder:{folder}")["split"] == "all"
+
+
+@pytest.mark.parametrize("how", ["classes", "knn"])
+def test_flags_about_the_data_reach_them(how, classifier, save, folder, tmp_path, capsys):
+    (folder / "ant" / "broken.png").touch()
+    ways = [save(classifier), "--split", "test", "--how", how]
+    assert cli.main(["evaluate", *ways, "--data", f"folder:{folder}"]) == 2
+    assert "broken.png" in capsys.readouterr().err
+    score = as_json(capsys, *ways, "--data", f"folder:{folder}", "--skip-unreadable")
+    assert score["examples"] == 7
+    assert any("broken.png" in note for note in score["notes"])
+    assert cli.main(["evaluate", *ways, "--data", "tfds:nothing", "--data-dir", str(tmp_path / "sets")]) == 2
+    assert f"tfds:nothing is not prepared in {tmp_path / 'sets'}" in capsys.readouterr().err
 
 
 def test_a_folder_s_name_is_shown_as_it_is(capsys):

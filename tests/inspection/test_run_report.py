@@ -1,10 +1,14 @@
-"""What the last block attends to, for the report's examples."""
+"""What a run's report says of its test images, which of them it shows, and what the last block attends to in these."""
+
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 import vit_jax
 from tests.models.cases import random_images, random_params, small_model
-from vit_jax.inspection.run_report import last_attention
+from vit_jax.evaluation.accuracy import Predictions
+from vit_jax.inspection.run_report import MISTAKES, RIGHT_ANSWERS, chosen_examples, last_attention, notes
 from vit_jax.models.cnn import ConvNet
 
 
@@ -19,3 +23,37 @@ def test_the_last_layer_s_heads_are_averaged():
 
 def test_a_convolutional_network_has_none():
     assert last_attention(ConvNet(image_size=32, stride=1), {}, np.zeros((2, 32, 32, 3))) == [None, None]
+
+
+def predictions(right: np.ndarray) -> Predictions:
+    """Answers of which these are right, with confidences in no order."""
+    count = len(right)
+    confidence = np.random.default_rng(0).permutation(count) / count
+    return Predictions(np.arange(count), np.zeros(count, int), np.where(right, 0, 1), confidence, np.ones(count))
+
+
+def test_the_most_confident_mistakes_are_shown_and_right_answers_from_the_whole_split():
+    test = predictions(np.arange(100) % 3 == 0)
+    chosen = chosen_examples(test)
+    mistakes, right = chosen[:MISTAKES], chosen[MISTAKES:]
+    wrong = [index for index in range(100) if index % 3]
+    assert mistakes == sorted(wrong, key=lambda index: -test.confidence[index])[:MISTAKES]
+    assert right == sorted(right)
+    assert (right[0], right[-1], len(set(right))) == (0, 99, RIGHT_ANSWERS)
+    assert all(index % 3 == 0 for index in right)
+
+
+def test_few_examples_are_all_shown():
+    assert chosen_examples(predictions(np.array([True, False, True]))) == [1, 0, 2]
+    assert chosen_examples(predictions(np.array([False, False]))) == [1, 0]
+
+
+def test_test_images_that_could_not_be_read_are_told():
+    """A score over fewer images than there are is another score."""
+    run: Any = SimpleNamespace(dataset=SimpleNamespace(test=range(1203), notes=("a folder",)))
+    for scored, told in (
+        (1203, []),
+        (3, ["1,200 test images could not be read any more: they are not counted, right or wrong"]),
+    ):
+        result: Any = SimpleNamespace(test=predictions(np.ones(scored, bool)))
+        assert notes(run, result) == ["a folder", *told]

@@ -35,6 +35,7 @@ def small_config():
         log_every="7 steps",
         evaluate_every="20 steps",
         checkpoint_every="10 steps",
+        keep_checkpoints=3,
     )
 
 

@@ -24,8 +24,17 @@ def test_the_default_is_a_private_directory_of_the_user(set_directories, tmp_pat
     assert directory.stat().st_mode & 0o077 == 0
 
 
-def test_a_directory_that_others_can_write_to_is_not_used(set_directories, tmp_path):
-    tmp_path.chmod(0o777)
+@pytest.mark.parametrize(("mode", "used"), [(0o770, False), (0o707, False), (0o755, True)])
+def test_a_directory_that_others_can_write_to_is_not_used(mode, used, set_directories, tmp_path):
+    """Neither one's group nor the rest; who may read only does no harm."""
+    tmp_path.chmod(mode)
+    compilation_cache.enable(tmp_path)
+    assert ("jax_compilation_cache_dir" in set_directories) == used
+
+
+def test_a_directory_of_another_user_is_not_used(set_directories, tmp_path, monkeypatch):
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
     compilation_cache.enable(tmp_path)
     assert set_directories == {}
 

@@ -2,16 +2,29 @@
 
 import dataclasses
 import json
+import os
+from concurrent.futures import wait
 
 import jax
 import numpy as np
+import optax
 import pytest
+from rich.console import Console
 
 import vit_jax
-from vit_jax.training import loop
+from vit_jax.data.order import ShuffledOrder
+from vit_jax.training import checkpoint, loop
+from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.errors import TrainingError
+from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import OneProgram, ParallelConfig
+from vit_jax.training.progress import Lines
+from vit_jax.training.recorder import Recorder
+from vit_jax.training.run import prepare
+from vit_jax.training.step import start_state
+from vit_jax.training.stop_signals import StopSignals
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +55,16 @@ def test_metrics_have_a_row_for_every_boundary(trained):
     assert rows[-1]["peak_memory"] > 50e6
 
 
+def test_the_rows_have_the_learning_rates_of_the_schedule(trained):
+    """Five steps of warm-up, a cosine to zero at step 40; a row has the mean over its steps."""
+    _, result, _ = trained
+    warmup = [0.01 * (step + 1) / 5 for step in range(5)]
+    rates = np.array(warmup + [0.005 * (1 + np.cos(np.pi * (step - 5) / 35)) for step in range(5, 40)])
+    expected = [rates[first : first + 7].mean() for first in range(0, 40, 7)]
+    rows = [row["learning_rate"] for row in result.rows if row["kind"] == "train"]
+    np.testing.assert_allclose(rows, expected, rtol=1e-5)
+
+
 def test_every_test_image_is_scored_once(trained):
     """The number of test images is no multiple of the batch: the last one must be neither dropped nor counted twice."""
     run, result, _ = trained
@@ -67,7 +90,7 @@ def test_the_workdir_has_what_a_user_looks_for(trained):
     run, _, lines = trained
     assert json.loads((run.workdir / "config.json").read_text())["model"]["name"] == "vit_digits_patch2_8"
     assert json.loads((run.workdir / "model" / "config.json").read_text())["class_names"] == list("0123456789")
-    assert sorted(int(path.name) for path in (run.workdir / "checkpoints").iterdir()) == [30, 40]
+    assert sorted(int(path.name) for path in (run.workdir / "checkpoints").iterdir()) == [20, 30, 40]
     assert any("test accuracy" in line for line in lines)
     assert any(line.startswith("step  7/40") and "images/s" in line for line in lines)
 
@@ -82,6 +105,74 @@ def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
     jax.tree.map(np.testing.assert_array_equal, again.params, result.params)
     assert [row["step"] for row in rows_of(run.workdir)] == [row["step"] for row in before]
     assert again.rows[-1]["peak_memory"] == 2**50
+
+
+def test_the_seed_decides_the_order_and_every_draw(small_config, tmp_path, monkeypatch):
+    """Seen in what the first step is given: its batch, and the key that augmentation and dropout draw from."""
+    run, given = prepare(dataclasses.replace(small_config, seed=3), tmp_path), []
+
+    def compile_train(self, step):
+        return lambda *inputs: given.append(inputs) or (inputs[0], {})
+
+    monkeypatch.setattr(OneProgram, "compile_train", compile_train)
+    next(loop.dispatches(run, run.initial_state(), 0))
+    ((_, _, batches, key),) = given
+    order = ShuffledOrder(3, len(run.dataset.train))
+    np.testing.assert_array_equal(batches["index"], [order.batch(0, run.config.batch_size)])
+    assert key == jax.random.key(3)
+
+
+def test_a_save_that_failed_in_the_background_stops_the_run_at_the_next_step(
+    small_config, run_to_end, tmp_path, monkeypatch
+):
+    """Not at the next save, which may be an hour later."""
+    steps, dispatches, save = [], loop.dispatches, Checkpoints.save
+
+    def counted(*args):
+        for step, *rest in dispatches(*args):
+            steps.append(step)
+            yield step, *rest
+
+    def save_to_the_end(self, *args):
+        save(self, *args)
+        wait([self.saving])
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop, "dispatches", counted)
+    monkeypatch.setattr(Checkpoints, "save", save_to_the_end)
+    monkeypatch.setattr(checkpoint, "write_manifest", no_space)
+    with pytest.raises(TrainingError, match=r"saving checkpoint 4 failed, so the run stops: .*No space left"):
+        run_to_end(small_config, tmp_path, duration="12 steps", checkpoint_every="4 steps")
+    assert steps[-1] <= 5
+
+
+def test_the_rows_are_on_the_disk_before_a_checkpoint_is_saved(small_config, tmp_path, monkeypatch):
+    """After a power cut, a checkpoint that is ahead of them would leave a hole in the record."""
+    run = prepare(small_config, tmp_path)
+    events, fsync, save = [], os.fsync, Checkpoints.save
+    recorder = Recorder(run, 0, {}, Lines(Console(quiet=True), run.total_steps))
+    recorder.log.write("train", run.total_steps, loss=1.0)
+
+    def record_fsync(descriptor):
+        if os.path.samestat(os.fstat(descriptor), (tmp_path / "metrics.jsonl").stat()):
+            events.append((tmp_path / "metrics.jsonl").read_text())
+        fsync(descriptor)
+
+    def record_save(self, *args):
+        events.append("save")
+        save(self, *args)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(Checkpoints, "save", record_save)
+    with Checkpoints(tmp_path / "checkpoints", 2, print) as checkpoints:
+        guard, stop = NonFiniteGuard(run, ()), StopSignals()
+        course = loop.Course(
+            run, recorder, guard, checkpoints, stop, "test", evaluate=lambda _: pytest.fail("evaluated")
+        )
+        course.save(run.total_steps, start_state({"bias": np.zeros(3, np.float32)}, optax.sgd(0.1), ema=False))
+    assert [json.loads(event)["step"] if event != "save" else event for event in events] == [run.total_steps, "save"]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 """The manifest of a checkpoint notices whatever happens to its files."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,29 @@ def test_a_whole_directory_has_no_problems_and_gives_its_contents_back(directory
     assert {name: read[name] for name in CONTENTS} == CONTENTS
     assert list(read["files"]) == ["d/data", "empty"]
     assert read["files"]["d/data"]["bytes"] == 256
+
+
+def test_what_the_manifest_proves_is_on_the_disk_before_it(directory, monkeypatch):
+    """After a power cut there is no manifest whose files, or their names, are not there; then its own name is kept."""
+    (directory / MANIFEST).unlink()
+    paths = [directory.parent, directory, *directory.rglob("*")]
+    names = {path.stat().st_ino: path.relative_to(directory.parent).as_posix() for path in paths}
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def record_fsync(descriptor):
+        events.append(names.get(os.fstat(descriptor).st_ino, "new manifest"))
+        fsync(descriptor)
+
+    def record_replace(source, target):
+        events.append(f"replaced {Path(target).name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    write_manifest(directory, CONTENTS)
+    at = events.index(f"replaced {MANIFEST}")
+    assert {"7/d/data", "7/empty", "7/d", "7", "new manifest"} <= set(events[:at])
+    assert set(events[at + 1 :]) == {"7", "."}
 
 
 @pytest.mark.parametrize("name", ["d/data", MANIFEST])

@@ -143,6 +143,87 @@ def test_adamw_is_the_published_update(params, gradient):
     np.testing.assert_allclose(moved["pos_embed"], -1e-2 * jnp.sign(gradient["pos_embed"]), atol=1e-6)
 
 
+def written_out(config, rate, kernel, parameter, gradients):
+    """A parameter after these gradients, by the optimizers as they were published, in float64."""
+    b1, b2, p, m, v = config.b1, config.b2, parameter, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        decay = config.weight_decay * p if kernel else 0.0
+        if config.name == "sgd":  # Nesterov's momentum, in the form of Sutskever et al. (2013)
+            m = b1 * m + g + decay
+            p = p - rate * (g + decay + b1 * m)
+        elif config.name == "lion":  # Chen et al. (2023), algorithm 2
+            p = p - rate * (np.sign(b1 * m + (1 - b1) * g) + decay)
+            m = b2 * m + (1 - b2) * g
+        else:  # Loshchilov & Hutter (2019), algorithm 2; You et al. (2020), algorithm 2
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            update = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + config.eps) + decay
+            trust = np.linalg.norm(p) / np.linalg.norm(update) if config.name == "lamb" and kernel else 1.0
+            p = p - rate * trust * update
+    return p
+
+
+def moved_by(config, rate, params, gradients):
+    """The parameters after these gradients, by path."""
+    optimizer = make_optimizer(config, optax.constant_schedule(rate), params, 100)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        update, state = optimizer.update(gradient, state, params)
+        params = optax.apply_updates(params, update)
+    return by_path(params)
+
+
+def random_layers(seed):
+    """A matrix inside a block and one outside, each with its bias."""
+    random = np.random.default_rng(seed)
+    matrix, bias, head, head_bias = (random.normal(size=shape) for shape in ((4, 6), 6, (6, 3), 3))
+    layers = {"blocks_0": {"fc1": {"kernel": matrix, "bias": bias}}, "head": {"kernel": head, "bias": head_bias}}
+    return jax.tree.map(jnp.float32, layers)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lion", "lamb", "muon"])
+def test_momenta_epsilon_and_decay_are_those_of_the_config(name):
+    """Over three steps, beside NumPy. Of Muon's parameters, those that AdamW has."""
+    config = OptimizerConfig(name, weight_decay=0.3, b1=0.7, b2=0.6, eps=0.05, clip_norm=None)
+    gradients = [random_layers(seed) for seed in (1, 2, 3)]
+    moved = moved_by(config, 0.1, random_layers(0), gradients)
+    by_paths = [{path: np.float64(x) for path, x in by_path(tree).items()} for tree in (random_layers(0), *gradients)]
+    for path in moved:
+        if name == "muon" and path == "blocks_0/fc1/kernel":
+            continue
+        start, *steps = (tree[path] for tree in by_paths)
+        expected = written_out(config, 0.1, path.endswith("kernel"), start, steps)
+        np.testing.assert_allclose(moved[path], expected, atol=1e-5, err_msg=path)
+
+
+def orthogonalised(matrix):
+    """Muon's five Newton-Schulz iterations (Jordan et al., 2024)."""
+    x = matrix / np.linalg.norm(matrix)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+def test_muon_s_momentum_is_the_config_s():
+    """What is orthogonalised at the third step is Nesterov's average of three gradients, corrected for its start."""
+    config, b1 = OptimizerConfig("muon", weight_decay=0.0, clip_norm=None, b1=0.7), 0.7
+    params, gradients = random_layers(0), [random_layers(seed) for seed in (1, 2, 3)]
+    before, after = (moved_by(config, 0.1, params, gradients[:count])["blocks_0/fc1/kernel"] for count in (2, 3))
+    first, second, third = (np.float64(gradient["blocks_0"]["fc1"]["kernel"]) for gradient in gradients)
+    average = (1 - b1) * (b1**2 * first + b1 * second + third)
+    momentum = b1 * average / (1 - b1**4) + (1 - b1) * third / (1 - b1**3)
+    expected = -0.1 * 0.2 * np.sqrt(6) * orthogonalised(momentum)
+    np.testing.assert_allclose(np.float64(after) - before, expected, atol=1e-5)
+
+
+def test_muon_s_updates_are_as_large_as_adam_s(params, gradient):
+    """A root mean square of 0.2 of the learning rate, whatever the matrix's shape: one rate serves both."""
+    moved = updates(OptimizerConfig("muon", weight_decay=0.0, clip_norm=None), params, gradient)
+    for layer in ("attn/proj", "attn/qkv", "mlp/fc1", "mlp/fc2"):
+        update = np.asarray(moved[f"blocks_0/{layer}/kernel"])
+        assert 0.8 < np.sqrt(np.mean(update**2)) / (0.2 * 1e-2) < 1.2, (layer, update.shape)
+
+
 def test_muon_treats_the_matrices_of_blocks_and_hands_the_rest_to_adam(params, gradient):
     """Embeddings and head must not be orthogonalised; hidden matrices must be."""
     moved = updates(OptimizerConfig(name="muon", weight_decay=0.0, clip_norm=None), params, gradient)

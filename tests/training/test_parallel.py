@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks.scaling.collectives import exchange
 from vit_jax.data.augment import Mixup, RandomCrop, RandomHorizontalFlip
+from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.objective import Examples, Given, Loss
 from vit_jax.training import parallel as parallel_module
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, ParallelConfig, Replicas, make_parallel
@@ -133,11 +135,25 @@ def test_dropout_and_drop_path_are_equal_on_one_device_and_eight(params, arrays)
     assert_equal_training(one, train(OneProgram(jax.devices(), 2), params, arrays, **rates))
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawing(Classification):
+    """Computes no network, and tells a number that is drawn with the key of its dropout."""
+
+    def loss(self, model: Network, params: Any, examples: Examples, given: Given) -> Loss:
+        return Loss(jnp.sum(params["head"]["bias"]), {"drawn": jax.random.uniform(given.key)}, {})
+
+
 def test_pmap_drops_differently_on_each_device(params, arrays):
-    """The same dropout mask on all devices would be an eighth of the noise."""
-    replicas = Replicas("devices")
-    keys = jax.pmap(lambda seed: jax.random.key_data(replicas.key(jax.random.key(seed))), "devices")(jnp.zeros(8, int))
-    assert len({tuple(key) for key in np.asarray(keys).tolist()}) == 8
+    """The same dropout mask on all devices would be an eighth of the noise: the mean of their draws tells."""
+    parallel = OnePerDevice()
+    step = dataclasses.replace(make_step(params, parallel.replicas), objective=Drawing(), augment=())
+    state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
+    batch = parallel.place_batch(batches(1), stacked=True)
+    _, metrics = parallel.compile_train(step)(state, parallel.place_arrays(arrays), batch, jax.random.key(3))
+    _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))
+    draws = [float(jax.random.uniform(jax.random.fold_in(dropout_key, device))) for device in range(8)]
+    assert len(set(draws)) == 8
+    np.testing.assert_allclose(metrics["drawn"], [np.mean(draws)], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

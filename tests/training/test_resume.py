@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+import vit_jax
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.training import evaluating, loop
 from vit_jax.training.checkpoint import Checkpoints
@@ -154,6 +155,17 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
     assert stopped.value.step == {1: 8, 2: 12}[evaluation]
     *continued, _ = run_to_end(small_config, tmp_path / "stopped", **changes)
     assert_same(straight, continued)
+
+
+def test_the_model_of_a_run_under_way_is_that_of_its_last_checkpoint(small_config, cut_off, tmp_path):
+    """Whoever looks at it before the end finds what would be evaluated: the moving average."""
+    config = dataclasses.replace(small_config, duration="12 steps", checkpoint_every="4 steps")
+    cut_off(config, tmp_path, 6)
+    state = final_state(prepare(config, tmp_path))
+    assert state.step == 4
+    _, params = vit_jax.load_pretrained(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, params, state.ema_params)
+    assert np.any(params["head"]["kernel"] != state.params["head"]["kernel"])
 
 
 @pytest.fixture(scope="module")

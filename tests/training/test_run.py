@@ -13,17 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_jax.data.dataset import DataConfig
+from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
 from vit_jax.models.attention_kernel import Choice
+from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training import run as run_module
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import describe, fingerprint, prepare
+from vit_jax.training.run import claim_workdir, describe, fingerprint, prepare
+from vit_jax.training.teacher import Teacher
 
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
@@ -75,7 +78,7 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
     ("field", "value"),
     [
         ("duration", "0 steps"),
-        ("duration", "long"),
+        ("log_every", "0 epochs"),
         ("batch_size", 0),
         ("keep_checkpoints", 1),
         ("stop_after_skipped", 0),
@@ -84,8 +87,13 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
     ],
 )
 def test_a_config_field_out_of_range_is_refused_by_name(field, value):
-    with pytest.raises(ValueError, match=f"{field}|duration"):
+    with pytest.raises(ValueError, match=f"^{field} must be "):
         Config(model=DIGITS, **{field: value})
+
+
+def test_a_duration_that_is_none_is_refused_with_how_one_is_written():
+    with pytest.raises(ValueError, match=r"a duration is written like .* not 'long'"):
+        Config(model=DIGITS, duration="long")
 
 
 def test_another_configs_workdir_is_refused_with_the_differences(config, tmp_path):
@@ -99,6 +107,130 @@ def test_another_configs_workdir_is_refused_with_the_differences(config, tmp_pat
 def test_the_same_config_is_taken_again(config, tmp_path):
     prepare(config, tmp_path)
     prepare(dataclasses.replace(config), tmp_path)
+
+
+def test_a_run_has_its_workdir_for_as_long_as_it_is_there(config, tmp_path):
+    """From `prepare` on, and not from the training on only: two that began at once would both train."""
+    run = prepare(config, tmp_path)
+    with pytest.raises(
+        BlockingIOError, match=f"process {os.getpid()} on .* is training in {tmp_path}: wait for its end"
+    ):
+        prepare(config, tmp_path)
+    assert run.lock is not None
+    with run.lock:
+        pass  # as after the training
+    prepare(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(data=DataConfig(data_dir="x")),
+        dict(data=DataConfig(feed="streaming")),
+        dict(data=DataConfig(workers=5)),
+        dict(keep_checkpoints=3),
+        dict(log_every="7 steps"),
+        dict(evaluate_every="7 steps"),
+        dict(checkpoint_every="7 steps"),
+        dict(model=ModelConfig("vit_digits_patch2_8", {"attention": "xla"})),
+    ],
+    ids=["data_dir", "feed", "workers", "keep", "log", "evaluate", "checkpoint", "attention"],
+)
+def test_a_run_may_go_on_elsewhere(changes, config, tmp_path):
+    """What says where and how it is computed, and what is told of it, may be another, and is written down."""
+    with claim_workdir(config, tmp_path):
+        pass
+    with claim_workdir(dataclasses.replace(config, **changes), tmp_path):
+        pass
+    with pytest.raises(ValueError, match="seed: 0 -> 1"):
+        claim_workdir(dataclasses.replace(config, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize(("field", "old", "new"), [("split_seed", 0, 1), ("load_size", 256, 64), ("repeats", 1, 3)])
+def test_a_run_goes_on_with_the_same_images_only(field, old, new, config, tmp_path):
+    """Else it would be tested on images that it learned from, or see others than it began with."""
+    with claim_workdir(config, tmp_path):
+        pass
+    changed = dataclasses.replace(config, data=DataConfig(**{field: new}))
+    with pytest.raises(ValueError, match=rf"data\.{field}: {old} -> {new}"):
+        claim_workdir(changed, tmp_path)
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):
+    """An image that comes to the folder divides it anew: those that are tested on would have been learned from."""
+    root = tmp_path / "images"
+    for number in range(20):
+        path = root / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+    model = ModelConfig("vit_digits_patch2_8", {"preprocessing": Preprocessing()})
+    config = dataclasses.replace(config, model=model, data=DataConfig(f"folder:{root}", load_size=8), batch_size=8)
+
+    def files(workdir: str) -> list[tuple[str, ...]]:
+        dataset = prepare(config, tmp_path / workdir).dataset
+        assert isinstance(dataset.train, FolderSource)
+        assert isinstance(dataset.test, FolderSource)
+        return [dataset.train.files, dataset.test.files]
+
+    before = files("run")
+    Image.new("RGB", (8, 8)).save(root / "a" / "another.png")
+    assert files("run") == before
+    anew = files("new")
+    assert any(file.endswith("another.png") for file in [*anew[0], *anew[1]])
+
+
+def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them(config):
+    """What they compare is another for other images or another teacher, and for nothing of the machine."""
+
+    def dataset(train: list[str], test: int) -> Dataset:
+        source = FolderSource(tuple(train), np.zeros(len(train), np.int32), 8)
+        tested = ArraySource(np.zeros((test, 8, 8, 1), np.uint8), np.zeros(test, np.int32))
+        return Dataset("folder:x", ("a", "b"), (8, 8, 1), source, None, tested, ())
+
+    def teacher(weight: float) -> Teacher:
+        return Teacher(create_model("vit_digits_patch2_8"), {"kernel": np.full(3, weight)}, np.arange(2), "a teacher")
+
+    def compared(config: Config, data: Dataset, teacher: Teacher | None) -> dict[str, str]:
+        return fingerprint(config, data, create_model("vit_digits_patch2_8"), None, teacher)
+
+    data = dataset(["a/1", "b/2"], 3)
+    same = compared(config, data, teacher(1))
+    assert compared(config, dataset(["a/1", "b/2"], 3), teacher(1)) == same
+    elsewhere = dataclasses.replace(config, data=DataConfig(data_dir="elsewhere", workers=7))
+    assert compared(elsewhere, data, teacher(1)) == same
+    for other in (
+        compared(config, dataset(["a/1", "b/3"], 3), teacher(1)),
+        compared(config, dataset(["b/2", "a/1"], 3), teacher(1)),
+        compared(config, dataset(["a/1", "b/2"], 4), teacher(1)),
+        compared(config, dataclasses.replace(data, validation=data.test), teacher(1)),
+        compared(config, dataclasses.replace(data, class_names=("a", "c")), teacher(1)),
+        compared(config, data, teacher(2)),
+        compared(config, data, None),
+        compared(dataclasses.replace(config, seed=1), data, teacher(1)),
+    ):
+        assert other != same
+
+
+def test_the_network_begins_with_the_seed_s_parameters(config, tmp_path):
+    run = prepare(dataclasses.replace(config, seed=3), tmp_path)
+    expected = init_params(run.model, jax.random.key(3))
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(run.initial_state().params), jax.device_get(expected))
+    other = init_params(run.model, jax.random.key(0))["patch_embed"]["kernel"]
+    assert np.any(np.asarray(other != expected["patch_embed"]["kernel"]))
+
+
+def test_the_optimizer_goes_by_the_schedule_of_the_config(config, tmp_path):
+    """Warm-up, peak, shape and end, in epochs of this data set: seen in how far a gradient of one moves."""
+    plain = OptimizerConfig("sgd", learning_rate=0.5, b1=0.0, weight_decay=0.0, clip_norm=None)
+    schedule = ScheduleConfig("linear", warmup="1 epoch", final=0.2)
+    config = dataclasses.replace(config, optimizer=plain, schedule=schedule, duration="2 epochs", batch_size=360)
+    optimizer = prepare(config, tmp_path).step.optimizer  # 1438 images: 4 steps an epoch
+    one, moved = {"kernel": np.ones((1, 1), np.float32)}, []
+    state = optimizer.init(one)
+    for _ in range(8):
+        update, state = optimizer.update(one, state, one)
+        moved += [-np.asarray(leaf).item() for leaf in jax.tree.leaves(update)]
+    np.testing.assert_allclose(moved, [0.125, 0.25, 0.375, 0.5, 0.5, 0.4, 0.3, 0.2], rtol=1e-6)
 
 
 def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
@@ -135,12 +267,6 @@ def test_a_folder_that_moved_is_taken_again(config, tmp_path):
     assert [file.replace("/here/", "/there/") for file in before.files] == list(after.files)
     with pytest.raises(ValueError, match=r"data\.name"):
         prepare(dataclasses.replace(config, **changes), tmp_path / "run")
-
-
-@pytest.mark.parametrize("field", ["log_every", "evaluate_every", "checkpoint_every", "keep_checkpoints"])
-def test_what_a_run_tells_and_keeps_may_change_on_its_way(field, config, tmp_path):
-    prepare(config, tmp_path)
-    prepare(dataclasses.replace(config, **{field: 7 if field == "keep_checkpoints" else "7 steps"}), tmp_path)
 
 
 def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tmp_path):

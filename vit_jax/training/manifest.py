@@ -29,6 +29,8 @@ def write_manifest(directory: Path, contents: Mapping[str, Any]) -> None:
     for path in files_below(directory):
         flush_to_disk(path)
         files[path.relative_to(directory).as_posix()] = {"bytes": path.stat().st_size, "sha256": digest(path)}
+    for folder in (directory, *(path for path in directory.rglob("*") if path.is_dir())):  # their names, too
+        flush_to_disk(folder)
     text = serialise({**contents, "files": files})
 
     def write(path: Path) -> None:
