@@ -157,7 +157,7 @@ class Config:
 
     def __post_init__(self):
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
-            number, _ = durations.parse(getattr(self, name))
+            number, _ = durations.parse(getattr(self, name), name)
             if number == 0:
                 raise ValueError(f"{name} must be longer than {getattr(self, name)!r}")
         least = dict(

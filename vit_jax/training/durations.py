@@ -6,8 +6,12 @@ from fractions import Fraction
 UNITS = ("epochs", "epoch", "steps", "step")
 
 
-def parse(duration: str) -> tuple[Fraction, str]:
+def parse(duration: str, name: str = "a duration") -> tuple[Fraction, str]:
     """Splits "0.5 epochs" into (1/2, "epochs"): the very number that is written, as a float's error might be a step.
+
+    Args:
+        duration: as it is written.
+        name: of the field that it is in.
 
     Raises:
         ValueError: if it is not a non-negative number followed by "epochs" or "steps".
@@ -18,7 +22,7 @@ def parse(duration: str) -> tuple[Fraction, str]:
     except (ValueError, ZeroDivisionError):
         number = Fraction(-1)
     if unit not in UNITS or number < 0:
-        raise ValueError(f'a duration is written like "30 epochs" or "500 steps", not {duration!r}')
+        raise ValueError(f'{name} is written like "30 epochs" or "500 steps", not {duration!r}')
     return number, unit
 
 

@@ -43,8 +43,8 @@ class ScheduleConfig:
     timescale: str = "10000 steps"
 
     def __post_init__(self):
-        durations.parse(self.warmup)
-        durations.parse(self.timescale)
+        durations.parse(self.warmup, "schedule.warmup")
+        durations.parse(self.timescale, "schedule.timescale")
 
 
 @dataclass(frozen=True)
