@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.measure import device_name, kept, merge, positive
 from benchmarks.throughput.compare import KINDS, PEERS, compared
 from benchmarks.throughput.targets import targets
-from benchmarks.throughput.workload import Setting, make_workload, refuse_others, use_device
+from benchmarks.throughput.workload import KEY, Setting, make_workload, refuse_others, use_device
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def main() -> None:
                 print(f"{model}, {kind}, {implementation}: {speed}")
         for target in targets(entry):
             print(target)
-        path = merge(name, "throughput", [entry], key=("measured", "model"))
+        path = merge(name, "throughput", [entry], KEY)
         print(f"{model} took {entry['seconds']:.0f} s; kept in {path}", flush=True)
 
 

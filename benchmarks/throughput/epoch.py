@@ -23,7 +23,7 @@ import vit_jax
 from benchmarks.markdown import between
 from benchmarks.measure import device_name, merge, positive, spread
 from benchmarks.throughput.targets import CIFAR10, targets
-from benchmarks.throughput.workload import use_device
+from benchmarks.throughput.workload import KEY, use_device
 from configs.swin_cifar10 import get_config
 from vit_jax.data.dataset import ArraySource
 from vit_jax.data.feed import Batch, ResidentFeed
@@ -38,8 +38,6 @@ from vit_jax.training.step import Step, make_predict, start_state
 
 MODELS = ("vit_cifar_patch4_32", "swin_cifar_patch2_window4_32")
 CLASSES = 10
-KEY = ("measured", "model", "images")
-"""Of entries that take one another's place: an epoch of fewer images does not take that of all."""
 
 
 def random_images(count: int, seed: int) -> ArraySource:

@@ -35,7 +35,8 @@ def results() -> list[list[Entry]]:
     groups: dict[str, list[Entry]] = {}
     for path in sorted(RESULTS.glob("throughput_*.json")):
         for entry in json.loads(path.read_text(encoding="utf-8"))["results"]:
-            groups.setdefault(json.dumps([entry["device"], entry["machine"]], sort_keys=True), []).append(entry)
+            machine = {"devices": 1, **entry["machine"]}  # which was not kept before there was more than one
+            groups.setdefault(json.dumps([entry["device"], machine], sort_keys=True), []).append(entry)
     if not groups:
         raise FileNotFoundError(f"{RESULTS} has no throughput_*.json; run python -m benchmarks.throughput first")
     return list(groups.values())

@@ -21,6 +21,9 @@ Batch = tuple[np.ndarray, np.ndarray]
 CENTRES = {"scale": 1, "logit_scale": math.log(10)}
 """Of parameters that are not around 0: norms' scales, and those of Swin V2's cosines."""
 
+KEY = ("measured", "model", "images")
+"""Of entries that take one another's place: an epoch of fewer images does not take that of all."""
+
 GPU_SHARE = 0.45
 """Of the GPU's memory, for JAX; PyTorch has as much, since both are measured in turn in one process."""
 

@@ -273,3 +273,17 @@ def test_without_labels_a_split_without_images_is_refused(make_folder: MakeFolde
 def test_images_without_classes_may_be_meant_for_pre_training(below: str, make_folder: MakeFolder):
     with pytest.raises(ValueError, match=r"for pre-training without labels, set data\.labels False"):
         load_folder(make_folder({"one": 3}) / ("one" if not below else ""), CONFIG)
+
+
+@pytest.mark.parametrize("others", [{}, {"beach": 3}])
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_without_labels_photos_beside_a_folder_called_as_a_split_count(
+    name: str, others: dict[str, int], make_folder: MakeFolder
+):
+    """Photos of trains, or of a test: the folder is no split where there is anything else."""
+    root = make_folder({f"{name}/2024": 5, "loose": 4, **others})
+    for file in (root / "loose").iterdir():
+        file.rename(root / file.name)
+    (root / "loose").rmdir()
+    data = load_folder(root, replace(CONFIG, labels=False))
+    assert len({*files(data.train), *files(data.test)}) == 9 + sum(others.values())

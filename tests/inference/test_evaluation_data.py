@@ -123,14 +123,46 @@ def test_a_file_that_vanished_since_the_run_began_is_left_out_and_named(folder, 
 
 def test_a_folder_that_the_model_never_saw_is_scored_whole(folder, tmp_path):
     """Its own run's is not: most of that was learned from."""
-    source = run_on(tmp_path / "run", "folder:elsewhere")
+    other_folder = shutil.copytree(folder, tmp_path / "others")
+    source = run_on(tmp_path / "run", f"folder:{other_folder}")
     data = load(source, folder, None)
     assert (len(data), data.split, data.as_trained, data.image_shape) == (20, "all", False, (20, 20, 3))
     assert data.class_names == ("a", "b")
-    assert data.notes[-1] == f"every image of {folder}, which is not divided; {source} is no run that trained on it"
+    told = f"every image of {folder}, which is not divided; "
+    assert data.notes[-1] == f"{told}whether {source} learned from some is not known"
+    write_listing(load_dataset(DataConfig(f"folder:{other_folder}")), tmp_path / "run" / LISTING)
+    assert load(source, folder, None).notes[-1] == f"{told}the run in {source} learned from none of them"
     assert len(load(source, folder, "test")) == 4
     own = load(run_on(tmp_path / "own", f"folder:{folder}"), folder, None)
     assert (len(own), own.split) == (4, "test")
+
+
+def test_the_run_s_own_folder_is_known_where_it_was_moved(folder, tmp_path):
+    """By the names within: else a model would be scored on what it learned from, as if it had not."""
+    config = DataConfig(f"folder:{folder}", test_fraction=0.4)
+    source = run_on(tmp_path / "run", config.name, test_fraction=0.4)
+    write_listing(load_dataset(config), tmp_path / "run" / LISTING)
+    before = [Path(file).name for file in files(load(source, folder, None))]
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert len(load(source, copy, None)) == 20  # its own is still there: these are others
+    moved = folder.rename(tmp_path / "moved")
+    data = load(source, moved, None)
+    assert data.as_trained
+    assert [Path(file).name for file in files(data)] == before
+    for file in sorted((copy / "a").iterdir())[:3]:
+        file.unlink()
+    assert not load(source, copy, None).as_trained  # a tenth may have vanished, no more
+
+
+def test_images_that_the_run_learned_from_are_counted_in_a_part_of_its_folder(folder, tmp_path):
+    (tmp_path / "set").mkdir()
+    shutil.copytree(folder, tmp_path / "set" / "train")
+    shutil.copytree(folder, tmp_path / "set" / "test")
+    source = run_on(tmp_path / "run", f"folder:{tmp_path / 'set'}")
+    write_listing(load_dataset(DataConfig(f"folder:{tmp_path / 'set'}")), tmp_path / "run" / LISTING)
+    for part, learned in (("train", "20"), ("test", "none")):
+        told = load(source, tmp_path / "set" / part, None).notes[-1]
+        assert told.endswith(f"the run in {source} learned from {learned} of them")
 
 
 def test_a_class_of_one_image_is_enough_where_nothing_is_divided(folder):

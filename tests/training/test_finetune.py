@@ -24,6 +24,7 @@ from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import ParallelConfig
 from vit_jax.training.run import describe, prepare
+from vit_jax.training.start import find_start
 
 FIELDS = dict(embed_dim=16, depth=2, num_heads=2, patch_size=4, image_size=16, in_channels=1, num_classes=7)
 SOURCE = Preprocessing((0.4,), (0.3,), crop_fraction=0.875, interpolation="bilinear", squash=True)
@@ -342,3 +343,19 @@ def test_other_networks_are_fine_tuned_too(name, fields, config, tmp_path):
     run = prepare(with_model(config, pretrained=str(tmp_path / "source"), fields={}), tmp_path / "run")
     assert jax.tree.map(jnp.shape, run.params) == jax.tree.map(jnp.shape, parameter_shapes(run.model))
     jax.tree.map(np.testing.assert_array_equal, body(run.params), body(params))
+    names, model = run.dataset.class_names, model.clone(num_classes=10)
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "ten", model, params, class_names=names)
+    again = prepare(with_model(config, pretrained=str(tmp_path / "ten"), fields={}), tmp_path / "again")
+    jax.tree.map(np.testing.assert_array_equal, again.params, params)
+
+
+def test_half_a_head_is_none(trained, config, tmp_path):
+    """Weights of others may have names for another head than theirs."""
+    run, _ = trained
+    start = find_start(with_model(config, pretrained=str(run.workdir)), tmp_path)
+    model, names = start.for_data("digits", 10, 1), run.dataset.class_names
+    assert sorted(start.with_head_for(names, model).head) == ["head/bias", "head/kernel"]
+    half = dataclasses.replace(start, head={"head/kernel": start.head["head/kernel"]})
+    assert not half.with_head_for(names, model).head
+    assert not start.with_head_for(names, start.for_data("digits", 7, 1)).head

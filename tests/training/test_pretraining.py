@@ -18,6 +18,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.pretrained.convert import convert
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.run import prepare
@@ -81,6 +82,13 @@ def test_its_accuracy_is_that_of_the_neighbours_of_its_features(trained):
     assert agreement > 0.99  # where rounding does not decide
     shares = np.take_along_axis(votes / votes.sum(1, keepdims=True), result.test.label[:, None], 1)[:, 0]
     assert np.median(np.abs(-np.log(np.maximum(shares, 1e-6)) - result.test.loss)) < 1e-3
+
+
+def test_it_has_no_names_for_outputs_and_is_converted(trained, tmp_path):
+    run, result, _ = trained
+    assert vit_jax.class_names(run.workdir) == ()
+    convert(str(run.workdir), tmp_path / "converted", "vit_jax")
+    jax.tree.map(np.testing.assert_array_equal, vit_jax.load_pretrained(tmp_path / "converted")[1], result.params)
 
 
 def test_its_report_shows_reconstructions(trained):

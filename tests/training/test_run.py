@@ -269,6 +269,10 @@ def test_a_folder_that_moved_is_taken_again(config, tmp_path):
     assert isinstance(before, FolderSource)
     assert isinstance(after, FolderSource)
     assert [file.replace("/here/", "/there/") for file in before.files] == list(after.files)
+    at("there/../there")
+    shutil.copytree(tmp_path / "there", tmp_path / "others")
+    with pytest.raises(ValueError, match=r"data\.name: .*there/\.\./there -> .*others"):
+        at("others")
     with pytest.raises(ValueError, match=r"data\.name"):
         prepare(dataclasses.replace(config, **changes), tmp_path / "run")
 

@@ -10,7 +10,7 @@ from PIL import Image
 import vit_jax
 from vit_jax.comparison.decide import check_measurable
 from vit_jax.data.dataset import DataConfig
-from vit_jax.inspection.run_report import strips, summarise, write_run_report
+from vit_jax.inspection.run_report import strips, summarise, summary, write_run_report
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
@@ -73,6 +73,15 @@ def test_its_report_shows_held_out_images_and_no_matrix(trained):
     assert "Confusion" not in page
     assert "Training loss" in page
     assert "trained without labels on 54 images" in summarise(run, result, path)[1]
+
+
+def test_its_report_is_written_whatever_was_skipped(trained):
+    """A row of skipped updates alone has no loss."""
+    run, result, _ = trained
+    rows = [dict(row, loss=None) if row["step"] == 12 and row["kind"] == "train" else row for row in result.rows]
+    figures = summary(run, dataclasses.replace(result, rows=rows))
+    assert figures["Training loss"] == f"{result.rows[1]['loss']:.4f}"
+    assert summary(run, dataclasses.replace(result, rows=rows[-1:]))["Training loss"] == "none"
 
 
 def test_its_model_is_loaded_and_goes_on(trained, config, small_config, tmp_path):

@@ -110,8 +110,15 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
 
 
 def load_unlabelled(root: Path, config: DataConfig, notes: list[str]) -> Dataset:
-    """All images in the folder `root` and in the folders within, without labels."""
-    found = {split: labelled_files([folder], config.load_size) for split, folder in split_folders(root).items()}
+    """All images in the folder `root` and in the folders within, without labels.
+
+    Only where there is nothing else beside folders that are called as splits, "train" among them, do these divide it.
+    """
+    names = [entry.name.casefold() for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
+    splits = {SPLIT_FOLDERS.get(name) for name in names}
+    is_divided = len(names) == len(visible(root)) if root.is_dir() else False
+    folders = split_folders(root) if is_divided and "train" in splits and None not in splits else {"train": root}
+    found = {split: labelled_files([folder], config.load_size) for split, folder in folders.items()}
     splits = check_files(found, config, notes)
     for split, source in splits.items():
         if not len(source):

@@ -15,6 +15,7 @@ from vit_jax.data.folder import FOLDER, folder_root
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
+from vit_jax.inference.images_of_run import is_moved_set, learned_from
 from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
@@ -94,7 +95,7 @@ def load_evaluation_data(
         folder = undivided_folder(folder_root(name))
         if folder is not None and (split in (None, "all") or split == folder.split != "train"):
             images, class_names, notes = load_undivided(folder.path, config)
-            told = f"every image of {folder.path}, which is not divided; {source} is no run that trained on it"
+            told = f"every image of {folder.path}, which is not divided; {what_is_known(source, images.files)}"
             shape = (config.load_size, config.load_size, 3)
             return EvaluationData(
                 split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told)
@@ -115,6 +116,14 @@ def load_evaluation_data(
     )
 
 
+def what_is_known(source: str, files: Sequence[str]) -> str:
+    """Whether a model may have learned from files, in words."""
+    learned = learned_from(run_of(source), files)
+    if learned is None:
+        return f"whether {source} learned from some is not known"
+    return f"the run in {source} learned from {f'{learned:,}' if learned else 'none'} of them"
+
+
 def run_of(source: str) -> Path:
     """The workdir of a run that is named by it or by its model/; any other source as it is."""
     path = Path(source)
@@ -125,7 +134,9 @@ def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set."""
     path = workdir / "config.json"
     data = read_json(path).get("data") if path.is_file() else None
-    if not isinstance(data, dict) or not same_set(data["name"], name):
+    if not isinstance(data, dict):
+        return None
+    if not same_set(data["name"], name) and not is_moved_set(workdir, data["name"], name):
         return None
     return {field: data[field] for field in DIVISION if field in data}
 

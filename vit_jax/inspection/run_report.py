@@ -87,7 +87,8 @@ def summary(run: Run, result: Result) -> dict[str, str]:
 def main_figure(run: Run, result: Result) -> dict[str, str]:
     """What the run came to; where the images have no labels, the last loss that was logged."""
     if result.test is None:
-        return {"Training loss": f"{result.rows[-2]['loss']:.4f}", "Images": f"{len(run.dataset.train):,}"}
+        losses = [row["loss"] for row in result.rows if row["kind"] == "train" and row["loss"] is not None]
+        return {"Training loss": f"{losses[-1]:.4f}" if losses else "none", "Images": f"{len(run.dataset.train):,}"}
     return {
         measure(run).capitalize(): f"{result.test.accuracy:.2%}",
         "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",

@@ -122,7 +122,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     config, names = None, ()
     if located.config is not None and located.config.get("format") == native.FORMAT:
         config = native.module_of(located.config, located.directory / "config.json")
-        names = tuple(located.config.get("class_names", ()))
+        names = tuple(located.config.get("class_names", ())) if config.num_classes else ()
     known = config or model
     if known is None:
         raise ValueError(

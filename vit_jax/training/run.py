@@ -16,7 +16,7 @@ import optax
 
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
-from vit_jax.data.folder import FOLDER
+from vit_jax.data.folder import FOLDER, folder_root
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.json_file import read_json
@@ -108,8 +108,8 @@ def prepare(config: Config, workdir: Path) -> Run:
     dataset = load_dataset(config.data, workdir / LISTING)
     if config.objective.learns_classes and not dataset.class_names:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
-    start = start.for_classes(dataset.class_names)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
+    start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
 
     total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
@@ -198,9 +198,8 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     new = json.loads(json.dumps(to_json(config)))
     if path.exists():
         old = brought_up_to_date(read_json(path))
-        may_change = ANY_MACHINE
-        if (workdir / LISTING).exists() and all(config["data"]["name"].startswith(FOLDER) for config in (old, new)):
-            may_change += ("data.name:",)  # the images are those listed, wherever the folder is now
+        moved = (workdir / LISTING).exists() and is_elsewhere(old["data"]["name"], new["data"]["name"])
+        may_change = (*ANY_MACHINE, "data.name:") if moved else ANY_MACHINE
         changed = [line for line in differences(old, new) if not line.startswith(may_change)]
         if changed:
             raise ValueError(
@@ -216,6 +215,14 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     except OSError as error:
         raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
     return lock
+
+
+def is_elsewhere(old: str, new: str) -> bool:
+    """Whether a set is a folder that may have been moved, as it is gone from where it was, or is only named anew."""
+    if not (old.startswith(FOLDER) and new.startswith(FOLDER)):
+        return False
+    before, now = folder_root(old), folder_root(new)
+    return not before.exists() or before.resolve() == now.resolve()
 
 
 def existing_parent(path: Path) -> Path:

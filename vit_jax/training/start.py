@@ -15,7 +15,7 @@ from vit_jax.models.parameters import parameter_count, shapes_by_path
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.adapt import zeros
-from vit_jax.pretrained.converted import read_parameters
+from vit_jax.pretrained.converted import Parameter, read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
 from vit_jax.pretrained.native import module_config, read_module, replace_file
@@ -43,12 +43,16 @@ class Start:
     config: ModelConfig
     network: Network
     stored: StoredNetwork | None = None
-    head: Mapping[str, Any] = FrozenDict()
+    head: Mapping[str, Parameter] = FrozenDict()
     class_names: tuple[str, ...] = ()
 
-    def for_classes(self, class_names: tuple[str, ...]) -> "Start":
-        """The start for a data set's classes: with the stored head only if it is for these, in their order."""
-        return self if class_names == self.class_names else dataclasses.replace(self, head={})
+    def with_head_for(self, class_names: tuple[str, ...], model: Network) -> "Start":
+        """The start of a network `for_data`, with the stored head only if it is for these classes, in their order."""
+        if self.stored is None or not self.head:
+            return self
+        new = {path: s for path, s in shapes_by_path(model).items() if path not in self.stored.converted.parameters}
+        fits = new == {path: parameter.shape for path, parameter in self.head.items()}
+        return self if fits and class_names == self.class_names else dataclasses.replace(self, head={})
 
     def for_data(self, name: str, num_classes: int, in_channels: int) -> Network:
         """The network for a data set; one for pre-training has no classes.
@@ -135,12 +139,11 @@ def open_start(config: Config) -> Start:
         )
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
     fit = fitted(stored, located, 0 if classifies else None, *sizes)
-    network = adapted(model, fit.model)
-    head: dict[str, Any] = {}
-    if classifies and stored.class_names and getattr(network, "pool", None) == getattr(fit.model, "pool", None):
+    head: dict[str, Parameter] = {}
+    if classifies and model.fields.get("pool") in (None, getattr(fit.model, "pool", None)):  # else of other features
         body, whole = fit.converted.parameters, classifier_of(stored).converted.parameters
         head = {path: array for path, array in whole.items() if path not in body}
-    return Start(model, network, fit, head, stored.class_names)
+    return Start(model, adapted(model, fit.model), fit, head, stored.class_names)
 
 
 def check_trainable(network: Network, config: Config) -> None:
