@@ -16,8 +16,8 @@ PAGES = {path: path.read_text() for path in (ROOT / "README.md", ROOT / "CONTRIB
 FLAGS_OF = ("vit_digits", "vit_cifar10_cpu", "swin_cifar10_cpu", "deit_cifar10_cpu", "image_folder")
 """Config files that have among them every flag that the pages name: of networks, augmentation, objectives."""
 
-OTHERS = {"--ntasks-per-node"}
-"""Flags of other programs: of sbatch."""
+OTHERS = {"--ntasks-per-node", "--logdir"}
+"""Flags of other programs: of sbatch and of tensorboard."""
 
 
 def named(pattern: str) -> set[str]:
