@@ -121,13 +121,15 @@ def test_teachers_that_cannot_teach_are_refused(config, teacher, tmp_path):
     with pytest.raises(ValueError, match=r"(?s)cannot teach the classes of digits.*the model's 10: 'a'"):
         prepare(with_teacher(config, letters), tmp_path / "run")
 
-    colour = vit_jax.create_model("vit_cifar_patch4_32", embed_dim=12, depth=1, num_heads=3)
-    params = init_params(colour, jax.random.key(0))
-    vit_jax.save_pretrained(tmp_path / "colour", colour, params)
-    with pytest.raises(ValueError, match="takes images of 3 channels; those of digits have 1"):
-        prepare(with_teacher(config, tmp_path / "colour"), tmp_path / "run")
+    infrared = vit_jax.create_model(
+        "vit_cifar_patch4_32", embed_dim=12, depth=1, num_heads=3, in_channels=4, preprocessing=vit_jax.Preprocessing()
+    )
+    params = init_params(infrared, jax.random.key(0))
+    vit_jax.save_pretrained(tmp_path / "infrared", infrared, params)
+    with pytest.raises(ValueError, match="takes images of 4 channels; those of digits have 1"):
+        prepare(with_teacher(config, tmp_path / "infrared"), tmp_path / "run")
 
-    headless = colour.clone(num_classes=0)
+    headless = infrared.clone(num_classes=0)
     del params["head"]
     vit_jax.save_pretrained(tmp_path / "headless", headless, params)
     with pytest.raises(ValueError, match="has no classes to teach"):

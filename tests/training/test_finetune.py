@@ -283,11 +283,29 @@ def test_mistakes_are_refused_and_leave_nothing(changes, message, config, tmp_pa
 
 
 def test_images_of_other_channels_are_refused(config, tmp_path):
-    model = create_model("vit_digits_patch2_8", **{**FIELDS, "in_channels": 3})
+    model = create_model("vit_digits_patch2_8", **{**FIELDS, "in_channels": 4})
+    params = random_params(model)
+    vit_jax.save_pretrained(tmp_path / "infrared", model, params)
+    with pytest.raises(ValueError, match=r"takes images of 4 channels; those of digits.* have 1"):
+        prepare(with_model(config, pretrained=str(tmp_path / "infrared")), tmp_path / "run")
+
+
+def test_grey_images_are_shown_to_weights_of_colour(config, run_to_end, tmp_path):
+    """As `vit_jax.preprocessing` shows them: in three equal channels, each normalised as its own."""
+    colours = Preprocessing((0.1, 0.5, 0.6), (0.2, 0.3, 0.4))
+    model = create_model("vit_digits_patch2_8", **{**FIELDS, "in_channels": 3, "preprocessing": colours})
     params = random_params(model)
     vit_jax.save_pretrained(tmp_path / "colour", model, params)
-    with pytest.raises(ValueError, match=r"takes images of 3 channels; those of digits.* have 1"):
-        prepare(with_model(config, pretrained=str(tmp_path / "colour")), tmp_path / "run")
+    run, result, _ = run_to_end(
+        with_model(config, pretrained=str(tmp_path / "colour")), tmp_path / "run", duration="2 steps"
+    )
+    assert run.model.in_channels == 3
+    assert any("images of 1 channels are shown in 3" in line for line in describe(run))
+    image = run.dataset.test[0][0]
+    logits = run.model.apply(
+        {"params": result.params}, vit_jax.preprocessing(run.model)(Image.fromarray(image[..., 0]))[None]
+    )
+    assert int(np.argmax(logits)) == result.test.predicted[0]
 
 
 def test_a_distillation_token_is_refused_with_what_to_do(config, tmp_path):

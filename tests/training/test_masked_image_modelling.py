@@ -192,7 +192,7 @@ def test_what_cannot_be_pre_trained_is_refused(config, tmp_path):
     name = TOKENIZER.name
     refused("4 x 4 patches", told(saved(tmp_path / "grid", name, patch_size=4)))
     refused("knows 9 tokens; set model.vocab_size", told(saved(tmp_path / "vocabulary", name, vocab_size=9)))
-    refused("takes images of 3 channels; those of digits have 1", told(saved(tmp_path / "rgb", name, in_channels=3)))
+    refused("takes images of 4 channels; those of digits have 1", told(saved(tmp_path / "rgbi", name, in_channels=4)))
     refused("nowhere", told(str(tmp_path / "nowhere")))
     refused("needs a BeitPretraining", model=TOKENIZER)
     refused("needs a DiscreteVae", DiscreteAutoencoding())

@@ -7,11 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import with_channels
 from vit_jax.models.preprocessing import RESIZE_METHODS
 from vit_jax.pretrained.preprocess import cover
-
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in grey (ITU-R 601), Pillow's."""
 
 
 def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
@@ -41,18 +39,3 @@ def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
         top, left = (rows - height) // 2, (columns - width) // 2
         pixels = pixels[:, top : top + height, left : left + width]
     return settings.normalise(pixels)
-
-
-def with_channels(pixels: jax.Array, channels: int) -> jax.Array:
-    """Pixels [B, H, W, C] in colour (3) or grey (1), as asked for.
-
-    Raises:
-        ValueError: they have another number of channels.
-    """
-    if pixels.shape[-1] == 1 and channels == 3:
-        return jnp.repeat(pixels, 3, axis=-1)
-    if pixels.shape[-1] == 3 and channels == 1:
-        return jnp.round((pixels * jnp.array(LUMA)).sum(-1, keepdims=True))
-    if pixels.shape[-1] != channels:
-        raise ValueError(f"the images have {pixels.shape[-1]} channels; the model takes {channels}")
-    return pixels

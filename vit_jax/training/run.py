@@ -258,7 +258,7 @@ def describe(run: Run) -> list[str]:
     return [
         f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, {labels}",
         *(f"note     {note}" for note in data.notes),
-        f"model    {run.start.describe(run.model)}{resizing_told(run)}",
+        f"model    {run.start.describe(run.model)}{shown_as(run)}",
         *([f"teacher  {run.teacher.told}"] if run.teacher is not None else []),
         f"device   {devices} ({config.parallel.mode}), {config.dtype}",
         *([f"kernel   attention by {attention.kernel} ({attention.reason})"] if attention is not None else []),
@@ -266,13 +266,14 @@ def describe(run: Run) -> list[str]:
     ]
 
 
-def resizing_told(run: Run) -> str:
-    """What becomes of images that are not of the network's size; nothing for those that are."""
-    seen, loaded = run.model.input_shape[:2], run.dataset.image_shape[:2]
+def shown_as(run: Run) -> str:
+    """What becomes of images that are not of the network's channels and size; nothing for those that are."""
+    (*seen, channels), (*loaded, has) = run.model.input_shape, run.dataset.image_shape
+    told = "" if channels == has else f"; images of {has} channels are shown in {channels}"
     if seen == loaded:
-        return ""
-    told = f"; images are resized to {seen[0]}x{seen[1]}"
-    as_loaded = loaded == (run.config.data.load_size,) * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
+        return told
+    told += f"; images are resized to {seen[0]}x{seen[1]}"
+    as_loaded = loaded == [run.config.data.load_size] * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
     if as_loaded and min(seen) > min(loaded):
         told += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
     return told

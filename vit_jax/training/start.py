@@ -11,6 +11,7 @@ import numpy as np
 from flax.core import FrozenDict
 
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import fits_channels
 from vit_jax.models.parameters import parameter_count, shapes_by_path
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
@@ -58,13 +59,16 @@ class Start:
         """The network for a data set; one for pre-training has no classes.
 
         Raises:
-            ValueError: if it is pretrained on images of other channels, or normalises by the means of others.
+            ValueError: if it is pretrained on images of channels that these cannot be shown in, or normalises by the
+                means of others.
         """
-        if self.config.pretrained is not None and in_channels != self.network.in_channels:
-            raise ValueError(
-                f"the network in {self.config.pretrained} takes images of {self.network.in_channels} channels; those "
-                f"of {name} have {in_channels}. Take weights or images of the other kind"
-            )
+        if self.config.pretrained is not None:
+            if not fits_channels(in_channels, self.network.in_channels):
+                raise ValueError(
+                    f"the network in {self.config.pretrained} takes images of {self.network.in_channels} channels; "
+                    f"those of {name} have {in_channels}. Take weights or images of the other kind"
+                )
+            in_channels = self.network.in_channels
         if isinstance(self.network, PretrainingNetwork):
             num_classes = 0
         means = len(self.network.preprocessing.mean)

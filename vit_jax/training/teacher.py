@@ -12,6 +12,7 @@ from vit_jax.data.dataset import Dataset
 from vit_jax.evaluation.class_order import match_classes
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network, pair
+from vit_jax.models.network_input import fits_channels
 from vit_jax.models.parameters import parameter_count
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
@@ -102,9 +103,9 @@ def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset
 
 
 def check_channels(model: Network, named: str, dataset: Dataset) -> None:
-    """Raises ValueError if a network takes images of other channels than the data set's."""
+    """Raises ValueError if the data set's images cannot be shown to a network."""
     channels = dataset.image_shape[2]
-    if model.in_channels != channels:
+    if not fits_channels(channels, model.in_channels):
         raise ValueError(
             f"{named} takes images of {model.in_channels} channels; those of {dataset.name} have {channels}"
         )
