@@ -83,6 +83,7 @@ def test_a_run_is_judged_by_the_listed_ones(config: Config, tmp_path: Path, caps
     longer = Listed(Path("t.csv"), "small", (0, 1), (5.0, 60.0), 7)
     with pytest.raises(ValueError, match="small was trained for 7 steps when it was listed, now for 6"):
         reproduce(longer, config, tmp_path / "other", "the command")
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

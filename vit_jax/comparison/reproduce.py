@@ -10,9 +10,10 @@ from pathlib import Path
 from scipy.stats import t as student
 
 from vit_jax.comparison.results import final_row
+from vit_jax.data.sources import load_dataset
 from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.models.registry import nearest
-from vit_jax.training import compilation_cache
+from vit_jax.training import compilation_cache, durations
 from vit_jax.training.config import Config
 from vit_jax.training.errors import Stopped
 from vit_jax.training.progress import make_display
@@ -117,12 +118,13 @@ def reproduce(listed: Listed, config: Config, workdir: Path, command: str) -> bo
     """
     print(f"listed   {listed.describe()}", flush=True)
     low, high = listed.spread
+    steps = durations.to_steps(config.duration, len(load_dataset(config.data).train), config.batch_size)
+    if steps != listed.steps:  # before the workdir is this config's
+        raise ValueError(
+            f"{listed.config} was trained for {listed.steps:,} steps when it was listed, now for {steps:,}"
+        )
     compilation_cache.enable()
     run = prepare(config, workdir)
-    if run.total_steps != listed.steps:
-        raise ValueError(
-            f"{listed.config} was trained for {listed.steps:,} steps when it was listed, now for {run.total_steps:,}"
-        )
     try:
         train_and_report(run, make_display(run.total_steps), command)
     except Stopped as stopped:
