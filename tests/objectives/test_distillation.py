@@ -72,8 +72,8 @@ def test_labels_and_teacher_are_weighed(kind: Any, distilled: bool):
     second = RNG.normal(0, 2, (5, 4)).astype(np.float32)
     pixels = np.stack([STUDENT, second, TEACHER], axis=1)[..., None]  # [B, 3, 4, 1]
     nearest = Preprocessing(mean=(0.0,), std=(1 / 255,), interpolation="nearest")
-    teacher = Frozen(Teacher(image_size=(6, 8), preprocessing=nearest), {}, jnp.array([3, 2, 1, 0]))
-    student = Student(image_size=(3, 4), preprocessing=AS_IT_IS, distilled=distilled)
+    teacher = Frozen(Teacher(image_size=(6, 8), in_channels=1, preprocessing=nearest), {}, jnp.array([3, 2, 1, 0]))
+    student = Student(image_size=(3, 4), in_channels=1, preprocessing=AS_IT_IS, distilled=distilled)
     objective = Distillation("somewhere", kind=kind, weight=0.3, temperature=2.0, label_smoothing=0.1)
     pixels = np.abs(pixels)  # resized pixels are clipped to [0, 255]
     loss, metrics, statistics = objective.loss(student, {}, examples(pixels, LABELS), Given(jax.random.key(0), teacher))
