@@ -35,8 +35,8 @@ def results() -> list[list[Entry]]:
     groups: dict[str, list[Entry]] = {}
     for path in sorted(RESULTS.glob("throughput_*.json")):
         for entry in json.loads(path.read_text(encoding="utf-8"))["results"]:
-            machine = {"devices": 1, **entry["machine"]}  # which was not kept before there was more than one
-            groups.setdefault(json.dumps([entry["device"], machine], sort_keys=True), []).append(entry)
+            entry["machine"].setdefault("devices", 1)  # early results do not say: they are of one
+            groups.setdefault(json.dumps([entry["device"], entry["machine"]], sort_keys=True), []).append(entry)
     if not groups:
         raise FileNotFoundError(f"{RESULTS} has no throughput_*.json; run python -m benchmarks.throughput first")
     return list(groups.values())
@@ -64,7 +64,7 @@ def section(entries: Sequence[Entry]) -> str:
 def where(entry: Entry) -> str:
     """The machine in a sentence."""
     machine, versions = entry["machine"], entry["machine"]["versions"]
-    device, count = machine["device"], machine.get("devices", 1)  # early results do not say: they are of one
+    device, count = machine["device"], machine["devices"]
     if entry["device"] == "cpu":
         device = f"{machine['cores']} cores of {machine['processor']}"
     elif count > 1:

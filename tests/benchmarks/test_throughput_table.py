@@ -8,7 +8,9 @@ import pytest
 from benchmarks.throughput.table import MARKERS, README, results, rewritten, section
 from benchmarks.throughput.targets import targets
 
-MACHINE = dict(device="cpu", processor="Some CPU", cores=2, memory_gib=8, versions=dict(jax="0.1", torch="2.0"))
+MACHINE = dict(
+    device="cpu", devices=1, processor="Some CPU", cores=2, memory_gib=8, versions=dict(jax="0.1", torch="2.0")
+)
 
 
 def spread(median: float) -> dict[str, float]:

@@ -264,8 +264,13 @@ def test_without_labels_a_folder_without_images_is_refused(make_folder: MakeFold
         load_folder(make_folder({"a": 0}), replace(CONFIG, labels=False))
 
 
+def test_without_labels_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"folder .*nowhere does not exist; data\.name folder:DIR"):
+        load_folder(tmp_path / "nowhere", replace(CONFIG, labels=False))
+
+
 def test_without_labels_a_split_without_images_is_refused(make_folder: MakeFolder):
-    with pytest.raises(ValueError, match="images has no images in test"):
+    with pytest.raises(ValueError, match="images/test has no images"):
         load_folder(make_folder({"train/a": 1, "test/b": 0}), replace(CONFIG, labels=False))
 
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 import vit_jax
 from vit_jax.data.dataset import DataConfig
-from vit_jax.data.folder import FolderSource
+from vit_jax.data.folder import FolderSource, same_set
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
-from vit_jax.inference.evaluation_data import Split, load_evaluation_data, same_set, trained_division
+from vit_jax.inference.evaluation_data import Split, load_evaluation_data, trained_division
 from vit_jax.training.config import Config, ModelConfig, to_json
 
 MODEL = vit_jax.create_model(

@@ -25,7 +25,7 @@ from vit_jax.objectives.self_distillation import SelfDistillation
 from vit_jax.training import run as run_module
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import claim_workdir, describe, fingerprint, prepare
+from vit_jax.training.run import claim_workdir, describe, fingerprint, prepare, refuse_other_config
 from vit_jax.training.teacher import Teacher
 
 DIGITS = ModelConfig("vit_digits_patch2_8")
@@ -142,12 +142,15 @@ def test_a_run_has_its_workdir_for_as_long_as_it_is_there(config, tmp_path):
 )
 def test_a_run_may_go_on_elsewhere(changes, config, tmp_path):
     """What says where and how it is computed, and what is told of it, may be another, and is written down."""
+    changed = dataclasses.replace(config, **changes)
     with claim_workdir(config, tmp_path):
         pass
-    with claim_workdir(dataclasses.replace(config, **changes), tmp_path):
+    refuse_other_config(changed, tmp_path)
+    with claim_workdir(changed, tmp_path):
         pass
+    refuse_other_config(changed, tmp_path)
     with pytest.raises(ValueError, match="seed: 0 -> 1"):
-        claim_workdir(dataclasses.replace(config, seed=1), tmp_path)
+        refuse_other_config(dataclasses.replace(config, seed=1), tmp_path)
 
 
 @pytest.mark.parametrize(("field", "old", "new"), [("split_seed", 0, 1), ("load_size", 256, 64), ("repeats", 1, 3)])
@@ -157,7 +160,25 @@ def test_a_run_goes_on_with_the_same_images_only(field, old, new, config, tmp_pa
         pass
     changed = dataclasses.replace(config, data=DataConfig(**{field: new}))
     with pytest.raises(ValueError, match=rf"data\.{field}: {old} -> {new}"):
-        claim_workdir(changed, tmp_path)
+        refuse_other_config(changed, tmp_path)
+
+
+def test_another_folder_in_a_run_s_workdir_is_told_as_such(config, tmp_path):
+    """Not as files of the first folder that are missing in the other."""
+    for folder, first in (("one", 0), ("other", 40)):
+        for i in range(40):
+            path = tmp_path / folder / "ab"[i % 2] / f"{first + i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8)).save(path)
+    model = ModelConfig("vit_digits_patch2_8", {"preprocessing": Preprocessing()})
+    for folder in ("one", "other"):
+        data = DataConfig(f"folder:{tmp_path / folder}", load_size=8)
+        changed = dataclasses.replace(config, model=model, data=data, batch_size=8)
+        if folder == "one":
+            prepare(changed, tmp_path / "run")
+        else:
+            with pytest.raises(ValueError, match=r"data\.name: .*one -> .*other"):
+                prepare(changed, tmp_path / "run")
 
 
 def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):

@@ -82,6 +82,18 @@ def folder_root(name: str) -> Path:
     return Path(name.removeprefix(FOLDER)).expanduser()
 
 
+def same_set(one: str, other: str) -> bool:
+    """Whether two names are those of one set: folders may be written in several ways."""
+    if not (one.startswith(FOLDER) and other.startswith(FOLDER)):
+        return one == other
+    return folder_root(one).resolve() == folder_root(other).resolve()
+
+
+def may_have_moved(old: str, new: str) -> bool:
+    """Whether a set is a folder that is no more where it was, and may be the other one."""
+    return old.startswith(FOLDER) and new.startswith(FOLDER) and not folder_root(old).exists()
+
+
 def load_folder(root: Path, config: DataConfig) -> Dataset:
     """The data set in the folder `root`.
 
@@ -93,46 +105,52 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
             a readable image, unless these are skipped.
     """
     notes: list[str] = []
-    if not config.labels:
-        return load_unlabelled(root, config, notes)
-    classes = {split: class_folders(folder, notes) for split, folder in split_folders(root).items()}
+    shape = (config.load_size, config.load_size, 3)
+    if config.labels:
+        class_names, splits = labelled_splits(root, split_folders(root), config, notes)
+    else:
+        class_names, splits = ("images",), unlabelled_splits(root, config, notes)
+    parts = splits["train"], splits.get("validation"), splits.get("test")
+    dataset = divide(config, class_names, shape, *parts, notes)
+    return dataset if config.labels else dataclasses.replace(dataset, class_names=())
+
+
+def labelled_splits(
+    root: Path, folders: dict[str, Path], config: DataConfig, notes: list[str]
+) -> tuple[tuple[str, ...], dict[str, FolderSource]]:
+    """The classes, and the images of each split's folder, which has a folder a class; notes say what was left out."""
+    classes = {split: class_folders(folder, notes) for split, folder in folders.items()}
     class_names = common_class_names(root, classes)
-    splits = {
-        split: labelled_files([folders[name] for name in class_names], config.load_size)
-        for split, folders in classes.items()
+    files = {
+        split: labelled_files([of_split[name] for name in class_names], config.load_size)
+        for split, of_split in classes.items()
     }
-    splits = check_files(splits, config, notes)
+    splits = check_files(files, config, notes)
     for split, source in splits.items():
         for label in set(range(len(class_names))) - set(source.labels.tolist()):
             raise ValueError(f"class folder {classes[split][class_names[label]]} has no images: add some or delete it")
-    shape = (config.load_size, config.load_size, 3)
-    return divide(config, class_names, shape, splits["train"], splits.get("validation"), splits.get("test"), notes)
+    return class_names, splits
 
 
-def load_unlabelled(root: Path, config: DataConfig, notes: list[str]) -> Dataset:
-    """All images in the folder `root` and in the folders within, without labels.
+def unlabelled_splits(root: Path, config: DataConfig, notes: list[str]) -> dict[str, FolderSource]:
+    """All images in a folder and in the folders within, of label 0.
 
-    Only where there is nothing else beside folders that are called as splits, "train" among them, do these divide it.
+    Only where there is nothing else beside folders that are called as splits, "train" among them, do these divide it:
+    there are photographs of trains.
     """
-    names = [entry.name.casefold() for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
-    splits = {SPLIT_FOLDERS.get(name) for name in names}
-    is_divided = len(names) == len(visible(root)) if root.is_dir() else False
-    folders = split_folders(root) if is_divided and "train" in splits and None not in splits else {"train": root}
-    found = {split: labelled_files([folder], config.load_size) for split, folder in folders.items()}
-    splits = check_files(found, config, notes)
+    called = {SPLIT_FOLDERS.get(entry.name.casefold()) if entry.is_dir() else None for entry in contents(root)}
+    folders = split_folders(root) if "train" in called and None not in called else {"train": root}
+    files = {split: labelled_files([folder], config.load_size) for split, folder in folders.items()}
+    splits = check_files(files, config, notes)
     for split, source in splits.items():
         if not len(source):
-            raise ValueError(f"folder {root} has no images{'' if split == 'train' else f' in {split}'}")
-    shape = (config.load_size, config.load_size, 3)
-    parts = splits["train"], splits.get("validation"), splits.get("test")
-    return dataclasses.replace(divide(config, ("images",), shape, *parts, notes), class_names=())
+            raise ValueError(f"folder {folders[split]} has no images")
+    return splits
 
 
 def split_folders(root: Path) -> dict[str, Path]:
     """The folder of each split of a divided set; of another set, `root` itself as "train"."""
-    if not root.exists():
-        raise FileNotFoundError(f"folder {root} does not exist; data.name folder:DIR takes a DIR with a folder a class")
-    folders = {entry.name: Path(entry) for entry in visible(root) if entry.is_dir()}
+    folders = {entry.name: Path(entry) for entry in contents(root) if entry.is_dir()}
     named = {name: folder for name, folder in folders.items() if name.casefold() in SPLIT_FOLDERS}
     others = folders.keys() - named.keys()
     # A class may be called "train", too. But a split's folder holds folders, and a class's folder holds images.
@@ -228,6 +246,17 @@ def files_below(folder: str | Path, above: tuple[str, ...] = ()) -> Iterator[str
             raise ValueError(f"{entry.path} is a link to a folder that it lies in")
         else:
             yield from files_below(entry.path, above)
+
+
+def contents(root: Path) -> list[os.DirEntry[str]]:
+    """What is in the folder of a set, as `visible` has it.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: it is not a folder.
+    """
+    if not root.exists():
+        raise FileNotFoundError(f"folder {root} does not exist; data.name folder:DIR takes a DIR with a folder a class")
+    return visible(root)
 
 
 def visible(folder: str | Path) -> list[os.DirEntry[str]]:

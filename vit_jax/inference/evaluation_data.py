@@ -11,7 +11,7 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, Source
 from vit_jax.data.feed import StreamingFeed
-from vit_jax.data.folder import FOLDER, folder_root
+from vit_jax.data.folder import FOLDER, folder_root, same_set
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
@@ -139,14 +139,6 @@ def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     if not same_set(data["name"], name) and not is_moved_set(workdir, data["name"], name):
         return None
     return {field: data[field] for field in DIVISION if field in data}
-
-
-def same_set(one: str, other: str) -> bool:
-    """Whether two names are those of one set: folders may be written in several ways."""
-    folders = [name.removeprefix("folder:") for name in (one, other) if name.startswith("folder:")]
-    if len(folders) < 2:
-        return one == other
-    return len({Path(folder).expanduser().resolve() for folder in folders}) == 1
 
 
 def split_sources(dataset: Dataset, split: Split) -> list[Source]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from vit_jax.data.folder import FOLDER, folder_root
+from vit_jax.data.folder import folder_root, may_have_moved
 from vit_jax.data.listing import LISTING
 from vit_jax.json_file import read_json
 
@@ -20,8 +20,7 @@ def is_moved_set(workdir: Path, old: str, name: str) -> bool:
         old: the set's name in the run's config.
         name: the folder's.
     """
-    is_gone = old.startswith(FOLDER) and name.startswith(FOLDER) and not folder_root(old).exists()
-    if not is_gone or not (workdir / LISTING).is_file():
+    if not may_have_moved(old, name) or not (workdir / LISTING).is_file():
         return False
     splits = read_json(workdir / LISTING)["splits"].values()
     files = [file for split in splits for file in split["files"]]

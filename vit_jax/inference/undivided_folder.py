@@ -4,16 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vit_jax.data.dataset import DataConfig
-from vit_jax.data.folder import (
-    SPLIT_FOLDERS,
-    FolderSource,
-    check_files,
-    class_folders,
-    common_class_names,
-    labelled_files,
-    split_folders,
-    visible,
-)
+from vit_jax.data.folder import SPLIT_FOLDERS, FolderSource, contents, labelled_splits, split_folders, visible
 
 
 class UndividedFolder(NamedTuple):
@@ -35,7 +26,7 @@ def undivided_folder(root: Path) -> UndividedFolder | None:
     Raises:
         FileNotFoundError, NotADirectoryError, ValueError: as `split_folders`.
     """
-    folders = [Path(entry) for entry in visible(root) if entry.is_dir()] if root.is_dir() else []
+    folders = [Path(entry) for entry in contents(root) if entry.is_dir()]
     if len(folders) == 1 and any(entry.is_dir() for entry in visible(folders[0])):
         (folder,) = folders
         if split := SPLIT_FOLDERS.get(folder.name.casefold()):
@@ -51,10 +42,5 @@ def load_undivided(folder: Path, config: DataConfig) -> tuple[FolderSource, tupl
             are skipped.
     """
     notes: list[str] = []
-    classes = class_folders(folder, notes)
-    class_names = common_class_names(folder, {"train": classes})
-    files = labelled_files([classes[name] for name in class_names], config.load_size)
-    source = check_files({"all": files}, config, notes)["all"]
-    for label in set(range(len(class_names))) - set(source.labels.tolist()):
-        raise ValueError(f"class folder {classes[class_names[label]]} has no images: add some or delete it")
-    return source, class_names, notes
+    class_names, splits = labelled_splits(folder, {"train": folder}, config, notes)
+    return splits["train"], class_names, notes

@@ -52,9 +52,7 @@ class Report:
     title: str
     summary: Mapping[str, str]  # in the order shown; the first is the main result
     history: Sequence[Mapping[str, Any]]  # the rows of metrics.jsonl
-    confusion: (
-        np.ndarray | None
-    )  # int [classes, classes]; rows are true classes, columns predicted ones; None: no labels
+    confusion: np.ndarray | None  # int [classes, classes]; rows: true classes, columns: predicted; None: no labels
     class_names: tuple[str, ...]
     examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
     notes: Sequence[str] = ()  # where the data came from and what was skipped

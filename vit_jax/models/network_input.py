@@ -16,12 +16,12 @@ def network_input(model: Network, pixels: jax.Array) -> jax.Array:
     Raises:
         ValueError: if they are of other channels, and not grey for colour or colour for grey.
     """
-    *image_size, channels = model.input_shape
-    preprocessing, image_size = model.preprocessing, tuple(image_size)
+    height, width, channels = model.input_shape
+    preprocessing = model.preprocessing
     pixels = with_channels(pixels.astype(jnp.float32), channels)
-    if pixels.shape[1:3] != image_size:
+    if pixels.shape[1:3] != (height, width):
         method = RESIZE_METHODS[preprocessing.interpolation]
-        pixels = jax.image.resize(pixels, (len(pixels), *image_size, pixels.shape[3]), method, antialias=True)
+        pixels = jax.image.resize(pixels, (len(pixels), height, width, channels), method, antialias=True)
         pixels = jnp.clip(pixels, 0, 255)  # bicubic overshoots at edges
     return preprocessing.normalise(pixels)
 

@@ -74,8 +74,8 @@ class ModelConfig:
             `in_channels`, the config's `dtype` the precision: they are not set here. Of a pretrained network, those of
             `Adapted`.
         pretrained: where the network and its parameters come from: a file, a folder or an id of the Hugging Face Hub,
-            as `vit_jax.load_pretrained` takes it. The head is new, of zeros, unless its classes
-            are those of the data, in their order. None: all is new.
+            as `vit_jax.load_pretrained` takes it. The head is new, of zeros, unless its classes are those of the data,
+            in their order. None: all is new.
         publisher: whose weights they are, where a bare file does not tell; see `vit_jax.pretrained.load`.
         revision: branch, tag or commit on the Hub.
     """

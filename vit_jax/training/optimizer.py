@@ -275,7 +275,8 @@ def make_optimizer(
             optimizer's averages begin after that. They are clipped apart from the others.
 
     Raises:
-        ValueError: if a pattern matches no parameter, nothing is left to train, or Muon finds no matrix.
+        ValueError: if a pattern of `config.freeze` matches no parameter, nothing is left to train, or Muon finds no
+            matrix.
     """
     clip = {"all": optax.clip_by_global_norm, "each": clip_each}[config.clip]
 

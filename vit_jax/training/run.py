@@ -16,7 +16,7 @@ import optax
 
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
-from vit_jax.data.folder import FOLDER, folder_root
+from vit_jax.data.folder import may_have_moved, same_set
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.json_file import read_json
@@ -103,6 +103,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         ValueError, FileNotFoundError, OSError, ModuleNotFoundError: with what is wrong and what would be right;
             nothing was trained.
     """
+    if is_first():
+        refuse_other_config(config, workdir)
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)
@@ -184,45 +186,46 @@ def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, confi
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
 
 
-def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
-    """Makes the workdir, locks it and writes the config into it; an existing run there must have the same config.
-
-    But for the fields of ANY_MACHINE, and the place of a folder of images: a run may go on elsewhere.
+def refuse_other_config(config: Config, workdir: Path) -> None:
+    """An existing run in the workdir must have the same config, but for the fields of ANY_MACHINE and the place of its
+    folder of images: a run may go on elsewhere.
 
     Raises:
-        ValueError: if it holds a run of another config; the differences are listed.
+        ValueError: if it has another; the differences are listed.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return
+    old, new = brought_up_to_date(read_json(path)), json.loads(json.dumps(to_json(config)))
+    was, now = old["data"]["name"], new["data"]["name"]
+    listed = (workdir / LISTING).exists()  # then the images are those, wherever the folder is now
+    same_images = same_set(was, now) or (listed and may_have_moved(was, now))
+    may_change = (*ANY_MACHINE, "data.name:") if same_images else ANY_MACHINE
+    changed = [line for line in differences(old, new) if not line.startswith(may_change)]
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
+            "Give another --workdir for a new run, or the old values to continue that one."
+        )
+
+
+def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
+    """Makes the workdir, locks it and writes the config into it.
+
+    Raises:
         BlockingIOError: if another process is training there.
         OSError: if it cannot be written to.
     """
-    path = workdir / "config.json"
-    new = json.loads(json.dumps(to_json(config)))
-    if path.exists():
-        old = brought_up_to_date(read_json(path))
-        moved = (workdir / LISTING).exists() and is_elsewhere(old["data"]["name"], new["data"]["name"])
-        may_change = (*ANY_MACHINE, "data.name:") if moved else ANY_MACHINE
-        changed = [line for line in differences(old, new) if not line.startswith(may_change)]
-        if changed:
-            raise ValueError(
-                f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
-                "Give another --workdir for a new run, or the old values to continue that one."
-            )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = WorkdirLock(workdir)
-        replace_file(path, lambda path: path.write_text(json.dumps(new, indent=2) + "\n"))
+        text = json.dumps(to_json(config), indent=2) + "\n"
+        replace_file(workdir / "config.json", lambda path: path.write_text(text))
     except BlockingIOError:
         raise
     except OSError as error:
         raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
     return lock
-
-
-def is_elsewhere(old: str, new: str) -> bool:
-    """Whether a set is a folder that may have been moved, as it is gone from where it was, or is only named anew."""
-    if not (old.startswith(FOLDER) and new.startswith(FOLDER)):
-        return False
-    before, now = folder_root(old), folder_root(new)
-    return not before.exists() or before.resolve() == now.resolve()
 
 
 def existing_parent(path: Path) -> Path:
