@@ -40,6 +40,15 @@ def command(tmp_path):
     return ["compare", *configs, "--seeds", "1", "--workdir", str(tmp_path / "out")]
 
 
+def test_configs_are_tried_on_the_disk_of_the_workdir(command, tmp_path, monkeypatch):
+    """/tmp may be small: the directory nearest to the workdir to come is taken."""
+    scratches = []
+    monkeypatch.setattr(comparing, "decide", lambda request, path, scratch: scratches.append(scratch) or ENTRY)
+    monkeypatch.setattr(comparing, "train_one", lambda request, path, plan, seed, workdir: None)
+    cli.main(command)
+    assert scratches == [tmp_path, tmp_path]
+
+
 def test_a_comparison_that_fails_goes_on_where_it_stopped(command, tmp_path, monkeypatch, capsys):
     out, trained, original = tmp_path / "out", [], comparing.train_one
 

@@ -70,6 +70,18 @@ def test_it_trains_and_its_collapse_would_show(trained):
     assert result.test.accuracy > 0.3  # of ten classes, by neighbours
 
 
+def test_the_prototypes_rest_as_long_as_the_objective_says(trained):
+    """In the run's own optimizer: three steps of it leave them as they are, the fourth does not."""
+    run, _, _ = trained
+    params = random_params(run.model, 0)
+    gradient, state = jax.tree.map(np.ones_like, params), run.step.optimizer.init(params)
+    update, moved = jax.jit(run.step.optimizer.update), []
+    for _ in range(4):
+        updates, state = update(gradient, state, params)
+        moved.append(bool(np.any(updates["head"]["last_layer"]["kernel"])))
+    assert moved == [False, False, False, True]
+
+
 def test_the_teacher_is_what_is_kept(trained):
     run, result, _ = trained
     model, params = vit_jax.load_pretrained(run.workdir)
