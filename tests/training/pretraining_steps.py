@@ -9,10 +9,17 @@ import optax
 
 from vit_jax.data.augment import Transform
 from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.objective import Objective
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
 from vit_jax.training.step import Step, TrainState, start_state
+
+MAE = dict(
+    image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, decoder_embed_dim=16, decoder_depth=1,
+    decoder_num_heads=2, preprocessing=Preprocessing(),
+)  # fmt: skip
+"""Fields of a masked autoencoder for images of 8 x 8 pixels."""
 
 WAYS: dict[str, Callable[[], tuple[Parallel, int]]] = {
     "one device": lambda: (OneProgram(jax.devices()[:1], 1), 1),

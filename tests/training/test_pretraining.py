@@ -9,12 +9,11 @@ import pytest
 
 import vit_jax
 from tests.models.cases import random_params
-from tests.training.pretraining_steps import after_steps
+from tests.training.pretraining_steps import MAE, after_steps
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inspection.run_report import strips, write_run_report
 from vit_jax.models.mae import MaskedAutoencoder
-from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
@@ -22,11 +21,6 @@ from vit_jax.pretrained.convert import convert
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.run import prepare
-
-MAE = dict(
-    image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, decoder_embed_dim=16, decoder_depth=1,
-    decoder_num_heads=2, preprocessing=Preprocessing(),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,14 @@ import pytest
 from PIL import Image
 
 import vit_jax
+from tests.training.pretraining_steps import MAE
 from vit_jax.comparison.decide import check_measurable
 from vit_jax.data.dataset import DataConfig
 from vit_jax.inspection.run_report import strips, summarise, summary, write_run_report
 from vit_jax.models.mae import MaskedAutoencoder
-from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.run import describe, prepare
-
-MAE = dict(
-    image_size=8, patch_size=2, embed_dim=16, depth=1, num_heads=2, decoder_embed_dim=16, decoder_depth=1,
-    decoder_num_heads=2, preprocessing=Preprocessing(),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
