@@ -25,9 +25,10 @@ def test_a_killed_and_stopped_run_comes_to_the_same_end_and_its_files_are_guarde
     assert "status 75" in stopped.outcome
     assert end.figures["same"] is True
 
-    flipped, truncated, deleted, *others = files.damage(tmp_path / "straight", tmp_path, chance, flips=20)
+    flipped, truncated, deleted, model, *others = files.damage(tmp_path / "straight", tmp_path, chance, flips=20)
     for row in (flipped, truncated, deleted):
         assert row.figures["noticed"] == row.times
+    assert (int(model.figures["wrong"]), int(model.figures["error"])) == (0, pytest.approx(model.times, abs=2))
     assert sum(int(row.figures["wrong"]) for row in others) > 0  # or the manifest would be for nothing
 
 

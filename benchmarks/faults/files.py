@@ -11,10 +11,13 @@ from typing import Any, cast
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import serialization
+from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
 from benchmarks.faults.runs import Row, latest_whole
+from vit_jax import load_pretrained
 from vit_jax.inspection.checkpoints import arrays_of
+from vit_jax.pretrained.convert import MODEL
 from vit_jax.training.manifest import problems
 
 
@@ -47,7 +50,40 @@ def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> I
             path.write_bytes(content)
         yield Row(f"each file {how}", len(files), f"noticed: {noticed}", {"noticed": noticed})
     assert not problems(checkpoint)
+    yield of_model(workdir / "model", chance, flips)
     yield from other_formats(arrays_of(checkpoint), scratch, chance, flips)
+
+
+def of_model(directory: Path, chance: random.Random, flips: int) -> Row:
+    """Flipped bits of the model that a run leaves."""
+    whole = load_pretrained(directory)
+
+    def read() -> dict[str, Any]:
+        model, params = load_pretrained(directory)
+        return flatten_dict(params, sep="/") if model == whole[0] else {}
+
+    files = [directory / name for name in MODEL]
+    found = outcomes(files, chance, flips, read, flatten_dict(whole[1], sep="/"))
+    told = f"refused: {found['error']}; read right all the same: {found['right']}; read wrong: {found['wrong']}"
+    return Row("a bit flipped in `model/`, which is what is loaded", flips, told, found)
+
+
+def outcomes(
+    files: list[Path],
+    chance: random.Random,
+    flips: int,
+    read: Callable[[], Mapping[str, Any]],
+    arrays: Mapping[str, np.ndarray],
+) -> dict[str, int]:
+    """How often each `outcome` came of a bit flipped in these files."""
+    counts = {"error": 0, "right": 0, "wrong": 0}
+    for path, place in random_places(files, chance, flips):
+        flip(path, place)
+        with silent():
+            counts[outcome(read, arrays)] += 1
+        flip(path, place)
+    assert outcome(read, arrays) == "right"
+    return counts
 
 
 def random_places(files: list[Path], chance: random.Random, count: int) -> Iterator[tuple[Path, int]]:
@@ -86,19 +122,13 @@ def other_formats(arrays: dict[str, np.ndarray], scratch: Path, chance: random.R
         ),
     }
     for name, (files, read) in formats.items():
-        outcomes = {"error": 0, "right": 0, "wrong": 0}
-        for path, place in random_places(files, chance, flips):
-            flip(path, place)
-            with silent():
-                outcomes[outcome(read, arrays)] += 1
-            flip(path, place)
-        assert outcome(read, arrays) == "right"
+        found = outcomes(files, chance, flips, read, arrays)
         yield Row(
             f"for comparison: a bit flipped in the same arrays as {name} keeps them",
             flips,
-            f"error: {outcomes['error']}; read right all the same: {outcomes['right']}; "
-            f"**read wrong in silence: {outcomes['wrong']}**",
-            dict(outcomes),
+            f"error: {found['error']}; read right all the same: {found['right']}; "
+            f"**read wrong in silence: {found['wrong']}**",
+            found,
         )
     shutil.rmtree(orbax)
 
@@ -116,7 +146,7 @@ def silent() -> Iterator[None]:
             os.close(before)
 
 
-def outcome(read: Callable[[], Mapping[str, Any]], arrays: dict[str, np.ndarray]) -> str:
+def outcome(read: Callable[[], Mapping[str, Any]], arrays: Mapping[str, np.ndarray]) -> str:
     """What came of reading: an "error", what was written ("right"), or something else ("wrong")."""
     try:
         found = read()

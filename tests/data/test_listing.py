@@ -55,6 +55,16 @@ def test_a_file_that_is_gone_stops_the_run_where_it_may_not_be_left_out(config: 
         load_dataset(config, tmp_path / LISTING)
 
 
+def test_a_list_that_rotted_is_refused(config: DataConfig, tmp_path: Path):
+    """Another digit would be another class, and nobody would see it."""
+    write_listing(load_dataset(config), tmp_path / LISTING)
+    text = (tmp_path / LISTING).read_text()
+    place = text.index("1", text.index('"labels"'))
+    (tmp_path / LISTING).write_text(f"{text[:place]}0{text[place + 1 :]}")
+    with pytest.raises(ValueError, match=r"images\.json is not as it was written"):
+        load_dataset(config, tmp_path / LISTING)
+
+
 def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_listing(load_dataset(config), tmp_path / LISTING)
     (tmp_path / "images").rename(tmp_path / "pictures")

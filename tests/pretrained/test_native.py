@@ -132,12 +132,32 @@ def test_a_config_of_something_else_is_refused(saved, text, message):
         vit_jax.load_pretrained(saved)
 
 
+@pytest.mark.parametrize(("was", "now"), [(b'"num_heads": 2', b'"num_heads": 4'), (b'"b"', b'"c"')])
+def test_a_config_that_rotted_is_refused(saved, was, now):
+    """One bit, and other heads would attend: nothing else would tell."""
+    path = saved / "config.json"
+    assert path.read_bytes().count(was) == 1
+    path.write_bytes(path.read_bytes().replace(was, now))
+    with pytest.raises(ValueError, match=r"config\.json is not as it was written"):
+        vit_jax.load_pretrained(saved)
+
+
+def test_a_model_of_before_the_digests_is_loaded(saved, model, params):
+    content = json.loads((saved / "config.json").read_text())
+    del content["sha256"]
+    (saved / "config.json").write_text(json.dumps(content))
+    save_file(load_file(saved / "model.safetensors"), saved / "model.safetensors", metadata={"format": "vit_jax"})
+    loaded, loaded_params = vit_jax.load_pretrained(saved)
+    assert loaded == model
+    jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
+
+
 def test_a_failed_write_leaves_the_old_model(saved, model, params, monkeypatch):
     def fail(arrays, path, metadata):
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr("vit_jax.pretrained.native.save_file", fail)
+    monkeypatch.setattr("vit_jax.pretrained.safetensors_file.save_file", fail)
     with pytest.raises(OSError, match="no space left"):
         vit_jax.save_pretrained(saved, model, params)
     vit_jax.load_pretrained(saved)

@@ -7,10 +7,10 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from tests.pretrained.damage import cut, equal, flipped, outcome, read_all
-from vit_jax.pretrained.safetensors_file import DTYPES, open_safetensors
+from vit_jax.pretrained.safetensors_file import DTYPES, open_safetensors, write_safetensors
 
 RANDOM = np.random.default_rng(0)
 ARRAYS = {
@@ -129,3 +129,47 @@ def test_memory_is_that_of_one_array(tmp_path):
     np.testing.assert_array_equal(read, small)
     assert opening < 2**20
     assert reading < small.nbytes + 2**20
+
+
+@pytest.fixture
+def with_digests(tmp_path: Path) -> Path:
+    write_safetensors(tmp_path / "ours.safetensors", ARRAYS, "pt")
+    return tmp_path / "ours.safetensors"
+
+
+def test_others_read_what_has_digests(with_digests: Path):
+    assert equal(read_all(open_safetensors(with_digests)), ARRAYS)
+    assert equal(load_file(with_digests), ARRAYS)
+
+
+def test_with_digests_every_flipped_bit_is_refused_or_changes_nothing(with_digests: Path):
+    """All of them: in the header, its metadata and the numbers. Without digests most are read wrong."""
+    whole, refused, places = with_digests.read_bytes(), 0, range(0, 8 * with_digests.stat().st_size, 3)
+    for place in places:
+        copy = bytearray(whole)
+        copy[place // 8] ^= 1 << place % 8
+        found = outcome(open_safetensors, with_digests, bytes(copy))
+        refused += found is None
+        assert found is None or equal(found, ARRAYS)
+    assert refused > 0.95 * len(places)
+
+
+def test_an_array_that_another_took_the_place_of_is_named(with_digests: Path):
+    header, data = parts(with_digests)
+    with_digests.write_bytes(header + data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ValueError, match=r"ours\.safetensors is damaged: 'mask' is not as it was written"):
+        read_all(open_safetensors(with_digests))
+
+
+def test_digests_of_other_arrays_are_refused(with_digests: Path):
+    header, data = parts(with_digests)
+    with_digests.write_bytes(header.replace(b'"scalar":{', b'"scalbr":{') + data)
+    with pytest.raises(ValueError, match="its arrays and their digests have different names: scalar, scalbr"):
+        open_safetensors(with_digests)
+
+
+def parts(path: Path) -> tuple[bytes, bytes]:
+    """A file's header, with its length before it, and its arrays."""
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    return content[:end], content[end:]

@@ -1,7 +1,6 @@
 """A student and its teacher through the whole of training."""
 
 import dataclasses
-import json
 
 import jax
 import numpy as np
@@ -101,10 +100,7 @@ def with_teacher(config, teacher):
 
 def renamed(teacher, names, folder):
     """The teacher's model with other names for its classes."""
-    source = json.loads((teacher / "model" / "config.json").read_text())
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({**source, "class_names": names}))
-    (folder / "model.safetensors").write_bytes((teacher / "model" / "model.safetensors").read_bytes())
+    vit_jax.save_pretrained(folder, *vit_jax.load_pretrained(teacher), class_names=names)
     return folder
 
 

@@ -4,15 +4,15 @@ Without this list a file that vanished, or one that was added, would be a change
 and so which images are tested on that were trained on before.
 """
 
-import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FOLDER, FolderSource, check_files, folder_root
-from vit_jax.json_file import read_json
+from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
 LISTING = "images.json"
 """The list's name in a run's workdir."""
@@ -34,9 +34,16 @@ def write_listing(dataset: Dataset, path: Path) -> None:
         for name in ("train", "validation", "test")
         if isinstance(source := getattr(dataset, name), FolderSource)
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps({"class_names": dataset.class_names, "notes": dataset.notes, "splits": splits}))
-    unfinished.replace(path)
+    write_json(path, sealed({"class_names": dataset.class_names, "notes": dataset.notes, "splits": splits}))
+
+
+def read_listing(path: Path) -> dict[str, Any]:
+    """What `write_listing` wrote.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    return unsealed(read_json(path), path)
 
 
 def load_listed(config: DataConfig, path: Path) -> Dataset:
@@ -46,9 +53,9 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
     reading it finds out (see `vit_jax.data.unreadable`).
 
     Raises:
-        ValueError: a file that is not a readable image any more, unless these are skipped.
+        ValueError: the list is damaged; or a file is not a readable image any more, unless these are skipped.
     """
-    content = read_json(path)
+    content = read_listing(path)
     root = folder_root(config.name)
     splits = {
         name: FolderSource(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vit_jax.data.folder import folder_root, may_have_moved
-from vit_jax.data.listing import LISTING
+from vit_jax.data.listing import LISTING, read_listing
 from vit_jax.json_file import read_json
 
 SAME = 0.9
@@ -22,7 +22,7 @@ def is_moved_set(workdir: Path, old: str, name: str) -> bool:
     """
     if not may_have_moved(old, name) or not (workdir / LISTING).is_file():
         return False
-    splits = read_json(workdir / LISTING)["splits"].values()
+    splits = read_listing(workdir / LISTING)["splits"].values()
     files = [file for split in splits for file in split["files"]]
     return sum((folder_root(name) / file).exists() for file in files) >= SAME * len(files)
 
@@ -33,5 +33,5 @@ def learned_from(workdir: Path, files: Sequence[str]) -> int | None:
     if not listing.is_file() or not config.is_file():
         return None
     root = folder_root(read_json(config)["data"]["name"])
-    learned = {os.path.realpath(root / file) for file in read_json(listing)["splits"]["train"]["files"]}
+    learned = {os.path.realpath(root / file) for file in read_listing(listing)["splits"]["train"]["files"]}
     return sum(os.path.realpath(file) in learned for file in files)

@@ -1,12 +1,11 @@
 """`vit-jax convert`: weights of any publisher as a folder for another program."""
 
-import json
 from pathlib import Path
 
+from vit_jax.json_file import write_json
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count
 from vit_jax.pretrained.load import open_stored, read
-from vit_jax.pretrained.native import replace_file
 from vit_jax.pretrained.save import SaveFormat, save
 
 MARK = "conversion.json"
@@ -48,8 +47,7 @@ def convert(
     notes = save(directory, model, params, class_names, format)
     for name in set().union(*FILES.values()) - set(FILES[format]):
         (directory / name).unlink(missing_ok=True)  # of an earlier conversion
-    mark = json.dumps({"source": source, "format": format}) + "\n"
-    replace_file(directory / MARK, lambda path: path.write_text(mark, encoding="utf-8"))
+    write_json(directory / MARK, {"source": source, "format": format})
     print(f"{type(model).__name__} of {parameter_count(model):,} parameters from {source}")
     print(f"in {directory}: {', '.join((*FILES[format], MARK))}")
     for name, reason in stored.converted.left_out.items():

@@ -1,8 +1,6 @@
 """This project's own format: a directory with `config.json` (the module) and `model.safetensors` (its parameters)."""
 
 import dataclasses
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
-from safetensors.numpy import save_file
 
-from vit_jax.json_file import read_json
+from vit_jax.json_file import read_json, sealed, unsealed, write_json
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
@@ -23,6 +20,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.safetensors_file import write_safetensors
 
 FORMAT = "vit_jax"
 MODULES: Mapping[str, type[Network]] = {
@@ -49,28 +47,17 @@ def save_pretrained(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    config = {**module_config(model), "class_names": list(class_names)}
     arrays = {name: np.ascontiguousarray(x) for name, x in flatten_dict(jax.device_get(params), sep="/").items()}
-    replace_file(directory / "model.safetensors", lambda path: save_file(arrays, path, metadata={"format": FORMAT}))
-    replace_file(directory / "config.json", lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+    write_safetensors(directory / "model.safetensors", arrays, FORMAT)
+    write_module(directory / "config.json", model, class_names=list(class_names))
 
 
-def module_config(model: Network) -> dict[str, Any]:
-    """What `module_of` makes a module of again, but for the fields that belong to its use."""
+def write_module(path: Path, model: Network, **more: Any) -> None:
+    """Writes what `read_module` makes a module of again, but for the fields that belong to its use, and more beside."""
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
     for name in ("preprocessing", "resizing"):
         fields[name] = dataclasses.asdict(fields[name])
-    return {"format": FORMAT, "module": type(model).__name__, "fields": fields}
-
-
-def replace_file(path: Path, write: Any) -> None:
-    """Calls `write` with a temporary path, then puts that file in the place of `path`: never half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_json(path, sealed({"format": FORMAT, "module": type(model).__name__, "fields": fields, **more}))
 
 
 def read_module(path: Path) -> Network:
@@ -82,8 +69,9 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
     """The module that a `config.json` of this package describes; errors name the path.
 
     Raises:
-        ValueError: if it describes none.
+        ValueError: if it describes none, or is not as it was written.
     """
+    config = unsealed(config, path)
     if config.get("module") not in MODULES:
         raise ValueError(f"{path} does not describe a model of this package ({', '.join(MODULES)})")
     module = MODULES[config["module"]]

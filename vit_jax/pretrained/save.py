@@ -1,17 +1,15 @@
 """A network with its parameters, written for this package, timm or Hugging Face."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors.numpy import save_file
-
+from vit_jax.json_file import write_json
 from vit_jax.models.network import Network
 from vit_jax.pretrained import native
 from vit_jax.pretrained.folder import Folder, check_contents
-from vit_jax.pretrained.native import replace_file
+from vit_jax.pretrained.safetensors_file import write_safetensors
 from vit_jax.pretrained.to_huggingface import to_huggingface
 from vit_jax.pretrained.to_timm import to_timm
 
@@ -75,8 +73,6 @@ def save(
 def write(directory: Path, folder: Folder) -> None:
     """Writes a folder, each file at once, its `config.json` last."""
     directory.mkdir(parents=True, exist_ok=True)
-    arrays = dict(folder.arrays)
-    replace_file(directory / "model.safetensors", lambda path: save_file(arrays, path, metadata={"format": "pt"}))
+    write_safetensors(directory / "model.safetensors", dict(folder.arrays), "pt")
     for name, document in {**folder.beside, "config.json": folder.config}.items():
-        text = json.dumps(document, indent=2) + "\n"
-        replace_file(directory / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+        write_json(directory / name, document)

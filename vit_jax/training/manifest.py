@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vit_jax.pretrained.native import replace_file
+from vit_jax.json_file import SEAL, sealed
+from vit_jax.whole_file import replace_file
 
 MANIFEST = "manifest.json"
 
@@ -52,7 +53,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     written = (directory / MANIFEST).read_bytes()
     try:
         contents = json.loads(written)
-        del contents["sha256"]
+        del contents[SEAL]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{MANIFEST} is damaged") from error
     if serialise(contents).encode() != written:
@@ -83,9 +84,8 @@ def problem_of(path: Path, name: str, entry: Mapping[str, Any]) -> str | None:
 
 
 def serialise(contents: Mapping[str, Any]) -> str:
-    """The text of a manifest: one way to write the same contents, the digest of the rest first."""
-    rest = json.dumps(contents, indent=1)
-    return json.dumps({"sha256": hashlib.sha256(rest.encode()).hexdigest(), **contents}, indent=1) + "\n"
+    """The text of a manifest: one way to write the same contents."""
+    return json.dumps(sealed(contents), indent=1) + "\n"
 
 
 def files_below(directory: Path) -> Iterator[Path]:

@@ -1,13 +1,12 @@
 """The end of a run whose updates are no longer finite, with what is needed to find out why."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vit_jax.data.dataset import NamedSource
 from vit_jax.data.order import ShuffledOrder
-from vit_jax.pretrained.native import replace_file
+from vit_jax.json_file import write_json
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.run import Run
@@ -53,7 +52,7 @@ class NonFiniteGuard:
             steps.append({**figures, "examples": examples, **named})
         path = self.run.workdir / REPORT
         if is_first():
-            replace_file(path, lambda path: path.write_text(json.dumps(steps, indent=1) + "\n"))
+            write_json(path, steps)
         last = steps[-1]
         first_examples = ", ".join(map(str, last.get("files", last["examples"])[:3]))
         return TrainingError(

@@ -19,21 +19,21 @@ from vit_jax.data.feed import Share
 from vit_jax.data.folder import may_have_moved, same_set
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
-from vit_jax.json_file import read_json
+from vit_jax.json_file import read_json, write_json
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.native import replace_file
+from vit_jax.pretrained.native import write_module
 from vit_jax.training import durations
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
 from vit_jax.training.digest import digest_of
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.processes import is_first, require_same
-from vit_jax.training.start import Start, find_start, write_network
+from vit_jax.training.start import NETWORK, Start, find_start
 from vit_jax.training.step import Step, TrainState, start_state
 from vit_jax.training.teacher import TEACHER, Teacher, keep_teacher, load_teacher
 from vit_jax.training.workdir_lock import WorkdirLock
@@ -130,7 +130,7 @@ def prepare(config: Config, workdir: Path) -> Run:
         require_room(workdir, bytes_each, config.keep_checkpoints)
         lock = claim_workdir(config, workdir)
         if start.stored is not None:
-            write_network(workdir, model)
+            write_module(workdir / NETWORK, model)
         write_listing(dataset, workdir / LISTING)
         if teacher is not None:
             keep_teacher(teacher, workdir / TEACHER)
@@ -219,8 +219,7 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = WorkdirLock(workdir)
-        text = json.dumps(to_json(config), indent=2) + "\n"
-        replace_file(workdir / "config.json", lambda path: path.write_text(text))
+        write_json(workdir / "config.json", to_json(config))
     except BlockingIOError:
         raise
     except OSError as error:

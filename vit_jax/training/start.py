@@ -1,7 +1,6 @@
 """What a run starts from: a network of fresh parameters, pretrained weights, or the checkpoint of the run before."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from vit_jax.pretrained.adapt import zeros
 from vit_jax.pretrained.converted import Parameter, read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
-from vit_jax.pretrained.native import module_config, read_module, replace_file
+from vit_jax.pretrained.native import read_module
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of, read_network
 from vit_jax.training.checkpoint import has_checkpoint
 from vit_jax.training.config import Config, ModelConfig
@@ -175,9 +174,3 @@ def adapted(config: ModelConfig, network: Network) -> Network:
 def set_fields(config: ModelConfig) -> dict[str, Any]:
     """The fields of a pretrained network that its config sets: None leaves a field as it is."""
     return {name: value for name, value in config.fields.items() if value is not None}
-
-
-def write_network(workdir: Path, model: Network) -> None:
-    """Keeps the network in the workdir."""
-    text = json.dumps(module_config(model), indent=2) + "\n"
-    replace_file(workdir / NETWORK, lambda path: path.write_text(text))

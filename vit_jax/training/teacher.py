@@ -1,6 +1,5 @@
 """A network that is not trained: the teacher of a distillation or a tokenizer, loaded and checked against the data."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from vit_jax.data.dataset import Dataset
 from vit_jax.evaluation.class_order import match_classes
-from vit_jax.json_file import read_json
+from vit_jax.json_file import read_json, write_json
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import fits_channels
 from vit_jax.models.parameters import parameter_count
@@ -18,7 +17,6 @@ from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import open_stored
-from vit_jax.pretrained.native import replace_file
 from vit_jax.training.config import Config
 from vit_jax.training.digest import digest_of
 
@@ -128,7 +126,7 @@ def keep_teacher(teacher: Teacher, path: Path) -> None:
     """
     now = {"told": teacher.told, "sha256": teacher.sha256}
     if not path.exists():
-        replace_file(path, lambda path: path.write_text(json.dumps(now, indent=2) + "\n"))
+        write_json(path, now)
     elif (began_with := read_json(path))["sha256"] != teacher.sha256:
         raise ValueError(
             f"{path.parent} holds a run with another teacher: it began with\n  {began_with['told']} (SHA-256 "

@@ -1,0 +1,16 @@
+"""Files that are there whole or not at all, whatever stops their writing."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Calls `write` with a temporary path, then puts that file in the place of `path`: never half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
