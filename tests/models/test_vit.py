@@ -40,6 +40,14 @@ def test_initial_values():
     assert np.std(params["patch_embed"]["kernel"]) == pytest.approx(48**-0.5, rel=0.1)  # 4 x 4 x 3 inputs
 
 
+@pytest.mark.parametrize("fields", [dict(pos_embed="sincos"), dict(no_embed_class=True)])
+def test_a_class_token_without_a_position_is_not_zero(fields):
+    """As MAE and DeiT-III publish: the first norm's gradient of a token of zeros is a thousand times that of others."""
+    model = small_model(depth=1, embed_dim=96, **fields)
+    params = jax.jit(model.init)(jax.random.key(0), random_images(model, seed=0))["params"]
+    assert np.std(params["cls_token"]) == pytest.approx(0.02, rel=0.3)
+
+
 def test_initial_values_of_beit():
     """As published: tables and biases zero, tokens small; the class token, which has no position, is not zero."""
     model = small_model(

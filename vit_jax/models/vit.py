@@ -233,8 +233,9 @@ class VisionTransformer(Network):
         small = nn.initializers.normal(0.02)
         prefix = []
         if self.class_token:
-            # Zeros without a position have a LayerNorm's steepest gradient, 1 / sqrt(eps).
-            init = small if self.pos_embed == "none" else nn.initializers.zeros
+            # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
+            has_position = self.pos_embed == "learned" and not self.no_embed_class
+            init = nn.initializers.zeros if has_position else small
             prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
         if self.distilled:
             prefix.append(self.param("dist_token", small, (1, 1, self.embed_dim)))
