@@ -18,9 +18,10 @@ from benchmarks.throughput.program import Program, trial
 from benchmarks.throughput.workload import Batch, Setting, Workload
 from vit_jax.models.layers import hidden_width
 from vit_jax.models.network import Network, pair
+from vit_jax.models.relative_position import relative_position_index
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.models.windows import WindowGrid, relative_position_index
+from vit_jax.models.windows import WindowGrid
 
 
 class Attention(nn.Module):

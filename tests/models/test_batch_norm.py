@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vit_jax.models.batch_norm import BatchNorm, with_statistics
+from vit_jax.models.batch_norm import BatchNorm
+from vit_jax.models.statistics import with_statistics
 
 EPS, MOMENTUM = 1e-5, 0.1
 
@@ -142,11 +143,3 @@ def test_one_value_a_channel_is_refused_in_training():
     with pytest.raises(ValueError, match=r"one value a channel, \(1, 1, 1, 6\)"):
         apply(params, one, True)
     assert np.isfinite(apply(params, one, False)).all()
-
-
-def test_with_statistics_replaces_them_alone():
-    params = {"a": {"norm": {"scale": 1, "running_mean": 2}, "conv": {"kernel": 3}}, "head": {"bias": 4}}
-    merged = with_statistics(params, {"a": {"norm": {"running_mean": 5}}})
-    assert merged == {"a": {"norm": {"scale": 1, "running_mean": 5}, "conv": {"kernel": 3}}, "head": {"bias": 4}}
-    assert params["a"]["norm"]["running_mean"] == 2
-    assert with_statistics(params, {}) == params

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import vit_jax
-from vit_jax.models.batch_norm import with_statistics
 from vit_jax.models.cnn import ConvNet, ConvolutionalNetwork, ResNet9, max_pool
 from vit_jax.models.parameters import parameter_count, parameter_shapes
+from vit_jax.models.statistics import with_statistics
 
 NETWORKS = {
     "conv_net": ConvNet(num_classes=5, image_size=(70, 97), widths=(4, 6, 8), hidden_dim=12),

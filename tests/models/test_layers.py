@@ -16,7 +16,10 @@ from vit_jax.models.layers import (
     SwiGlu,
     gelu,
     hidden_width,
+    patchify,
     sincos_position_embedding,
+    unit_vectors,
+    unpatchify,
 )
 
 
@@ -131,3 +134,23 @@ def test_gelu_keeps_only_its_input_for_the_backward_pass(form: Gelu):
     assert sum(leaf.size for leaf in jax.tree.leaves(backward)) == x.size
     reference = jax.grad(lambda x: jax.nn.gelu(x, approximate=form == "tanh").sum())(x)
     np.testing.assert_allclose(backward(jnp.ones_like(x))[0], reference, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width", "patch"), [(4, 6, (2, 3)), (6, 3, (3, 1)), (8, 8, (4, 4))])
+def test_patchify_has_rows_before_columns_before_channels_and_an_inverse(height: int, width: int, patch: Any):
+    images = np.arange(2 * height * width * 3).reshape(2, height, width, 3)
+    patches = patchify(jnp.asarray(images), patch)
+    grid = (height // patch[0], width // patch[1])
+    assert patches.shape == (2, grid[0] * grid[1], patch[0] * patch[1] * 3)
+    for n in range(grid[0] * grid[1]):
+        y, x = n // grid[1] * patch[0], n % grid[1] * patch[1]
+        np.testing.assert_array_equal(patches[:, n], images[:, y : y + patch[0], x : x + patch[1]].reshape(2, -1))
+    np.testing.assert_array_equal(unpatchify(patches, grid, patch), images)
+
+
+def test_unit_vectors_of_nothing_are_zero():
+    """As PyTorch's `normalize`: padding without a bias has queries and keys of zeros, and no NaN."""
+    x = jnp.array([[3.0, -4.0], [3e-8, -4e-8], [0.0, 0.0]])
+    np.testing.assert_allclose(unit_vectors(x), [[0.6, -0.8], [0.6, -0.8], [0, 0]], atol=1e-6)
+    gradient = jax.grad(lambda x: unit_vectors(x).sum())(x)
+    assert np.isfinite(gradient).all()

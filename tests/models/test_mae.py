@@ -11,8 +11,8 @@ import pytest
 
 from tests.models.cases import SMALL, random_images, random_params
 from tests.models.huggingface_cases import MAE, outputs
-from vit_jax.models.layers import sincos_position_embedding
-from vit_jax.models.mae import MaskedAutoencoder, patchify, random_masking, unpatchify
+from vit_jax.models.layers import patchify, sincos_position_embedding, unpatchify
+from vit_jax.models.mae import MaskedAutoencoder, random_masking
 
 SMALL_MAE = {**SMALL, **MAE, "depth": 1}
 
@@ -26,18 +26,6 @@ def make(**fields: Any) -> tuple[MaskedAutoencoder, dict[str, Any], np.ndarray, 
 
 
 # --- Patches and masks ---
-
-
-@pytest.mark.parametrize(("height", "width", "patch"), [(4, 6, (2, 3)), (6, 3, (3, 1)), (8, 8, (4, 4))])
-def test_patchify_has_rows_before_columns_before_channels_and_an_inverse(height: int, width: int, patch: Any):
-    images = np.arange(2 * height * width * 3).reshape(2, height, width, 3)
-    patches = patchify(jnp.asarray(images), patch)
-    grid = (height // patch[0], width // patch[1])
-    assert patches.shape == (2, grid[0] * grid[1], patch[0] * patch[1] * 3)
-    for n in range(grid[0] * grid[1]):
-        y, x = n // grid[1] * patch[0], n % grid[1] * patch[1]
-        np.testing.assert_array_equal(patches[:, n], images[:, y : y + patch[0], x : x + patch[1]].reshape(2, -1))
-    np.testing.assert_array_equal(unpatchify(patches, grid, patch), images)
 
 
 def test_the_patches_of_lowest_noise_are_kept():

@@ -9,9 +9,9 @@ import pytest
 
 from tests.models.cases import random_params
 from vit_jax.models.other_size import at_size, middle, resized_positions
+from vit_jax.models.relative_position import relative_position_index
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.models.windows import relative_position_index
 from vit_jax.pretrained.resize import resize_position_embedding
 
 VIT = VisionTransformer(num_classes=0, image_size=16, patch_size=2, embed_dim=8, depth=1, num_heads=2)

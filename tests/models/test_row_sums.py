@@ -11,8 +11,9 @@ import pytest
 from flax import linen as nn
 from jax.test_util import check_grads
 
-from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.row_sums import row_sum, softmax, spread, standardize
+from vit_jax.models.layer_norm import LayerNorm, standardize
+from vit_jax.models.row_sums import row_sum, spread
+from vit_jax.models.softmax import softmax
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Window attention is the published formula, and position biases stand where the published index puts them."""
+"""Window attention is the published formula."""
 
 import math
 from typing import Any
@@ -8,33 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vit_jax.models.window_attention import ContinuousPositionBias, RelativePositionBias, WindowAttention, unit_vectors
-from vit_jax.models.windows import log_spaced_offsets, relative_position_index, window_grid
-
-WINDOW = (2, 3)
-
-
-def test_a_bias_of_the_table_stands_at_its_query_and_key():
-    table = np.random.default_rng(0).normal(size=(3 * 5, 2)).astype(np.float32)
-    bias: Any = RelativePositionBias(WINDOW, num_heads=2).apply({"params": {"table": table}})
-    index = relative_position_index(WINDOW)
-    for head in range(2):
-        for query in range(6):
-            for key in range(6):
-                assert bias[head, query, key] == table[index[query, key], head]
-
-
-def test_a_continuous_bias_is_16_sigmoid_of_the_mlp_of_its_offset():
-    module = ContinuousPositionBias(WINDOW, pretrained_window=0, num_heads=2)
-    params = jax.jit(module.init)(jax.random.key(0))["params"]
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda p: (p + 0.1 * rng.normal(size=p.shape)).astype(np.float32), params)
-    bias: Any = module.apply({"params": params})
-    hidden = np.maximum(log_spaced_offsets(WINDOW, 0) @ params["fc1"]["kernel"] + params["fc1"]["bias"], 0)
-    table = 16 / (1 + np.exp(-(hidden @ params["fc2"]["kernel"])))  # [rows of the table, heads]
-    expected = table[relative_position_index(WINDOW)]  # [M, M, heads]
-    np.testing.assert_allclose(bias, np.moveaxis(expected, -1, 0), atol=1e-4)
-
+from vit_jax.models.layers import unit_vectors
+from vit_jax.models.relative_position import (
+    ContinuousPositionBias,
+    RelativePositionBias,
+)
+from vit_jax.models.window_attention import WindowAttention
+from vit_jax.models.windows import window_grid
 
 HEADS, WIDTH = 2, 6
 
@@ -119,11 +99,3 @@ def test_the_logit_scale_learns_only_below_its_limit():
     below, above = gradient["logit_scale"][:, 0, 0]
     assert abs(below) > 1e-3
     assert above == 0
-
-
-def test_unit_vectors_of_nothing_are_zero():
-    """As PyTorch's `normalize`: padding without a bias has queries and keys of zeros, and no NaN."""
-    x = jnp.array([[3.0, -4.0], [3e-8, -4e-8], [0.0, 0.0]])
-    np.testing.assert_allclose(unit_vectors(x), [[0.6, -0.8], [0.6, -0.8], [0, 0]], atol=1e-6)
-    gradient = jax.grad(lambda x: unit_vectors(x).sum())(x)
-    assert np.isfinite(gradient).all()

@@ -8,8 +8,6 @@ import pytest
 
 from vit_jax.models.windows import (
     MASKED,
-    log_spaced_offsets,
-    relative_position_index,
     window_grid,
     window_partition,
     window_reverse,
@@ -30,41 +28,6 @@ def test_partition_goes_row_by_row():
 
 def test_reverse_undoes_partition():
     np.testing.assert_array_equal(window_reverse(window_partition(NUMBERS, (2, 4)), (2, 4), 6, 8), NUMBERS)
-
-
-@pytest.mark.parametrize("window", [(2, 2), (3, 2), (2, 4), (1, 1)])
-def test_relative_positions_have_the_published_order(window: tuple[int, int]):
-    """Row of the table: (dy + Wh - 1)(2 Ww - 1) + dx + Ww - 1, of the query's offset from the key."""
-    index = relative_position_index(window)
-    tokens = [(y, x) for y in range(window[0]) for x in range(window[1])]
-    for i, (yi, xi) in enumerate(tokens):
-        for j, (yj, xj) in enumerate(tokens):
-            assert index[i, j] == (yi - yj + window[0] - 1) * (2 * window[1] - 1) + xi - xj + window[1] - 1
-
-
-def test_relative_positions_of_the_paper():
-    """Of two tokens one above the other in a 2x2 window, the upper one's offset from the lower is -1."""
-    np.testing.assert_array_equal(
-        relative_position_index((2, 2)), [[4, 3, 1, 0], [5, 4, 2, 1], [7, 6, 4, 3], [8, 7, 5, 4]]
-    )
-
-
-@pytest.mark.parametrize("pretrained_window", [0, 3])
-def test_log_spaced_offsets_are_equation_4_of_swin_v2(pretrained_window: int):
-    table = log_spaced_offsets((4, 5), pretrained_window)
-    row = 0
-    for dy in range(-3, 4):
-        for dx in range(-4, 5):
-            for axis, (offset, side) in enumerate(((dy, 4), (dx, 5))):
-                scaled = 8 * offset / ((pretrained_window or side) - 1)
-                expected = math.copysign(math.log2(1 + abs(scaled)) / 3, offset)
-                assert table[row, axis] == pytest.approx(expected, abs=1e-6)
-            row += 1
-    assert row == len(table)
-
-
-def test_log_spaced_offset_of_a_single_token_is_zero():
-    np.testing.assert_array_equal(log_spaced_offsets((1, 1), 0), [[0, 0]])
 
 
 @pytest.mark.parametrize("rule", ["microsoft", "huggingface_v2", "timm", "torchvision"])

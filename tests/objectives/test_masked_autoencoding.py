@@ -12,7 +12,8 @@ from tests.models.cases import SMALL as SMALL_FIELDS
 from tests.models.cases import random_images, random_params
 from tests.models.huggingface_cases import HUGGINGFACE_CASES, small_network
 from tests.objectives.cases import examples
-from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify
+from vit_jax.models.layers import patchify
+from vit_jax.models.mae import MaskedAutoencoder, Reconstruction
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding, normalised_patches, reconstruction_loss

@@ -8,9 +8,9 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 import vit_jax
-from vit_jax.models.batch_norm import STATISTICS
 from vit_jax.models.initialise import init_params
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.statistics import STATISTICS
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 

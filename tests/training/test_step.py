@@ -10,10 +10,11 @@ import pytest
 
 from tests.objectives.cases import examples
 from vit_jax.data.augment import RandomHorizontalFlip
-from vit_jax.models.batch_norm import RUNNING, with_statistics
+from vit_jax.models.batch_norm import RUNNING
 from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
+from vit_jax.models.statistics import with_statistics
 from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Given
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer

@@ -9,7 +9,8 @@ import numpy as np
 
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.discrete_vae import DiscreteReconstruction, DiscreteVae
-from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify, unpatchify
+from vit_jax.models.layers import patchify, unpatchify
+from vit_jax.models.mae import MaskedAutoencoder, Reconstruction
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
 

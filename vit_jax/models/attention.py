@@ -11,7 +11,7 @@ from vit_jax.models.attention_kernel import Kernel, choose_kernel, flash_attenti
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import Gelu, Mlp, hidden_width, stacked_xavier_uniform
 from vit_jax.models.relative_position import RelativePositionBias
-from vit_jax.models.row_sums import softmax
+from vit_jax.models.softmax import softmax
 
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -19,6 +19,7 @@ def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | Non
 
     A position bias, float32 [heads, M, N], is added in float32.
     """
+    # In 16 bits where q is: logits in float32 are an array [B, heads, M, N] in memory (docs/performance.md).
     logits = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)
     return softmax(logits if bias is None else logits.astype(jnp.float32) + bias, q.dtype)
 
@@ -67,7 +68,8 @@ class Attention(nn.Module):
             q_bias, v_bias = (self.param(name, nn.initializers.zeros, (width,)) for name in ("q_bias", "v_bias"))
             x = x + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
         if self.bias_grid is not None:
-            bias = RelativePositionBias(self.bias_grid, self.num_heads, name="relative_position_bias")()
+            name = "relative_position_bias"
+            bias = RelativePositionBias(self.bias_grid, self.num_heads, class_token=True, name=name)()
         kernel = "matmul" if self.is_mutable_collection("intermediates") else self.kernel  # the others keep no weights
         kernel = choose_kernel(kernel, tokens, head_dim, self.dtype, bias is not None, self.attn_drop_rate).kernel
 

@@ -1,6 +1,5 @@
 """Batch normalisation (Ioffe and Szegedy, 2015), its running statistics kept among the parameters."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,9 +7,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 RUNNING = ("running_mean", "running_var")
-STATISTICS = (*RUNNING, "centre", "usage")
-"""Names of the parameters that are measured, not learned: batch norm's, the centre of a self-distillation, and how much
-each token of a discrete autoencoder is used."""
 
 
 class BatchNorm(nn.Module):
@@ -70,12 +66,3 @@ class BatchNorm(nn.Module):
                 moved = (1 - self.momentum) * old + self.momentum * jax.lax.stop_gradient(new)
                 self.put_variable("statistics", name, moved)
         return mean, var
-
-
-def with_statistics(params: Mapping[str, Any], statistics: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters with those that the collection "statistics" of a training pass holds in the place of the old."""
-    new = {
-        name: with_statistics(params[name], value) if isinstance(value, Mapping) else value
-        for name, value in statistics.items()
-    }
-    return {**params, **new}

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.models.layers import SMALL
 from vit_jax.models.network import Features
 from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.vit import VisionTransformer
@@ -65,7 +66,7 @@ class BeitPretraining(VisionTransformerPretraining):
 
     def setup(self):
         self.encoder = self.make_encoder()
-        self.head = nn.Dense(self.vocab_size, kernel_init=nn.initializers.normal(0.02), dtype=jnp.float32)
+        self.head = nn.Dense(self.vocab_size, kernel_init=SMALL, dtype=jnp.float32)
 
     def features(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> Features:
         """The encoder's `Features` of images [B, H, W, C]; the pooled vector is the mean of the patches.

@@ -6,14 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.layers import gelu
+from vit_jax.models.layers import SMALL, gelu, unit_vectors
 from vit_jax.models.network import Features
 from vit_jax.models.pretraining import PretrainingNetwork, VisionTransformerPretraining
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.models.window_attention import unit_vectors
-
-SMALL = nn.initializers.truncated_normal(0.02)
 
 
 class Prototypes(nn.Module):

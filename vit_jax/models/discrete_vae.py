@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.cnn import ConvolutionalNetwork
-from vit_jax.models.layers import PatchEmbed
-from vit_jax.models.mae import unpatchify
+from vit_jax.models.layers import PatchEmbed, unpatchify
 from vit_jax.models.network import Features, check_patches, pair, patch_grid
 from vit_jax.models.pretraining import PretrainingNetwork
 

@@ -1,13 +1,14 @@
 """Layer normalisation (Ba et al., 2016), computed in float32."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.row_sums import standardize
+from vit_jax.models.row_sums import row_sum, spread
 
 
 class LayerNorm(nn.Module):
@@ -31,3 +32,27 @@ class LayerNorm(nn.Module):
         rows = x.reshape(-1, x.shape[-1])  # sums over one axis: over two, XLA transposes them in memory on a GPU
         rows = standardize(rows.astype(jnp.promote_types(x.dtype, jnp.float32)), self.eps)
         return (rows * scale + bias).astype(self.dtype).reshape(x.shape)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def standardize(x: jax.Array, eps: float) -> jax.Array:
+    """(x - mean) / sqrt(variance + eps) over the last axis; the variance in two passes, as PyTorch computes it."""
+    return standardize_with_scale(x, eps)[0]
+
+
+def standardize_with_scale(x: jax.Array, eps: float) -> tuple[jax.Array, jax.Array]:
+    """`standardize`, and the factor 1 / sqrt(variance + eps), [..., 1]."""
+    width = x.shape[-1]
+    centred = x - row_sum(x) / width
+    scale = jax.lax.rsqrt(row_sum(centred * centred) / width + eps)
+    return centred * scale, scale
+
+
+@standardize.defjvp
+def standardize_jvp(eps: float, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
+    """The derivative: of the centred x, less its part along y."""
+    (dx,) = tangents
+    width = dx.shape[-1]
+    y, scale = standardize_with_scale(*primals, eps)
+    mean, along_y = row_sum(dx) / width, row_sum(y * dx) / width
+    return y, scale * (dx - spread(mean, width) - y * spread(along_y, width))

@@ -1,4 +1,4 @@
-"""The parts of an encoder but attention: patch embedding, MLP, layer scale, drop path, position embeddings.
+"""The parts of an encoder but attention: patches, their embedding, MLP, layer scale, drop path, position embeddings.
 
 Dense layers work on [tokens of the whole batch, width] rather than [batch, tokens, width]: the gradient of a weight is
 then one matrix product, which XLA on a CPU computes about twice as fast as the same product over two batch axes.
@@ -17,6 +17,25 @@ Block = TypeVar("Block", bound=nn.Module)
 
 Gelu = Literal["erf", "tanh"]
 """Form of the GELU: "erf" is the exact one of the PyTorch publishers, "tanh" the approximation of Google's ViT."""
+
+SMALL = nn.initializers.normal(0.02)
+"""Of tokens, positions and many kernels. (Published code truncates at 2, which is a hundred standard deviations.)"""
+
+
+def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
+    """Images [B, H, W, C] to the pixels of their patches, row by row: [B, N, P * P * C], channels fastest."""
+    batch, height, width, channels = images.shape
+    rows, columns = height // patch_size[0], width // patch_size[1]
+    x = images.reshape(batch, rows, patch_size[0], columns, patch_size[1], channels)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
+
+
+def unpatchify(patches: jax.Array, grid: tuple[int, int], patch_size: tuple[int, int]) -> jax.Array:
+    """The inverse of `patchify` for `grid` rows and columns of patches: [B, N, P * P * C] to [B, H, W, C]."""
+    x = patches.reshape(patches.shape[0], *grid, *patch_size, -1)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(
+        patches.shape[0], grid[0] * patch_size[0], grid[1] * patch_size[1], x.shape[-1]
+    )
 
 
 class PatchEmbed(nn.Module):
@@ -40,8 +59,7 @@ class PatchEmbed(nn.Module):
         kernel = self.param("kernel", kernel_init, (patch_height, patch_width, channels, self.embed_dim))
         bias = self.param("bias", nn.initializers.zeros, (self.embed_dim,))
 
-        patches = images.reshape(batch, rows, patch_height, columns, patch_width, channels)
-        patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, -1)  # [B * N, P * P * C]
+        patches = patchify(images, self.patch_size).reshape(batch * rows * columns, -1)  # [B * N, P * P * C]
         tokens = patches.astype(self.dtype) @ kernel.reshape(-1, self.embed_dim).astype(self.dtype)
         tokens = tokens + bias.astype(self.dtype)
         return tokens.reshape(batch, rows, columns, self.embed_dim)
@@ -98,8 +116,7 @@ class DropPath(nn.Module):
 
 
 def block_class(block: type[Block], remat: bool) -> type[Block]:
-    """The class to make an encoder's blocks of: those whose fields are equal are traced once, which takes as long for a
-    deep network as for a shallow one. The second argument of a block, `train`, is no array.
+    """`nn.jit` of a block: blocks of equal fields are traced once, however deep the network. `train` is static.
 
     With `remat`, the backward pass computes each block again.
     """
@@ -115,15 +132,22 @@ def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:
 
 @partial(jax.checkpoint, static_argnums=(1,))
 def gelu(x: jax.Array, form: Gelu) -> jax.Array:
-    """x times the normal distribution function of x, or the approximation of that by tanh.
+    """x times the normal distribution function of x, or the approximation of that by tanh; in float32, as PyTorch.
 
     Written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower (5% of a training step on a CPU).
     The backward pass computes it again from x: erf(x), too, would be kept for it otherwise, an array of the hidden
     layer's size, which takes more time than the work (a sixth of Swin-T's training step on a CPU).
     """
-    if form == "tanh":
-        return jax.nn.gelu(x, approximate=True)
-    return x * (0.5 * (1 + jax.lax.erf(x * 0.5**0.5)))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # in 16 bits, 1 + erf(x) of negative x has few left
+    y = jax.nn.gelu(wide, approximate=True) if form == "tanh" else wide * (0.5 * (1 + jax.lax.erf(wide * 0.5**0.5)))
+    return y.astype(x.dtype)
+
+
+def unit_vectors(x: jax.Array) -> jax.Array:
+    """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
+    square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
+    # Not `maximum`, whose gradient asks whether the result equals `square`, which the compiler may round otherwise.
+    return (x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
 
 
 def hidden_width(width: int, mlp_ratio: float) -> int:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import block_class, sincos_position_embedding
+from vit_jax.models.layers import SMALL, block_class, sincos_position_embedding
 from vit_jax.models.network import Features, pair
 from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.vit import EncoderBlock, VisionTransformer
@@ -30,30 +30,15 @@ class Masking(NamedTuple):
     """Which patches of each image the encoder sees, in which order.
 
     Attributes:
-        visible: int [B, K], the patches that are left, by ascending noise.
-        place: int [B, N], where each patch stands once all are ordered by noise: from K on they are masked.
+        visible: int [B, K], the patches that are left, by ascending noise ("ids_keep" of the published code).
+        place: int [B, N], where each patch stands once all are ordered by noise: from K on they are masked
+            ("ids_restore").
         mask: float32 [B, N], 1 for masked patches.
     """
 
     visible: jax.Array
     place: jax.Array
     mask: jax.Array
-
-
-def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
-    """Images [B, H, W, C] to the pixels of their patches, row by row: [B, N, P * P * C], channels fastest."""
-    batch, height, width, channels = images.shape
-    rows, columns = height // patch_size[0], width // patch_size[1]
-    x = images.reshape(batch, rows, patch_size[0], columns, patch_size[1], channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows * columns, -1)
-
-
-def unpatchify(patches: jax.Array, grid: tuple[int, int], patch_size: tuple[int, int]) -> jax.Array:
-    """The inverse of `patchify` for `grid` rows and columns of patches: [B, N, P * P * C] to [B, H, W, C]."""
-    x = patches.reshape(patches.shape[0], *grid, *patch_size, -1)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(
-        patches.shape[0], grid[0] * patch_size[0], grid[1] * patch_size[1], x.shape[-1]
-    )
 
 
 def random_masking(noise: jax.Array, kept: int) -> Masking:
@@ -98,14 +83,14 @@ class MaskedDecoder(nn.Module):
     @nn.compact
     def __call__(self, tokens: jax.Array, place: jax.Array, train: bool) -> jax.Array:
         """Encoded tokens [B, 1 + K, D], class token first, and `Masking.place` [B, N] to [B, N, outputs]."""
-        xavier, small = nn.initializers.xavier_uniform(), nn.initializers.normal(0.02)
+        xavier = nn.initializers.xavier_uniform()
         width, patches = self.embed_dim, math.prod(self.grid)
         x = nn.Dense(width, kernel_init=xavier, dtype=self.dtype, name="embed")(tokens)
-        mask_token = self.param("mask_token", small, (1, 1, width)).astype(self.dtype)
+        mask_token = self.param("mask_token", SMALL, (1, 1, width)).astype(self.dtype)
         masked = jnp.broadcast_to(mask_token, (x.shape[0], patches + 1 - x.shape[1], width))
         x = jnp.concatenate([x[:, :1], take(jnp.concatenate([x[:, 1:], masked], axis=1), place)], axis=1)
         if self.pos_embed == "learned":
-            positions = self.param("pos_embed", small, (1, patches + 1, width))
+            positions = self.param("pos_embed", SMALL, (1, patches + 1, width))
         else:
             positions = jnp.pad(sincos_position_embedding(self.grid, width)[None], ((0, 0), (1, 0), (0, 0)))
         x = x + jnp.asarray(positions, self.dtype)
@@ -142,7 +127,7 @@ class MaskedAutoencoder(VisionTransformerPretraining):
         super().__post_init__()
         if self.pos_embed not in ("sincos", "learned"):
             raise ValueError(f"pos_embed must be one of sincos, learned; not {self.pos_embed!r}")
-        patches = math.prod(self.make_encoder().grid)
+        patches = math.prod(self.make_encoder().grid)  # made, its fields are checked
         if min(self.decoder_embed_dim, self.decoder_depth, self.decoder_num_heads) < 1 or (
             self.decoder_embed_dim % self.decoder_num_heads
         ):

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from vit_jax.models.batch_norm import STATISTICS
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.statistics import STATISTICS
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 

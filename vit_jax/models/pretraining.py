@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, patch_grid
 from vit_jax.models.vit import VisionTransformer
 
 
@@ -70,7 +70,7 @@ class VisionTransformerPretraining(PretrainingNetwork):
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        return self.make_encoder().grid
+        return patch_grid(self.image_size, self.patch_size)
 
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""

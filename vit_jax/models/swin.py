@@ -14,9 +14,18 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import DropPath, DropPathRate, Mlp, PatchEmbed, block_class, drop_path_rates, hidden_width
+from vit_jax.models.layers import (
+    SMALL,
+    DropPath,
+    DropPathRate,
+    Mlp,
+    PatchEmbed,
+    block_class,
+    drop_path_rates,
+    hidden_width,
+)
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
-from vit_jax.models.window_attention import SMALL, WindowAttention
+from vit_jax.models.window_attention import WindowAttention
 from vit_jax.models.windows import WindowGrid, WindowRule, window_grid
 
 

@@ -16,6 +16,7 @@ from vit_jax.models.attention import Attention, AttentionPool
 from vit_jax.models.attention_kernel import Choice, Kernel, choose_kernel
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
+    SMALL,
     DropPath,
     DropPathRate,
     Gelu,
@@ -230,25 +231,24 @@ class VisionTransformer(Network):
 
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
-        small = nn.initializers.normal(0.02)
         prefix = []
         if self.class_token:
             # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
             has_position = self.pos_embed == "learned" and not self.no_embed_class
-            init = nn.initializers.zeros if has_position else small
+            init = nn.initializers.zeros if has_position else SMALL
             prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
         if self.distilled:
-            prefix.append(self.param("dist_token", small, (1, 1, self.embed_dim)))
+            prefix.append(self.param("dist_token", SMALL, (1, 1, self.embed_dim)))
         if self.num_registers:
-            prefix.append(self.param("reg_token", small, (1, self.num_registers, self.embed_dim)))
+            prefix.append(self.param("reg_token", SMALL, (1, self.num_registers, self.embed_dim)))
         self.prefix_tokens = prefix  # each [1, 1 or more, D], in their order before the patches
         if self.mask_token:
-            self.mask = self.param("mask_token", small, (1, 1, self.embed_dim))
+            self.mask = self.param("mask_token", SMALL, (1, 1, self.embed_dim))
         self.positions = self.position_embedding()
         self.pos_drop = nn.Dropout(self.pos_drop_rate)
 
         if self.relative_position == "shared":
-            self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads)
+            self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads, class_token=True)
         block = block_class(EncoderBlock, self.remat)
         self.blocks = [
             block(
@@ -290,7 +290,7 @@ class VisionTransformer(Network):
         if self.pos_embed == "sincos":
             return sincos_position_embedding(self.grid, self.embed_dim)[None]
         tokens = rows * columns + (0 if self.no_embed_class else self.num_prefix_tokens)
-        return self.param("pos_embed", nn.initializers.normal(0.02), (1, tokens, self.embed_dim))
+        return self.param("pos_embed", SMALL, (1, tokens, self.embed_dim))
 
     def embed(self, images: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1).

@@ -1,4 +1,4 @@
-"""Attention within windows, with the position biases of Swin (a table) and of Swin V2 (an MLP)."""
+"""Attention within windows: Swin's, and Swin V2's by cosines."""
 
 import math
 from functools import partial
@@ -8,48 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.row_sums import softmax
-from vit_jax.models.windows import WindowGrid, log_spaced_offsets, relative_position_index
-
-SMALL = nn.initializers.normal(0.02)
-"""Of Swin's kernels and tables. (The published code truncates at 2, a hundred standard deviations.)"""
-
-
-class RelativePositionBias(nn.Module):
-    """One learned bias for each offset between two tokens of a window, for each head (Swin, equation 4)."""
-
-    window: tuple[int, int]
-    num_heads: int
-
-    @nn.compact
-    def __call__(self) -> jax.Array:
-        """The biases, float32 [heads, M, M]."""
-        height, width = self.window
-        table = self.param("table", SMALL, ((2 * height - 1) * (2 * width - 1), self.num_heads))
-        return table[relative_position_index(self.window)].transpose(2, 0, 1)
-
-
-class ContinuousPositionBias(nn.Module):
-    """Biases that a small MLP computes from log-spaced offsets, so that windows can grow (Swin V2, section 3.3)."""
-
-    window: tuple[int, int]
-    pretrained_window: int
-    num_heads: int
-
-    @nn.compact
-    def __call__(self) -> jax.Array:
-        """The biases, float32 [heads, M, M], between 0 and 16."""
-        x = log_spaced_offsets(self.window, self.pretrained_window)  # [rows of the table, 2]
-        x = nn.relu(nn.Dense(512, kernel_init=SMALL, name="fc1")(x))
-        table = nn.Dense(self.num_heads, use_bias=False, kernel_init=SMALL, name="fc2")(x)
-        return 16 * nn.sigmoid(table[relative_position_index(self.window)].transpose(2, 0, 1))
-
-
-def unit_vectors(x: jax.Array) -> jax.Array:
-    """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
-    square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
-    # Not `maximum`, whose gradient asks whether the result equals `square`, which the compiler may round otherwise.
-    return (x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
+from vit_jax.models.layers import SMALL, unit_vectors
+from vit_jax.models.relative_position import ContinuousPositionBias, RelativePositionBias
+from vit_jax.models.softmax import softmax
+from vit_jax.models.windows import WindowGrid
 
 
 class WindowAttention(nn.Module):
@@ -110,7 +72,7 @@ class WindowAttention(nn.Module):
 
     def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
         """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
-        if self.version == 1:
+        if self.version == 1:  # a product of 16 bits is rounded to these, as in `scaled_dot_product_weights`
             return ((q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)).astype(jnp.float32)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
         cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)

@@ -1,4 +1,4 @@
-"""Windows on a map of tokens: partition, reverse, cyclic shift and its mask, relative positions (Swin, section 3.2).
+"""Windows on a map of tokens: partition, reverse, cyclic shift and its mask (Swin, section 3.2).
 
 Everything that depends on sizes alone is a NumPy constant, made when a network is traced: never a parameter.
 """
@@ -10,6 +10,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from vit_jax.models.layers import patchify, unpatchify
 
 WindowRule = Literal["microsoft", "huggingface_v2", "timm", "torchvision"]
 """Where the publishers' code differs: maps that are not whole windows, or smaller than one.
@@ -29,17 +31,13 @@ MASKED = -100.0
 
 def window_partition(x: jax.Array, window: tuple[int, int]) -> jax.Array:
     """Cuts maps [B, H, W, C] into windows [B * windows, tokens of a window, C], both row by row."""
-    batch, height, width, channels = x.shape
-    rows, columns = height // window[0], width // window[1]
-    x = x.reshape(batch, rows, window[0], columns, window[1], channels)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, window[0] * window[1], channels)
+    return patchify(x, window).reshape(-1, math.prod(window), x.shape[-1])
 
 
 def window_reverse(windows: jax.Array, window: tuple[int, int], height: int, width: int) -> jax.Array:
     """Puts windows [B * windows, tokens of a window, C] back together as maps [B, H, W, C]."""
-    rows, columns = height // window[0], width // window[1]
-    x = windows.reshape(-1, rows, columns, window[0], window[1], windows.shape[-1])
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+    grid = height // window[0], width // window[1]
+    return unpatchify(windows.reshape(-1, math.prod(grid), math.prod(window) * windows.shape[-1]), grid, window)
 
 
 def shift_mask(height: int, width: int, window: tuple[int, int], shift: tuple[int, int]) -> np.ndarray:
@@ -53,34 +51,6 @@ def shift_mask(height: int, width: int, window: tuple[int, int], shift: tuple[in
     rows, columns = height // window[0], width // window[1]
     region = region.reshape(rows, window[0], columns, window[1]).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
     return np.where(region[:, :, None] == region[:, None, :], 0, MASKED).astype(np.float32)
-
-
-def relative_position_index(window: tuple[int, int]) -> np.ndarray:
-    """Where the bias of token i attending to token j stands in the table of biases: int [M, M].
-
-    The table's (2 Wh - 1)(2 Ww - 1) rows are all offsets (dy, dx) of i from j, dx fastest, each from 1 - W to W - 1.
-    """
-    offsets = coordinates(window)[:, None] - coordinates(window)[None, :]  # [M, M, 2]
-    dy, dx = offsets[..., 0] + window[0] - 1, offsets[..., 1] + window[1] - 1
-    return dy * (2 * window[1] - 1) + dx
-
-
-def log_spaced_offsets(window: tuple[int, int], pretrained_window: int) -> np.ndarray:
-    """The offsets (dy, dx) of that table on Swin V2's logarithmic scale (equation 4): float32 [rows of the table, 2].
-
-    sign(d) log2(1 + |d|) / log2(8) of offsets d scaled so that the largest is 8; with `pretrained_window` (0 for none)
-    largest means the largest of that window, so that a larger one extrapolates. A window of one token has offset 0.
-    """
-    heights, widths = np.arange(1 - window[0], window[0]), np.arange(1 - window[1], window[1])
-    offsets = np.stack(np.meshgrid(heights, widths, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
-    scale = np.array([max((pretrained_window or side) - 1, 1) for side in window], np.float32)
-    offsets = offsets / scale * 8
-    return (np.sign(offsets) * np.log2(np.abs(offsets) + 1) / np.float32(math.log2(8))).astype(np.float32)
-
-
-def coordinates(window: tuple[int, int]) -> np.ndarray:
-    """Row and column of each token of a window: int [M, 2]."""
-    return np.stack(np.divmod(np.arange(window[0] * window[1]), window[1]), axis=-1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 
-from vit_jax.models.mae import MaskedAutoencoder, Reconstruction, patchify
+from vit_jax.models.layers import patchify
+from vit_jax.models.mae import MaskedAutoencoder, Reconstruction
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
 from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params

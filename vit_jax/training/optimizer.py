@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax.core import FrozenDict
 
-from vit_jax.models.batch_norm import STATISTICS
+from vit_jax.models.statistics import STATISTICS
 from vit_jax.training import durations
 
 Params = Any

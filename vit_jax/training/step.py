@@ -11,9 +11,9 @@ from flax import struct
 
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
-from vit_jax.models.batch_norm import with_statistics
 from vit_jax.models.network import Features, Network
 from vit_jax.models.network_input import network_input
+from vit_jax.models.statistics import with_statistics
 from vit_jax.objectives.objective import Examples, Frozen, Given, Loss, Objective
 from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
