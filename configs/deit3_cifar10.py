@@ -4,7 +4,8 @@
 
 Not measured yet. Touvron et al. (2022), table 1, at 32 px: LAMB, every class a yes or no of its own, one of grey,
 solarized or blurred and little jitter (3-Augment), mixup or cutmix, layer scale, each image three times in a batch,
-positions of the patches alone. (The paper's stochastic depth is alike in all blocks; here it grows with depth.)
+positions of the patches alone. What differs: stochastic depth grows with depth (there, all blocks have it alike);
+crops are shifted by up to 4 pixels (there, resized); the learning rate falls to 0 (there, to 1e-5).
 """
 
 from vit_jax.data.augment import ColorJitter, MixupOrCutmix, RandomCrop, RandomHorizontalFlip, ThreeAugment
