@@ -3,9 +3,8 @@
     python train.py --config configs/swin_cifar10.py
 
 Not measured yet. The network and the recipe are those with which SPT_LSA (Lee et al., 2021) reports 94.46% for it after
-100 epochs: stages of 2, 6 and 4 blocks, patch 2, window 4; AdamW, a cosine with 10 epochs of warm-up, AutoAugment's
-policy for CIFAR, mixup or cutmix, random erasing, label smoothing, stochastic depth. (Theirs repeats each image three
-times a batch; this does not.)
+100 epochs: stages of 2, 6 and 4 blocks, patch 2, window 4; AdamW, a cosine with 10 epochs of warm-up, each image three
+times in a batch, AutoAugment's policy for CIFAR, mixup or cutmix, random erasing, label smoothing, stochastic depth.
 """
 
 from vit_jax.data.augment import CifarAutoAugment, MixupOrCutmix, RandomCrop, RandomErasing, RandomHorizontalFlip
@@ -19,7 +18,7 @@ def get_config() -> Config:
     """The experiment."""
     return Config(
         model=ModelConfig("swin_cifar_patch2_window4_32", dict(drop_path_rate=0.1)),
-        data=DataConfig("cifar10"),
+        data=DataConfig("cifar10", repeats=3),
         augment=(
             RandomCrop(padding=4),
             RandomHorizontalFlip(),

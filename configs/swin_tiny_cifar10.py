@@ -20,7 +20,7 @@ def get_config() -> Config:
     """The experiment."""
     return Config(
         model=ModelConfig("swin_tiny_patch2_window4_32", dict(drop_path_rate=0.2)),
-        data=DataConfig("cifar10"),
+        data=DataConfig("cifar10", repeats=3),
         augment=(
             RandomCrop(padding=4),
             RandomHorizontalFlip(),
