@@ -3,9 +3,9 @@
     python train.py --config configs/finetune_cifar10_224.py
     python train.py --config configs/finetune_cifar10_224.py --model.pretrained deit_tiny_patch16_224.pth
 
-Not measured yet. AdamW with layer-wise decay, as BEiT and MAE fine-tune; mixup or cutmix, stochastic depth and label
-smoothing as DeiT has them. The images are kept at 32 px and enlarged on the device. DeiT-B reaches 99.1% after 1000
-epochs of SGD (Touvron et al., 2021).
+Not measured yet. AdamW with layer-wise decay, as BEiT and MAE fine-tune, but with the gradient clipped at norm 1; mixup
+or cutmix, stochastic depth and label smoothing as DeiT has them. The images are kept at 32 px and enlarged on the
+device. DeiT-B reaches 99.1% after 1000 epochs of SGD (Touvron et al., 2021).
 """
 
 from vit_jax.data.augment import MixupOrCutmix, RandomCrop, RandomHorizontalFlip
