@@ -6,7 +6,8 @@
 
 Not measured yet. The encoder is the ViT of 2.7 million parameters of SPT_LSA (Lee et al., 2021) and Gani et al. (2022)
 as BEiT builds it: with layer scale and relative positions. Recipe: as published, 40% of the patches are masked, in
-blocks of at least 8% (75 and 16 of 196 there; 26 and 5 of 64 here), the learning rate is that of 2,048 images.
+blocks of at least 8% (75 and 16 of 196 there; 26 and 5 of 64 here), the learning rate is that of 2,048 images. Crops
+have at least a fifth of an image, as MAE's: BEiT's 8% would be 9 x 9 of 32 x 32 pixels.
 """
 
 from vit_jax.data.augment import ColorJitter, RandomHorizontalFlip, RandomResizedCrop

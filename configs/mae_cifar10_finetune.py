@@ -3,8 +3,12 @@
     python train.py --config configs/mae_cifar10_finetune.py
 
 Not measured yet. MAE's fine-tuning (appendix A.1, table 9): the mean of the patches is classified, lower layers learn
-more slowly, mixup or cutmix, erasing, stochastic depth. Gani et al. (2022) reach 96.41% with this network after another
-pre-training without labels.
+more slowly, mixup or cutmix, erasing, stochastic depth. The learning rate, 1e-3 x batch / 256, and the layer decay are
+those of MAE's code for ViT-L and H (for B: 5e-4, 0.65). What differs: 512 images a batch for 1,024, for one GPU;
+AutoAugment's policy for CIFAR in the place of RandAugment; crops are shifted, not resized.
+
+After masked autoencoding of CIFAR-10 others report 96.41% (Tan, 2024, less than 3.65 million parameters) and, with a
+ViT-Ti in patches of 2, 91.2% (yjh0410) and 89.77% (IcarusWizard).
 """
 
 from vit_jax.data.augment import CifarAutoAugment, MixupOrCutmix, RandomCrop, RandomErasing, RandomHorizontalFlip

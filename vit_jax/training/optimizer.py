@@ -132,7 +132,8 @@ def decays(path: str, parameter: jax.Array) -> bool:
     """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens, positions or tables of
     position biases.
 
-    As published, it does not apply to Swin V2's MLP that computes position biases either.
+    As published, it does not apply to Swin V2's MLP that computes position biases either. DINO's code, which spares
+    biases and vectors alone, applies it to tokens and positions, too.
     """
     return parameter.ndim > 1 and path.endswith("kernel") and "relative_position_bias" not in path
 
