@@ -2,10 +2,10 @@
 
     python train.py --config configs/vit_cifar10.py
 
-Its accuracy has not been measured yet; an epoch took 2.0 s on an H200 (`python -m benchmarks.throughput.epoch`).
-Network and recipe are those with which SPT_LSA (Lee et al., 2021) reports 93.58% after 100 epochs: width 192, depth 9,
-12 heads, patch 4; AdamW, a cosine with 10 epochs of warm-up, each image three times in a batch, AutoAugment's policy
-for CIFAR, mixup or cutmix, random erasing, label smoothing, stochastic depth.
+Its accuracy has not been measured yet; an epoch took 2.0 s on an H200 (`python -m benchmarks.throughput.epoch`, 400
+steps; 2026-11-26). Network and recipe are those with which SPT_LSA (Lee et al., 2021) reports 93.58% after 100 epochs:
+width 192, depth 9, 12 heads, patch 4; AdamW, a cosine with 10 epochs of warm-up, each image three times in a batch,
+AutoAugment's policy for CIFAR, mixup or cutmix, random erasing, label smoothing, stochastic depth.
 """
 
 from vit_jax.data.augment import CifarAutoAugment, MixupOrCutmix, RandomCrop, RandomErasing, RandomHorizontalFlip
