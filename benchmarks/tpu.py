@@ -2,7 +2,7 @@
 
     pip install "jax[tpu]"                                                # libtpu has the compiler
     python -m benchmarks.tpu                                              # the full recipes, on a v5e of 4 chips
-    python -m benchmarks.tpu --configs configs/beit_cifar10.py --topology v4:2x2x1
+    python -m benchmarks.tpu --configs configs/vit_small_cifar10.py --topology v4:2x2x1
 
 Nothing is run: XLA compiles the step for the chips of a topology, as it would there, and says how much memory each chip
 needs. Images of CIFAR-10 are taken to lie on every chip, as the resident feed puts them.
