@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from vit_jax.training.durations import to_steps
 
 import vit_jax
 from benchmarks.markdown import between
@@ -31,10 +32,10 @@ from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
-from vit_jax.training.durations import to_steps
+from vit_jax.training.evaluating import make_predict
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
-from vit_jax.training.step import Step, make_predict, start_state
+from vit_jax.training.step import Step, start_state
 
 MODELS = ("vit_cifar_patch4_32", "swin_cifar_patch2_window4_32")
 CLASSES = 10

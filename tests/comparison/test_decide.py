@@ -10,7 +10,7 @@ import pytest
 from vit_jax.comparison import decide as deciding
 from vit_jax.comparison.decide import decide, more_often, seconds_per_step
 from vit_jax.comparison.request import Request
-from vit_jax.training import run as run_module
+from vit_jax.training import workdir as workdir_module
 
 CONFIG = """
 from vit_jax.training.config import Config, ModelConfig
@@ -47,8 +47,8 @@ def test_without_a_budget_of_time_nothing_is_measured(path):
 
 def test_the_disk_of_the_runs_is_asked_for_room_and_left_as_it_was(path, tmp_path, monkeypatch):
     """/tmp may be small, or in memory."""
-    asked, disk_usage = [], run_module.shutil.disk_usage
-    monkeypatch.setattr(run_module.shutil, "disk_usage", lambda place: asked.append(place) or disk_usage(place))
+    asked, disk_usage = [], workdir_module.shutil.disk_usage
+    monkeypatch.setattr(workdir_module.shutil, "disk_usage", lambda place: asked.append(place) or disk_usage(place))
     scratch = tmp_path / "comparison"
     scratch.mkdir()
     decide(Request((path,)), path, scratch)

@@ -12,7 +12,7 @@ from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.distillation import Distillation, hard_distillation_loss, soft_distillation_loss
-from vit_jax.objectives.objective import Frozen, Given
+from vit_jax.objectives.objective import Given, Teacher
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = (RNG.normal(0, 2, (5, 4)).astype(np.float32) for _ in range(2))
@@ -56,7 +56,7 @@ class Student(Network):
         return (logits, distilled) if self.distilled else logits
 
 
-class Teacher(Network):
+class Constant(Network):
     """A "network" that sees each image enlarged, and not in training: its logits, out of order, are the third row."""
 
     def __call__(self, images: jax.Array, train: bool = False) -> Any:
@@ -72,7 +72,7 @@ def test_labels_and_teacher_are_weighed(kind: Any, distilled: bool):
     second = RNG.normal(0, 2, (5, 4)).astype(np.float32)
     pixels = np.stack([STUDENT, second, TEACHER], axis=1)[..., None]  # [B, 3, 4, 1]
     nearest = Preprocessing(mean=(0.0,), std=(1 / 255,), interpolation="nearest")
-    teacher = Frozen(Teacher(image_size=(6, 8), in_channels=1, preprocessing=nearest), {}, jnp.array([3, 2, 1, 0]))
+    teacher = Teacher(Constant(image_size=(6, 8), in_channels=1, preprocessing=nearest), {}, jnp.array([3, 2, 1, 0]))
     student = Student(image_size=(3, 4), in_channels=1, preprocessing=AS_IT_IS, distilled=distilled)
     objective = Distillation("somewhere", kind=kind, weight=0.3, temperature=2.0, label_smoothing=0.1)
     pixels = np.abs(pixels)  # resized pixels are clipped to [0, 255]

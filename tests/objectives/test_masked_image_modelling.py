@@ -16,7 +16,7 @@ from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
-from vit_jax.objectives.objective import Examples, Frozen, Given
+from vit_jax.objectives.objective import Examples, Given, Teacher
 
 MODEL = BeitPretraining(
     image_size=16, patch_size=4, embed_dim=8, depth=1, num_heads=2, vocab_size=7, in_channels=1, layer_scale=1.0
@@ -43,7 +43,7 @@ def tokenizer_params() -> dict[str, Any]:
 
 
 def given(key: int = 0) -> Given:
-    return Given(jax.random.key(key), Frozen(TOKENIZER, tokenizer_params(), None))
+    return Given(jax.random.key(key), Teacher(TOKENIZER, tokenizer_params(), None))
 
 
 def test_the_loss_and_its_gradient_are_the_published_ones(batch: Examples):
@@ -96,8 +96,8 @@ def test_no_gradient_reaches_the_tokenizer(batch: Examples):
     params = random_params(MODEL, 0)
 
     def loss(tokenizer_params: Any) -> jax.Array:
-        frozen = Frozen(TOKENIZER, tokenizer_params, None)
-        return OBJECTIVE.loss(MODEL, params, batch, Given(jax.random.key(0), frozen)).value
+        teacher = Teacher(TOKENIZER, tokenizer_params, None)
+        return OBJECTIVE.loss(MODEL, params, batch, Given(jax.random.key(0), teacher)).value
 
     gradient = jax.grad(loss)(tokenizer_params())
     assert all(not leaf.any() for leaf in jax.tree.leaves(gradient))

@@ -13,7 +13,7 @@ from tests.models.cases import random_params
 from tests.objectives.cases import examples
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.objective import Examples, Frozen, Given, Loss
+from vit_jax.objectives.objective import Examples, Given, Loss, Teacher
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1)
@@ -50,8 +50,8 @@ def batch() -> Examples:
     return examples(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype(np.float32))
 
 
-def taught_by(model: DinoNetwork, seed: int = 7) -> Frozen:
-    return Frozen(model, random_params(model, seed), None)
+def taught_by(model: DinoNetwork, seed: int = 7) -> Teacher:
+    return Teacher(model, random_params(model, seed), None)
 
 
 def test_the_loss_and_its_gradient_are_float32_on_accelerators_too():
@@ -128,7 +128,7 @@ def test_gradients_reach_the_student_alone(batch: Examples):
     @jax.jit
     @jax.grad
     def gradient_of(params: Any, taught: Any) -> jax.Array:
-        return OBJECTIVE.loss(VIT, params, batch, Given(jax.random.key(0), Frozen(VIT, taught, None), NOW)).value
+        return OBJECTIVE.loss(VIT, params, batch, Given(jax.random.key(0), Teacher(VIT, taught, None), NOW)).value
 
     gradient = gradient_of(params, teacher.params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):

@@ -19,7 +19,7 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Examples, Given, Loss
 from vit_jax.training import loop, nonfinite
 from vit_jax.training.errors import TrainingError
-from vit_jax.training.evaluating import feed_of
+from vit_jax.training.feeding import feed_of
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel

@@ -20,7 +20,7 @@ from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.pretrained.convert import convert
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.run import prepare
+from vit_jax.training.run import describe, prepare
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,23 @@ def test_a_classifier_is_fine_tuned_from_it(trained, small_config, run_to_end, t
     head = state.params.pop("head")
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), encoder)
     assert not np.any(head["kernel"])
+
+
+def test_fine_tuned_as_published_it_has_a_new_norm_behind_the_mean(trained, small_config, run_to_end, tmp_path):
+    """MAE's and BEiT's `fc_norm`: the stored norm, which is of every token, is left out."""
+    run, result, _ = trained
+    model = ModelConfig(pretrained=str(run.workdir), fields=dict(pool="avg", fc_norm=True))
+    tuned = prepare(dataclasses.replace(small_config, model=model), tmp_path)
+    assert isinstance(tuned.model, VisionTransformer)
+    assert tuned.model.fc_norm
+    state = jax.device_get(tuned.parallel.gather_state(tuned.initial_state()))
+    norm = state.params.pop("fc_norm")
+    assert np.all(norm["scale"] == 1)
+    assert not np.any(norm["bias"])
+    assert not np.any(state.params.pop("head")["kernel"])
+    encoder = {name: value for name, value in result.params["encoder"].items() if name != "norm"}
+    jax.tree.map(np.testing.assert_array_equal, dict(state.params), encoder)
+    assert "new: fc_norm/bias, fc_norm/scale, head/bias, head/kernel" in "\n".join(describe(tuned))
 
 
 def test_it_goes_on_from_its_own_weights(trained, config, tmp_path):

@@ -21,12 +21,15 @@ from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.self_distillation import SelfDistillation
+from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training import run as run_module
-from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.config import Config, ModelConfig, brought_up_to_date, to_json
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
-from vit_jax.training.run import claim_workdir, describe, fingerprint, prepare, refuse_other_config
-from vit_jax.training.teacher import Teacher
+from vit_jax.training.run import describe, fingerprint, prepare
+from vit_jax.training.teacher import LoadedTeacher
+from vit_jax.training.workdir import claim_workdir, refuse_other_config
 
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
@@ -55,16 +58,6 @@ def config():
         (dict(schedule=ScheduleConfig(warmup="31 epochs")), "longer than the run"),
         (dict(optimizer=OptimizerConfig(freeze=("nothing",))), "matches no parameter"),
         (dict(optimizer=OptimizerConfig("muon", freeze=("blocks_*",))), "optimizer.freeze freezes them all"),
-        (
-            dict(
-                model=ModelConfig(
-                    "dino_pretraining_vit_cifar_patch4_32",
-                    {"image_size": 8, "patch_size": 2, "preprocessing": Preprocessing()},
-                ),
-                objective=SelfDistillation(local_crops=0, frozen_prototypes="100"),
-            ),
-            "a duration is written like",
-        ),
     ],
 )
 def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, message, config, tmp_path):
@@ -212,10 +205,12 @@ def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them
         tested = ArraySource(np.zeros((test, 8, 8, 1), np.uint8), np.zeros(test, np.int32))
         return Dataset("folder:x", ("a", "b"), (8, 8, 1), source, None, tested, ())
 
-    def teacher(weight: float) -> Teacher:
-        return Teacher(create_model("vit_digits_patch2_8"), {"kernel": np.full(3, weight)}, np.arange(2), "a teacher")
+    def teacher(weight: float) -> LoadedTeacher:
+        return LoadedTeacher(
+            create_model("vit_digits_patch2_8"), {"kernel": np.full(3, weight)}, np.arange(2), "a teacher"
+        )
 
-    def compared(config: Config, data: Dataset, teacher: Teacher | None) -> dict[str, str]:
+    def compared(config: Config, data: Dataset, teacher: LoadedTeacher | None) -> dict[str, str]:
         return fingerprint(config, data, create_model("vit_digits_patch2_8"), None, teacher)
 
     data = dataset(["a/1", "b/2"], 3)
@@ -302,13 +297,49 @@ def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tm
     prepare(config, tmp_path)
     path = tmp_path / "config.json"
     old = json.loads(path.read_text())
-    del old["neighbours"], old["objective"]["kind"], old["objective"]["binary"], old["data"]["repeats"]
+    del old["neighbours"], old["objective"]["objective"], old["objective"]["binary"], old["data"]["repeats"]
     del old["data"]["labels"]
     path.write_text(json.dumps(old))
     prepare(config, tmp_path)
     path.write_text(json.dumps(old))
     with pytest.raises(ValueError, match=r"data\.repeats: 1 -> 3"):
         prepare(dataclasses.replace(config, data=dataclasses.replace(config.data, repeats=3)), tmp_path)
+
+
+def test_a_fresh_network_crops_nothing(config, tmp_path):
+    """Training shows it whole images, and `predict` is to do the same; a config may say otherwise."""
+    fields = dict(image_size=16, depth=1, embed_dim=12, num_heads=3)
+    assert create_model("vit_tiny_patch16_224", **fields).preprocessing.crop_fraction == 0.9
+    run = prepare(dataclasses.replace(config, model=ModelConfig("vit_tiny_patch16_224", fields)), tmp_path / "a")
+    assert run.model.preprocessing == Preprocessing(crop_fraction=1.0)
+    own = {**fields, "preprocessing": Preprocessing(crop_fraction=0.5)}
+    run = prepare(dataclasses.replace(config, model=ModelConfig("vit_tiny_patch16_224", own)), tmp_path / "b")
+    assert run.model.preprocessing == Preprocessing(crop_fraction=0.5)
+
+
+def test_the_attention_that_is_told_is_of_the_tokens_that_training_has(monkeypatch):
+    """A masked autoencoder's encoder sees a quarter of the patches, and fewer tokens may have another program."""
+    counted = []
+    monkeypatch.setattr("vit_jax.models.vit.choose_kernel", lambda kernel, tokens, *_: counted.append(tokens))
+    for name in ("mae_cifar_patch2_32", "beit_pretraining_cifar_patch4_32"):
+        run_module.attention_choice(create_model(name))
+    assert counted == [1 + 64, 1 + 64]
+
+
+@pytest.mark.parametrize(
+    ("objective", "old"),
+    [
+        (Distillation("t", kind="soft"), {"kind": "soft"}),
+        (MaskedAutoencoding(), {"kind": "MaskedAutoencoding"}),
+        (Classification(binary=True), {"kind": "Classification", "binary": True}),
+    ],
+)
+def test_an_objective_is_known_by_its_class_in_runs_of_before_too(config, objective, old):
+    """Their "kind" was the class, and where an objective has a field of that name, that."""
+    new = to_json(dataclasses.replace(config, objective=objective))
+    assert new["objective"]["objective"] == type(objective).__name__
+    fields = {name: value for name, value in new["objective"].items() if name not in ("objective", "kind")}
+    assert brought_up_to_date({**new, "objective": {**fields, **old}}) == new
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

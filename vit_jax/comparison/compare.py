@@ -16,7 +16,8 @@ from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
 from vit_jax.training.errors import Stopped
 from vit_jax.training.progress import make_display
-from vit_jax.training.run import existing_parent, prepare
+from vit_jax.training.run import prepare
+from vit_jax.training.workdir import existing_parent
 
 
 def compare(request: Request, workdir: Path) -> bool:

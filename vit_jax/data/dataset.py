@@ -6,6 +6,8 @@ from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from vit_jax.choices import check_choices
+
 
 class Source(Protocol):
     """Random access to the examples of one split."""
@@ -138,6 +140,7 @@ class DataConfig:
     repeats: int = 1
 
     def __post_init__(self):
+        check_choices(self, "data.")
         for name, bound in dict(repeats=1, workers=0, split_seed=0).items():
             if getattr(self, name) < bound:
                 raise ValueError(f"data.{name} must be at least {bound}, not {getattr(self, name)}")

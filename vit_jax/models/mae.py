@@ -125,8 +125,6 @@ class MaskedAutoencoder(VisionTransformerPretraining):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.pos_embed not in ("sincos", "learned"):
-            raise ValueError(f"pos_embed must be one of sincos, learned; not {self.pos_embed!r}")
         patches = math.prod(self.make_encoder().grid)  # made, its fields are checked
         if min(self.decoder_embed_dim, self.decoder_depth, self.decoder_num_heads) < 1 or (
             self.decoder_embed_dim % self.decoder_num_heads

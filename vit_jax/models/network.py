@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.choices import check_choices
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 
@@ -47,6 +48,10 @@ class Network(nn.Module):
     dtype: Any = jnp.float32
     preprocessing: Preprocessing = Preprocessing()
     resizing: Resizing = dataclasses.field(default=Resizing(), compare=False)
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choices(self)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from vit_jax.choices import check_choices
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,9 +44,7 @@ class Preprocessing:
     def __post_init__(self):
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
-        if self.interpolation not in get_args(Interpolation):
-            allowed = ", ".join(get_args(Interpolation))
-            raise ValueError(f"interpolation must be one of {allowed}; not {self.interpolation!r}")
+        check_choices(self)
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 

@@ -7,7 +7,7 @@ blocks whose windows are shifted by half, so that the cost grows linearly with t
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -214,12 +214,8 @@ class SwinTransformer(Network):
                 f"num_classes {self.num_classes} must not be negative, and mlp_ratio {self.mlp_ratio} must leave a "
                 "hidden layer"
             )
-        if self.version not in (1, 2):
-            raise ValueError(f"version must be 1 or 2, not {self.version!r}")
         if self.version == 1 and self.pretrained_window_sizes:
             raise ValueError("pretrained_window_sizes belongs to version=2; version 1 has a table for one window size")
-        if self.window_rule not in get_args(WindowRule):
-            raise ValueError(f"window_rule must be one of {', '.join(get_args(WindowRule))}; not {self.window_rule!r}")
         check_rates(self, "drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate")
 
     @property

@@ -185,17 +185,6 @@ class VisionTransformer(Network):
             )
         if hidden_width(self.embed_dim, self.mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio {self.mlp_ratio} must leave a hidden layer")
-        choices = {
-            "pool": ("token", "avg", "token_avg", "map"),
-            "pos_embed": ("learned", "sincos", "none"),
-            "relative_position": ("none", "per_block", "shared"),
-            "gelu": ("erf", "tanh"),
-            "answer": ("mean", "class", "distillation"),
-            "attention": ("auto", "matmul", "xla", "cudnn"),
-        }
-        for field, allowed in choices.items():
-            if getattr(self, field) not in allowed:
-                raise ValueError(f"{field} must be one of {', '.join(allowed)}; not {getattr(self, field)!r}")
         if self.pos_embed == "sincos" and self.embed_dim % 4:
             raise ValueError(f'pos_embed="sincos" needs embed_dim to be a multiple of 4, not {self.embed_dim}')
         if not self.class_token and (self.pool in ("token", "token_avg") or self.distilled):
@@ -223,10 +212,11 @@ class VisionTransformer(Network):
         """Number of tokens in front of the patches."""
         return int(self.class_token) + int(self.distilled) + self.num_registers
 
-    def attention_choice(self) -> Choice:
-        """What `attention` comes to on the devices at hand, and why."""
-        (rows, columns), head_dim = self.grid, self.embed_dim // self.num_heads
-        tokens, has_bias = self.num_prefix_tokens + rows * columns, self.relative_position != "none"
+    def attention_choice(self, patches: int | None = None) -> Choice:
+        """What `attention` comes to on the devices at hand, and why, for all patches or so many of them."""
+        rows, columns = self.grid
+        tokens = self.num_prefix_tokens + (rows * columns if patches is None else patches)
+        head_dim, has_bias = self.embed_dim // self.num_heads, self.relative_position != "none"
         return choose_kernel(self.attention, tokens, head_dim, self.dtype, has_bias, self.attn_drop_rate)
 
     def setup(self):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vit_jax import durations
 from vit_jax.models.discrete_vae import DiscreteReconstruction, DiscreteVae
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
@@ -51,6 +52,7 @@ class DiscreteAutoencoding(Objective):
     annealing: str = "10 epochs"
 
     def __post_init__(self):
+        durations.parse(self.annealing, "objective.annealing")
         if min(self.temperature, self.final_temperature) <= 0 or self.divergence_weight < 0:
             raise ValueError(
                 "objective.temperature and final_temperature must be positive and divergence_weight not negative; got "

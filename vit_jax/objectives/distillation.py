@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vit_jax.choices import check_choices
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
@@ -60,8 +61,7 @@ class Distillation(Objective):
     def __post_init__(self):
         if not self.teacher:
             raise ValueError("objective.teacher must say where the teacher comes from: a file, a folder or a hub id")
-        if self.kind not in ("hard", "soft"):
-            raise ValueError(f"objective.kind must be hard or soft; not {self.kind!r}")
+        check_choices(self, "objective.")
         if not 0 <= self.weight <= 1 or self.temperature <= 0 or not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 "objective.weight must be in [0, 1], temperature positive and label_smoothing in [0, 1); got "
@@ -76,11 +76,11 @@ class Distillation(Objective):
     def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The loss; "accuracy" of the class head, "teacher_accuracy", and how often the distillation head answers as
         the teacher does ("agreement"); accuracies are against the largest label."""
-        frozen = given.frozen
-        assert frozen is not None
-        assert frozen.outputs is not None
-        seen = network_input(frozen.model, examples.pixels)
-        teacher_logits = cast(jax.Array, frozen.model.apply({"params": frozen.params}, seen))[:, frozen.outputs]
+        teacher = given.teacher
+        assert teacher is not None
+        assert teacher.outputs is not None
+        seen = network_input(teacher.model, examples.pixels)
+        teacher_logits = cast(jax.Array, teacher.model.apply({"params": teacher.params}, seen))[:, teacher.outputs]
         outputs, changed = cast(
             tuple[Any, dict[str, Any]],
             model.apply(

@@ -91,9 +91,9 @@ class MaskedImageModelling(Objective):
     def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The mean cross-entropy over all masked patches, and how many are named right ("token_accuracy")."""
         assert isinstance(model, BeitPretraining)
-        assert given.frozen is not None
-        tokenizer, seen = given.frozen.model, network_input(given.frozen.model, examples.pixels)
-        tokens = cast(jax.Array, tokenizer.apply({"params": given.frozen.params}, seen, method="tokens"))  # [B, N]
+        assert given.teacher is not None
+        tokenizer, seen = given.teacher.model, network_input(given.teacher.model, examples.pixels)
+        tokens = cast(jax.Array, tokenizer.apply({"params": given.teacher.params}, seen, method="tokens"))  # [B, N]
         mask = self.masks(model, examples.keys)
         targets = jnp.take_along_axis(tokens, masked_places(mask, self.masked_patches), axis=1)
         logits = cast(

@@ -30,8 +30,8 @@ class Examples(NamedTuple):
     keys: jax.Array
 
 
-class Frozen(NamedTuple):
-    """A network that no gradient reaches: a teacher, or a tokenizer.
+class Teacher(NamedTuple):
+    """A network that teaches and is not trained: of a distillation, of a self-distillation, or a tokenizer.
 
     Attributes:
         model: the network.
@@ -49,12 +49,12 @@ class Given(NamedTuple):
 
     Attributes:
         key: of dropout and drop path.
-        frozen: the teacher or tokenizer, of an objective that has one.
+        teacher: of an objective that has one.
         scheduled: float32 scalars, the values of the objective's `schedules` at this step.
     """
 
     key: jax.Array
-    frozen: Frozen | None = None
+    teacher: Teacher | None = None
     scheduled: Mapping[str, jax.Array] = FrozenDict()
 
 

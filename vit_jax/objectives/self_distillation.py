@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vit_jax import durations
 from vit_jax.data.augment.views import View
 from vit_jax.models.dino import DinoNetwork
 from vit_jax.models.network import Network, pair
@@ -60,7 +61,8 @@ class SelfDistillation(Objective):
         student_temperature: what the student's outputs are divided by.
         teacher_temperature: what the teacher's are divided by, after the warm-up.
         first_teacher_temperature: at its beginning.
-        temperature_warmup: duration of the linear rise between them.
+        temperature_warmup: duration of the linear rise between them, which is of each step. (Published, of each epoch:
+            it ends an epoch earlier.)
         teacher_momentum: decay of the average that is the teacher at the beginning; it rises to 1 along a cosine.
         centre_momentum: decay of the running mean of the teacher's outputs.
         frozen_prototypes: duration at the beginning in which the head's prototypes stay as they are.
@@ -83,6 +85,8 @@ class SelfDistillation(Objective):
     frozen_prototypes: str = "1 epochs"
 
     def __post_init__(self):
+        for name in ("temperature_warmup", "frozen_prototypes"):
+            durations.parse(getattr(self, name), f"objective.{name}")
         if self.local_crops < 0:
             raise ValueError(f"objective.local_crops must not be negative, not {self.local_crops}")
         temperatures = self.student_temperature, self.teacher_temperature, self.first_teacher_temperature
@@ -161,9 +165,9 @@ class SelfDistillation(Objective):
         That is an entropy of log(prototypes), every prototype alike, or of 0 with a centre that grows, always the same.
         """
         assert isinstance(model, DinoNetwork)
-        assert given.frozen is not None
+        assert given.teacher is not None
         large, small = self.crops(model, examples)
-        taught = outputs_of(model, given.frozen.params, large)  # [B, 2, prototypes]
+        taught = outputs_of(model, given.teacher.params, large)  # [B, 2, prototypes]
         centre = jax.lax.stop_gradient(params["centre"])
         target = jax.nn.softmax((taught - centre) / given.scheduled["teacher_temperature"])
 

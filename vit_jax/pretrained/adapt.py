@@ -35,7 +35,7 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
         changes |= dict(distilled=False, num_registers=1)
         parameters["reg_token"] = parameters.pop("dist_token")
     model = stored.model.clone(**changes)
-    new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path.startswith(HEADS)}
+    new = {path: filled(shape, 0) for path, shape in shapes_by_path(model).items() if path.startswith(HEADS)}
     if new:
         before = stored.model.num_classes
         was = f"the stored head of {before} classes is left out" if before else "no head was stored"
@@ -49,9 +49,9 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
     )
 
 
-def zeros(shape: tuple[int, ...]) -> Parameter:
-    """A parameter of zeros."""
-    return Parameter(shape, lambda: np.zeros(shape, np.float32))
+def filled(shape: tuple[int, ...], value: float) -> Parameter:
+    """A new parameter, of one value everywhere."""
+    return Parameter(shape, lambda: np.full(shape, value, np.float32))
 
 
 def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> StoredNetwork:

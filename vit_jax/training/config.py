@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vit_jax import durations
+from vit_jax.choices import check_choices
 from vit_jax.data.augment import Transform
 from vit_jax.data.dataset import DataConfig
 from vit_jax.evaluation.nearest_neighbours import Neighbours
@@ -18,7 +20,6 @@ from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.objectives.objective import Objective
 from vit_jax.objectives.self_distillation import SelfDistillation
-from vit_jax.training import durations
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
 
@@ -42,6 +43,8 @@ class Adapted:
             interpolation, with nothing cropped: a run shows the network whole images, and so does its evaluation.
         pool: of a ViT, what its head reads: "token", the class token, or "avg", the mean of the patches, as MAE and
             BEiT are fine-tuned.
+        fc_norm: of a ViT, whether the last norm comes after pooling, as MAE's and BEiT's fine-tuning has it. Where the
+            source has it in the other place, it is new.
         drop_rate: dropout before the head.
         pos_drop_rate: dropout after adding position embeddings.
         proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
@@ -55,6 +58,7 @@ class Adapted:
     window_size: int | tuple[int, ...] | None = None
     preprocessing: Preprocessing | None = None
     pool: Literal["token", "avg"] | None = None
+    fc_norm: bool | None = None
     drop_rate: float | None = None
     pos_drop_rate: float | None = None
     proj_drop_rate: float | None = None
@@ -157,6 +161,7 @@ class Config:
     stop_after_skipped: int = 10
 
     def __post_init__(self):
+        check_choices(self)
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
             number, _ = durations.parse(getattr(self, name), name)
             if number == 0:
@@ -190,7 +195,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Transform):
         return {"transform": type(value).__name__, **fields_to_json(value)}
     if isinstance(value, Objective):
-        return {"kind": type(value).__name__, **fields_to_json(value)}
+        return {"objective": type(value).__name__, **fields_to_json(value)}
     if dataclasses.is_dataclass(value):
         return fields_to_json(value)
     if isinstance(value, Mapping):
@@ -207,9 +212,13 @@ def fields_to_json(value: Any) -> dict[str, Any]:
 
 def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     """A run's config, as `to_json` had it then, with the fields that came later as things were without them."""
-    objective = old["objective"]
-    if "kind" not in objective:  # there was one
-        objective = {"kind": Classification.__name__, "binary": False, **objective}
+    objective = dict(old["objective"])
+    if "objective" not in objective:  # once the class was its "kind", but for Distillation, which has a field "kind"
+        kind = objective.pop("kind", Classification.__name__)
+        of_distillation = {"objective": Distillation.__name__, "kind": kind}
+        objective |= of_distillation if kind in ("hard", "soft") else {"objective": kind}
+    if objective["objective"] == Classification.__name__:
+        objective = {"binary": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
     return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
 

@@ -1,17 +1,20 @@
 """How a run is evaluated: a classifier by its answers, a network without classes by its nearest neighbours."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.data.dataset import Part, Source
-from vit_jax.data.feed import Batch, Feed, make_feed
+from vit_jax.data.feed import Batch, gather
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
-from vit_jax.training.errors import TrainingError
+from vit_jax.models.network import Features, Network
+from vit_jax.models.network_input import network_input
+from vit_jax.training.feeding import feed_of, reading
 from vit_jax.training.run import Run
-from vit_jax.training.step import make_embed, make_predict
 from vit_jax.training.stop_signals import StopSignals
 
 Evaluate = Callable[[Any], Predictions]
@@ -38,6 +41,41 @@ def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate] 
     embed = compile_step(make_embed(run.model))
     voters = over_split(run, some_of(run.dataset.train, run.config.neighbours.examples), embed, stop)
     return lambda source: by_neighbours(run, voters, over_split(run, source, embed, stop))
+
+
+def make_predict(model: Network) -> Callable[[Any, Any, Any], dict[str, jax.Array]]:
+    """The evaluation step: `predict(params, arrays, batch)` gives for each example of the batch, [B] each:
+
+    its true "label", the "predicted" class, the "confidence" (probability) of that class, its "loss" and whether it
+    "counts" (examples that only fill up a batch do not).
+    """
+
+    def predict(params: Any, arrays: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        images, labels = gather(arrays, batch)
+        logits = cast(jax.Array, model.apply({"params": params}, network_input(model, images)))
+        log_probabilities = jax.nn.log_softmax(logits)
+        return {
+            "label": labels,
+            "predicted": jnp.argmax(log_probabilities, -1),
+            "confidence": jnp.exp(log_probabilities.max(-1)),
+            "loss": -jnp.take_along_axis(log_probabilities, labels[:, None], -1)[:, 0],
+            "counts": batch["counts"],
+        }
+
+    return predict
+
+
+def make_embed(model: Network) -> Callable[[Any, Any, Any], dict[str, jax.Array]]:
+    """The step that evaluates a network without classes: `embed(params, arrays, batch)` gives for each example of the
+    batch its "feature", float32 [B, D], its "label" [B] and whether it "counts" [B].
+    """
+
+    def embed(params: Any, arrays: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        images, labels = gather(arrays, batch)
+        features = cast(Features, model.apply({"params": params}, network_input(model, images), method="features"))
+        return {"feature": features.pooled.astype(jnp.float32), "label": labels, "counts": batch["counts"]}
+
+    return embed
 
 
 def over_split(run: Run, source: Source, compiled: Callable[..., Any], stop: StopSignals) -> Compute:
@@ -79,27 +117,3 @@ def some_of(source: Source, count: int) -> Source:
     if len(source) <= count:
         return source
     return Part(source, np.sort(np.random.default_rng(0).permutation(len(source))[:count]))
-
-
-def feed_of(run: Run, source: Source) -> Feed:
-    """The feed of a split.
-
-    Raises:
-        TrainingError: if what it reads at once cannot be read.
-    """
-    try:
-        return make_feed(source, run.config.data, run.dataset.image_shape, run.share)
-    except (OSError, ValueError) as error:
-        raise TrainingError(str(error)) from error
-
-
-def reading(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches of a feed.
-
-    Raises:
-        TrainingError: if one cannot be read.
-    """
-    try:
-        yield from batches
-    except (OSError, ValueError) as error:
-        raise TrainingError(str(error)) from error

@@ -14,7 +14,8 @@ from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.pretrained.native import save_pretrained
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.errors import Stopped
-from vit_jax.training.evaluating import CutShort, Evaluate, feed_of, make_evaluator, reading
+from vit_jax.training.evaluating import CutShort, Evaluate, make_evaluator
+from vit_jax.training.feeding import feed_of, reading
 from vit_jax.training.memory import peak_memory
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.parallel import on_host

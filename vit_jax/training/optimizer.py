@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import optax
 from flax.core import FrozenDict
 
+from vit_jax import durations
+from vit_jax.choices import check_choices
 from vit_jax.models.statistics import STATISTICS
-from vit_jax.training import durations
 
 Params = Any
 """A nested dict of arrays."""
@@ -28,7 +29,7 @@ INSIDE = re.compile(r"(?:^|/)(?:blocks_\d+|downsample)/")
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate over time: linear warm-up from 0, then one of four shapes.
+    """The learning rate over time: linear warm-up (its first step is at peak / its length), then one of four shapes.
 
     Attributes:
         kind: "cosine" or "linear" decay to `final`, "constant", or "rsqrt" (1 / sqrt(step), "Scaling ViT", appendix).
@@ -43,6 +44,7 @@ class ScheduleConfig:
     timescale: str = "10000 steps"
 
     def __post_init__(self):
+        check_choices(self, "schedule.")
         durations.parse(self.warmup, "schedule.warmup")
         durations.parse(self.timescale, "schedule.timescale")
 
@@ -82,6 +84,7 @@ class OptimizerConfig:
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self):
+        check_choices(self, "optimizer.")
         if self.learning_rate <= 0 or self.weight_decay < 0:
             raise ValueError(
                 f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and "
@@ -94,8 +97,6 @@ class OptimizerConfig:
             )
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm must be positive, or None for no clipping; not {self.clip_norm}")
-        if self.clip not in ("all", "each"):
-            raise ValueError(f"clip must be all or each, not {self.clip!r}")
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
 

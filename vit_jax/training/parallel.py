@@ -14,6 +14,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from vit_jax.choices import check_choices
+
 Tree = Any
 
 
@@ -37,6 +39,9 @@ class ParallelConfig:
     mode: Literal["jit", "pmap"] = "jit"
     fsdp: int = 1
     distributed: bool = False
+
+    def __post_init__(self):
+        check_choices(self, "parallel.")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import math
-import os
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -12,38 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import optax
 
+from vit_jax import durations
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
-from vit_jax.data.folder import may_have_moved, same_set
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
-from vit_jax.json_file import read_json, write_json
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.native import write_module
-from vit_jax.training import durations
-from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.config import Config, to_json
 from vit_jax.training.digest import digest_of
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, make_parallel
 from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import NETWORK, Start, find_start
 from vit_jax.training.step import Step, TrainState, start_state
-from vit_jax.training.teacher import TEACHER, Teacher, keep_teacher, load_teacher
+from vit_jax.training.teacher import TEACHER, LoadedTeacher, keep_teacher, load_teacher
+from vit_jax.training.workdir import checkpoint_bytes, claim_workdir, refuse_other_config, require_room
 from vit_jax.training.workdir_lock import WorkdirLock
-
-ANY_MACHINE = (
-    *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
-    *("keep_checkpoints:", "checkpoint_every:", "evaluate_every:", "log_every:"),
-)
-"""Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
-computes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Run:
     share: Share
     start: Start
     params: Any | None
-    teacher: Teacher | None
+    teacher: LoadedTeacher | None
     lock: WorkdirLock | None
 
     def initial_state(self) -> TrainState:
@@ -122,12 +111,11 @@ def prepare(config: Config, workdir: Path) -> Run:
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
     rests = config.objective.rests(in_steps)
     optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps, rests)
-    bytes_each = checkpoint_bytes(shapes, optimizer, config)
     schedules = tuple(config.objective.schedules(total_steps, in_steps).items())
     params = start.read(model)
     lock = None
     if is_first():
-        require_room(workdir, bytes_each, config.keep_checkpoints)
+        require_room(workdir, checkpoint_bytes(shapes, optimizer, config), config.keep_checkpoints)
         lock = claim_workdir(config, workdir)
         if start.stored is not None:
             write_module(workdir / NETWORK, model)
@@ -156,7 +144,7 @@ def prepare(config: Config, workdir: Path) -> Run:
 
 
 def fingerprint(
-    config: Config, dataset: Dataset, model: Network, params: Any | None, teacher: Teacher | None
+    config: Config, dataset: Dataset, model: Network, params: Any | None, teacher: LoadedTeacher | None
 ) -> dict[str, str]:
     """What all processes of a run must have alike, each by its name.
 
@@ -178,74 +166,6 @@ def fingerprint(
         "devices": json.dumps(sorted(device.device_kind for device in jax.local_devices())),
         "programs of attention": json.dumps([choice and choice.kernel for choice in map(attention_choice, networks)]),
     }
-
-
-def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
-    """Size of one checkpoint."""
-    state = jax.eval_shape(lambda params: start_state(params, optimizer, config.keeps_average), params)
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-
-
-def refuse_other_config(config: Config, workdir: Path) -> None:
-    """An existing run in the workdir must have the same config, but for the fields of ANY_MACHINE and the place of its
-    folder of images: a run may go on elsewhere.
-
-    Raises:
-        ValueError: if it has another; the differences are listed.
-    """
-    path = workdir / "config.json"
-    if not path.exists():
-        return
-    old, new = brought_up_to_date(read_json(path)), json.loads(json.dumps(to_json(config)))
-    was, now = old["data"]["name"], new["data"]["name"]
-    listed = (workdir / LISTING).exists()  # then the images are those, wherever the folder is now
-    same_images = same_set(was, now) or (listed and may_have_moved(was, now))
-    may_change = (*ANY_MACHINE, "data.name:") if same_images else ANY_MACHINE
-    changed = [line for line in differences(old, new) if not line.startswith(may_change)]
-    if changed:
-        raise ValueError(
-            f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
-            "Give another --workdir for a new run, or the old values to continue that one."
-        )
-
-
-def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
-    """Makes the workdir, locks it and writes the config into it.
-
-    Raises:
-        BlockingIOError: if another process is training there.
-        OSError: if it cannot be written to.
-    """
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = WorkdirLock(workdir)
-        write_json(workdir / "config.json", to_json(config))
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
-    return lock
-
-
-def existing_parent(path: Path) -> Path:
-    """The path itself, or the nearest directory above it that exists."""
-    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
-
-
-def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
-    """Raises OSError if a workdir's disk has no room for the checkpoints to come: one more than are kept, but for
-    those that are there.
-    """
-    kept = [step for step in (workdir / "checkpoints").glob("*") if step.name.isdigit()]
-    files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
-    there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
-    needed = max(bytes_each, bytes_each * (keep + 1) - there)
-    free = shutil.disk_usage(existing_parent(workdir)).free
-    if free < needed:
-        raise OSError(
-            f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {keep} checkpoints need {needed / 2**20:,.0f} MiB "
-            "more. Free some space, give another --workdir or a smaller keep_checkpoints"
-        )
 
 
 def describe(run: Run) -> list[str]:
@@ -282,6 +202,6 @@ def shown_as(run: Run) -> str:
 
 
 def attention_choice(model: Network) -> Choice | None:
-    """Which program computes a ViT's attention; None for other networks, which have no choice."""
-    model = encoder_of(model)
-    return model.attention_choice() if isinstance(model, VisionTransformer) else None
+    """Which program computes a ViT's attention in training; None for other networks, which have no choice."""
+    encoder, visible = encoder_of(model), model.kept if isinstance(model, MaskedAutoencoder) else None
+    return encoder.attention_choice(visible) if isinstance(encoder, VisionTransformer) else None

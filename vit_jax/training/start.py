@@ -14,7 +14,7 @@ from vit_jax.models.network_input import fits_channels
 from vit_jax.models.parameters import parameter_count, shapes_by_path
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
-from vit_jax.pretrained.adapt import zeros
+from vit_jax.pretrained.adapt import filled
 from vit_jax.pretrained.converted import Parameter, read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
@@ -79,12 +79,16 @@ class Start:
         return self.network.clone(num_classes=num_classes, in_channels=in_channels)
 
     def read(self, model: Network) -> dict[str, Any] | None:
-        """The parameters of a network `for_data`, on the host, a new head of zeros; None where nothing is stored."""
+        """The parameters of a network `for_data`, on the host; None where nothing is stored.
+
+        A new head is of zeros, a new norm scales by 1.
+        """
         if self.stored is None:
             return None
         parameters = {**self.stored.converted.parameters, **self.head}
-        new = {path: zeros(shape) for path, shape in shapes_by_path(model).items() if path not in parameters}
-        return read_parameters(parameters | new)
+        new = {path: shape for path, shape in shapes_by_path(model).items() if path not in parameters}
+        fresh = {path: filled(shape, float(path.endswith("norm/scale"))) for path, shape in new.items()}
+        return read_parameters(parameters | fresh)
 
     def describe(self, model: Network) -> str:
         """A network `for_data` and where its parameters come from, in a line."""
@@ -118,7 +122,8 @@ def find_start(config: Config, workdir: Path) -> Start:
             raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
     dtype = np.dtype(config.dtype)
     if model.pretrained is None:
-        start = Start(model, create_model(model.name, **model.fields, dtype=dtype))
+        network = create_model(model.name, **model.fields, dtype=dtype)
+        start = Start(model, network if "preprocessing" in model.fields else seeing_all(network))
         check_trainable(start.network, config)
     elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():
         start = Start(model, read_module(workdir / NETWORK).clone(**set_fields(model), dtype=dtype))
@@ -142,11 +147,22 @@ def open_start(config: Config) -> Start:
         )
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
     fit = fitted(stored, located, 0 if classifies else None, *sizes)
+    network = adapted(model, fit.model)
+    fit = with_norm_of(network, fit)
     head: dict[str, Parameter] = {}
     if classifies and model.fields.get("pool") in (None, getattr(fit.model, "pool", None)):  # else of other features
         body, whole = fit.converted.parameters, classifier_of(stored).converted.parameters
         head = {path: array for path, array in whole.items() if path not in body}
-    return Start(model, adapted(model, fit.model), fit, head, stored.class_names)
+    return Start(model, network, fit, head, stored.class_names)
+
+
+def with_norm_of(network: Network, stored: StoredNetwork) -> StoredNetwork:
+    """A stored ViT without its last norm, where the network to be trained has one in another place (`fc_norm`)."""
+    if getattr(network, "fc_norm", None) == getattr(stored.model, "fc_norm", None):
+        return stored
+    parameters = stored.converted.parameters
+    kept = {path: array for path, array in parameters.items() if not path.startswith(("norm/", "fc_norm/"))}
+    return dataclasses.replace(stored, converted=dataclasses.replace(stored.converted, parameters=kept))
 
 
 def check_trainable(network: Network, config: Config) -> None:
@@ -167,8 +183,12 @@ def adapted(config: ModelConfig, network: Network) -> Network:
     for name in set_fields(config):
         if name not in known:
             raise ValueError(f"the {type(network).__name__} in {config.pretrained} has no field {name!r} to set")
-    whole = dataclasses.replace(network.preprocessing, crop_fraction=1.0, squash=False)
-    return network.clone(**{"preprocessing": whole, **set_fields(config)})
+    return seeing_all(network).clone(**set_fields(config))
+
+
+def seeing_all(network: Network) -> Network:
+    """The network, cropping nothing: training shows it whole images, and so does what comes after."""
+    return network.clone(preprocessing=dataclasses.replace(network.preprocessing, crop_fraction=1.0, squash=False))
 
 
 def set_fields(config: ModelConfig) -> dict[str, Any]:

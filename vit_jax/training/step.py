@@ -1,8 +1,8 @@
 """One training step: gather, augment, differentiate, average, update. The same function for jit and pmap."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,9 @@ from flax import struct
 
 from vit_jax.data.augment import Transform, augment
 from vit_jax.data.feed import gather
-from vit_jax.models.network import Features, Network
-from vit_jax.models.network_input import network_input
+from vit_jax.models.network import Network
 from vit_jax.models.statistics import with_statistics
-from vit_jax.objectives.objective import Examples, Frozen, Given, Loss, Objective
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Teacher
 from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
 
@@ -114,7 +113,7 @@ class Step:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         examples = self.examples(arrays, batch, augment_key)
         scheduled = {name: jnp.asarray(value(state.updates), jnp.float32) for name, value in self.schedules}
-        given = Given(self.replicas.key(dropout_key), self.frozen(state, arrays), scheduled)
+        given = Given(self.replicas.key(dropout_key), self.given_teacher(state, arrays), scheduled)
         results = self.differentiate(state.params, examples, given)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
@@ -153,11 +152,11 @@ class Step:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(after_augmentation, positions)
         return Examples(pixels, labels, keys)
 
-    def frozen(self, state: TrainState, arrays: Tree) -> Frozen | None:
+    def given_teacher(self, state: TrainState, arrays: Tree) -> Teacher | None:
         """The objective's teacher: a network of its own, or the average of the one that is trained."""
         if self.objective.taught_by_average:
-            return Frozen(self.model, self.replicas.whole(state.ema_params), None)
-        return None if self.teacher is None else Frozen(self.teacher, **arrays["teacher"])
+            return Teacher(self.model, self.replicas.whole(state.ema_params), None)
+        return None if self.teacher is None else Teacher(self.teacher, **arrays["teacher"])
 
     def differentiate(
         self, params: Tree, examples: Examples, given: Given
@@ -210,38 +209,3 @@ class Step:
 def all_finite(tree: Tree) -> jax.Array:
     """Whether every value is finite, bool scalar. A sum of squares is finite only if all of its terms are."""
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
-
-
-def make_predict(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
-    """The evaluation step: `predict(params, arrays, batch)` gives for each example of the batch, [B] each:
-
-    its true "label", the "predicted" class, the "confidence" (probability) of that class, its "loss" and whether it
-    "counts" (examples that only fill up a batch do not).
-    """
-
-    def predict(params: Tree, arrays: Tree, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        images, labels = gather(arrays, batch)
-        logits = cast(jax.Array, model.apply({"params": params}, network_input(model, images)))
-        log_probabilities = jax.nn.log_softmax(logits)
-        return {
-            "label": labels,
-            "predicted": jnp.argmax(log_probabilities, -1),
-            "confidence": jnp.exp(log_probabilities.max(-1)),
-            "loss": -jnp.take_along_axis(log_probabilities, labels[:, None], -1)[:, 0],
-            "counts": batch["counts"],
-        }
-
-    return predict
-
-
-def make_embed(model: Network) -> Callable[[Tree, Tree, Tree], dict[str, jax.Array]]:
-    """The step that evaluates a network without classes: `embed(params, arrays, batch)` gives for each example of the
-    batch its "feature", float32 [B, D], its "label" [B] and whether it "counts" [B].
-    """
-
-    def embed(params: Tree, arrays: Tree, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        images, labels = gather(arrays, batch)
-        features = cast(Features, model.apply({"params": params}, network_input(model, images), method="features"))
-        return {"feature": features.pooled.astype(jnp.float32), "label": labels, "counts": batch["counts"]}
-
-    return embed

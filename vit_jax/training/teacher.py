@@ -25,8 +25,8 @@ TEACHER = "teacher.json"
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """A network that is not trained.
+class LoadedTeacher:
+    """A teacher or tokenizer, read.
 
     Attributes:
         model: the network.
@@ -51,7 +51,7 @@ class Teacher:
         return digest_of(self.params, repr(None if self.outputs is None else self.outputs.tolist()))
 
 
-def load_teacher(config: Config, dataset: Dataset, model: Network) -> Teacher | None:
+def load_teacher(config: Config, dataset: Dataset, model: Network) -> LoadedTeacher | None:
     """The teacher or tokenizer that a config asks for; None if its objective has none.
 
     Args:
@@ -72,7 +72,7 @@ def load_teacher(config: Config, dataset: Dataset, model: Network) -> Teacher | 
     return None
 
 
-def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> Teacher:
+def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> LoadedTeacher:
     """The teacher of a distillation."""
     stored = open_stored(objective.teacher, publisher=objective.publisher, revision=objective.revision)
     model = stored.model
@@ -87,17 +87,17 @@ def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> Te
     check_channels(model, f"the teacher in {objective.teacher}", dataset)
     told = f"{described(model, objective.teacher, dataset)}; classes {order.told}"
     params = read_parameters(stored.converted.parameters)
-    return Teacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, told)
+    return LoadedTeacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, told)
 
 
-def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset, model: Network) -> Teacher:
+def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset, model: Network) -> LoadedTeacher:
     """The tokenizer of masked image modelling."""
     stored = open_stored(objective.tokenizer)
     objective.check_tokenizer(model, stored.model)
     check_channels(stored.model, f"the tokenizer in {objective.tokenizer}", dataset)
     params = read_parameters(stored.converted.parameters)
     told = described(stored.model, objective.tokenizer, dataset)
-    return Teacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, told)
+    return LoadedTeacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, told)
 
 
 def check_channels(model: Network, named: str, dataset: Dataset) -> None:
@@ -116,7 +116,7 @@ def described(model: Network, source: str, dataset: Dataset) -> str:
     return f"{type(model).__name__} of {source}: {parameter_count(model):,} parameters{resized}"
 
 
-def keep_teacher(teacher: Teacher, path: Path) -> None:
+def keep_teacher(teacher: LoadedTeacher, path: Path) -> None:
     """Writes to `path` which teacher a run begins with; one that goes on must have the same.
 
     Its parameters are not in the run's checkpoints, and the file they come from may have become another since.

@@ -6,7 +6,7 @@ from fractions import Fraction
 UNITS = ("epochs", "epoch", "steps", "step")
 
 
-def parse(duration: str, name: str = "a duration") -> tuple[Fraction, str]:
+def parse(duration: str, name: str) -> tuple[Fraction, str]:
     """Splits "0.5 epochs" into (1/2, "epochs"): the very number that is written, as a float's error might be a step.
 
     Args:
@@ -28,5 +28,5 @@ def parse(duration: str, name: str = "a duration") -> tuple[Fraction, str]:
 
 def to_steps(duration: str, examples: int, batch_size: int) -> int:
     """The number of training steps, rounded up: an epoch is `examples` examples, `batch_size` a step."""
-    number, unit = parse(duration)
+    number, unit = parse(duration, "a duration")
     return math.ceil(number if unit.startswith("step") else number * examples / batch_size)

@@ -1,6 +1,10 @@
+from typing import Any
+
 import pytest
 
-from vit_jax.training import durations
+from vit_jax import durations
+from vit_jax.objectives.discrete_autoencoding import DiscreteAutoencoding
+from vit_jax.objectives.self_distillation import SelfDistillation
 
 
 def test_epochs_round_up_so_that_no_example_is_left_out():
@@ -16,5 +20,18 @@ def test_steps_do_not_depend_on_the_data():
 
 @pytest.mark.parametrize("wrong", ["", "epochs", "5", "5 minutes", "-1 epochs", "nan epochs", "inf steps", "5epochs"])
 def test_other_texts_are_refused_with_an_example_of_the_form(wrong):
-    with pytest.raises(ValueError, match="30 epochs"):
-        durations.parse(wrong)
+    with pytest.raises(ValueError, match=r"duration is written like \"30 epochs\""):
+        durations.parse(wrong, "duration")
+
+
+@pytest.mark.parametrize(
+    ("objective", "field"),
+    [
+        (SelfDistillation, "frozen_prototypes"),
+        (SelfDistillation, "temperature_warmup"),
+        (DiscreteAutoencoding, "annealing"),
+    ],
+)
+def test_objectives_name_the_field(objective: Any, field: str):
+    with pytest.raises(ValueError, match=f"objective.{field} is written like"):
+        objective(**{field: "100"})

@@ -1,0 +1,47 @@
+"""A value that is no choice is refused where it is made, in a config file and a notebook, not taken for another."""
+
+import pytest
+
+from vit_jax.data.dataset import DataConfig
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
+from vit_jax.objectives.distillation import Distillation
+from vit_jax.training.config import Config, ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
+from vit_jax.training.parallel import ParallelConfig
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "message"),
+    [
+        (OptimizerConfig, {"name": "adam"}, r"optimizer\.name must be one of adamw, sgd, lion, lamb, muon; not 'adam'"),
+        (OptimizerConfig, {"clip": "every"}, r"optimizer\.clip must be one of all, each; not 'every'"),
+        (ScheduleConfig, {"kind": "cos"}, r"schedule\.kind must be one of cosine, linear, constant, rsqrt; not 'cos'"),
+        (ParallelConfig, {"mode": "gspmd"}, r"parallel\.mode must be one of jit, pmap; not 'gspmd'"),
+        (DataConfig, {"feed": "residnt"}, r"data\.feed must be one of auto, resident, streaming; not 'residnt'"),
+        (Distillation, {"teacher": "t", "kind": "firm"}, r"objective\.kind must be one of hard, soft; not 'firm'"),
+        (Preprocessing, {"interpolation": "area"}, "interpolation must be one of nearest, bilinear, bicubic, lanczos"),
+    ],
+)
+def test_another_value_is_refused(make: type, fields: dict[str, str], message: str):
+    with pytest.raises(ValueError, match=message):
+        make(**fields)
+
+
+def test_a_config_s_precision_is_one_of_two():
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16; not 'float16'"):
+        Config(ModelConfig("vit_digits_patch2_8"), dtype="float16")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("swin_cifar_patch2_window4_32", {"window_rule": "google"}, "window_rule must be one of microsoft, "),
+        ("swin_cifar_patch2_window4_32", {"version": 3}, "version must be one of 1, 2; not 3"),
+        ("vit_digits_patch2_8", {"gelu": "quick"}, "gelu must be one of erf, tanh; not 'quick'"),
+        ("mae_cifar_patch2_32", {"pos_embed": "none"}, "pos_embed must be one of sincos, learned; not 'none'"),
+    ],
+)
+def test_networks_refuse_it_too(name: str, fields: dict[str, object], message: str):
+    with pytest.raises(ValueError, match=message):
+        create_model(name, **fields)

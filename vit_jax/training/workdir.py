@@ -1,0 +1,93 @@
+"""A run's directory: whose it is, and whether it has room."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from vit_jax.data.folder import may_have_moved, same_set
+from vit_jax.data.listing import LISTING
+from vit_jax.json_file import read_json, write_json
+from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.step import start_state
+from vit_jax.training.workdir_lock import WorkdirLock
+
+ANY_MACHINE = (
+    *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
+    *("keep_checkpoints:", "checkpoint_every:", "evaluate_every:", "log_every:"),
+)
+"""Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
+computes."""
+
+
+def refuse_other_config(config: Config, workdir: Path) -> None:
+    """An existing run in the workdir must have the same config, but for the fields of ANY_MACHINE and the place of its
+    folder of images: a run may go on elsewhere.
+
+    Raises:
+        ValueError: if it has another; the differences are listed.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return
+    old, new = brought_up_to_date(read_json(path)), json.loads(json.dumps(to_json(config)))
+    was, now = old["data"]["name"], new["data"]["name"]
+    listed = (workdir / LISTING).exists()  # then the images are those, wherever the folder is now
+    same_images = same_set(was, now) or (listed and may_have_moved(was, now))
+    may_change = (*ANY_MACHINE, "data.name:") if same_images else ANY_MACHINE
+    changed = [line for line in differences(old, new) if not line.startswith(may_change)]
+    if changed:
+        raise ValueError(
+            f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"
+            "Give another --workdir for a new run, or the old values to continue that one."
+        )
+
+
+def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
+    """Makes the workdir, locks it and writes the config into it.
+
+    Raises:
+        BlockingIOError: if another process is training there.
+        OSError: if it cannot be written to.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = WorkdirLock(workdir)
+        write_json(workdir / "config.json", to_json(config))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write to the workdir {workdir}: {error.strerror}") from error
+    return lock
+
+
+def existing_parent(path: Path) -> Path:
+    """The path itself, or the nearest directory above it that exists."""
+    return next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
+
+
+def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
+    """Raises OSError if a workdir's disk has no room for the checkpoints to come: one more than are kept, but for
+    those that are there.
+    """
+    kept = [step for step in (workdir / "checkpoints").glob("*") if step.name.isdigit()]
+    files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
+    there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
+    needed = max(bytes_each, bytes_each * (keep + 1) - there)
+    free = shutil.disk_usage(existing_parent(workdir)).free
+    if free < needed:
+        raise OSError(
+            f"{workdir} has {free / 2**20:,.0f} MiB free; this run's {keep} checkpoints need {needed / 2**20:,.0f} MiB "
+            "more. Free some space, give another --workdir or a smaller keep_checkpoints"
+        )
+
+
+def checkpoint_bytes(params: Any, optimizer: optax.GradientTransformation, config: Config) -> int:
+    """Size of one checkpoint."""
+    state = jax.eval_shape(lambda params: start_state(params, optimizer, config.keeps_average), params)
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
