@@ -18,7 +18,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig(pretrained="runs/beit_cifar10", fields=dict(pool="avg", drop_path_rate=0.1)),
+        model=ModelConfig(pretrained="runs/beit_cifar10", fields=dict(pool="avg", fc_norm=True, drop_path_rate=0.1)),
         data=DataConfig("cifar10"),
         augment=(
             RandomCrop(padding=4),

@@ -2,10 +2,10 @@
 
     python train.py --config configs/mae_cifar10_finetune.py
 
-Not measured yet. MAE's fine-tuning (appendix A.1, table 9): the mean of the patches is classified, lower layers learn
-more slowly, mixup or cutmix, erasing, stochastic depth. The learning rate, 1e-3 x batch / 256, and the layer decay are
-those of MAE's code for ViT-L and H (for B: 5e-4, 0.65). What differs: 512 images a batch for 1,024, for one GPU;
-AutoAugment's policy for CIFAR in the place of RandAugment; crops are shifted, not resized.
+Not measured yet. MAE's fine-tuning (appendix A.1, table 9): the mean of the patches is normalised and classified, lower
+layers learn more slowly, mixup or cutmix, erasing, stochastic depth. The learning rate, 1e-3 x batch / 256, and
+the layer decay are those of MAE's code for ViT-L and H (for B: 5e-4, 0.65). What differs: 512 images a batch for 1,024,
+for one GPU; AutoAugment's policy for CIFAR in the place of RandAugment; crops are shifted, not resized.
 
 After masked autoencoding of CIFAR-10 others report 96.41% (Tan, 2024, less than 3.65 million parameters) and, with a
 ViT-Ti in patches of 2, 91.2% (yjh0410) and 89.77% (IcarusWizard).
@@ -21,7 +21,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig(pretrained="runs/mae_cifar10", fields=dict(pool="avg", drop_path_rate=0.1)),
+        model=ModelConfig(pretrained="runs/mae_cifar10", fields=dict(pool="avg", fc_norm=True, drop_path_rate=0.1)),
         data=DataConfig("cifar10"),
         augment=(
             RandomCrop(padding=4),

@@ -26,7 +26,7 @@ class Neighbours:
 
     Attributes:
         k: training examples that vote on each image.
-        temperature: how much more the nearer ones count.
+        temperature: of the votes: the lower, the more the nearest ones count.
         examples: training examples that may vote, drawn once from all; more than there are: all of them.
     """
 
@@ -72,7 +72,7 @@ def nearest_neighbour_votes(
         features: float [M, D], of the examples to classify.
         num_classes: number of classes.
         k: neighbours that vote. Of equally near ones, those that come first in `train_features` do.
-        temperature: how much more the nearer ones count.
+        temperature: of the votes: the lower, the more the nearest ones count.
 
     Returns:
         The votes, float32 [M, num_classes]; to be judged by `top_accuracy`.

@@ -22,6 +22,8 @@ class BeitPretraining(VisionTransformerPretraining):
     Parameters: "encoder", with one relative position bias for all blocks, and "head". The head's outputs are no classes
     but visual tokens. Fields as those of `VisionTransformerPretraining`, and:
 
+    Training begins with its blocks rescaled by their depth (`after_init`), which `init` alone does not do.
+
     Attributes:
         vocab_size: number of visual tokens; of DALL-E's tokenizer as published, and of BEiT v2's.
         layer_scale: initial value of LayerScale: 0.1 for the base model, 1e-5 for the large one.

@@ -1,16 +1,13 @@
 """Supervised classification: cross-entropy, of the classes together or of each by itself."""
 
 from dataclasses import dataclass
-from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import optax
 
 from vit_jax.models.network import Network
-from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
-from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params, outputs_in_training
 
 
 @dataclass(frozen=True)
@@ -48,20 +45,11 @@ class Classification(Objective):
 
     def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:
         """The mean cross-entropy, and the "accuracy" against the largest label."""
-        logits, changed = cast(
-            tuple[jax.Array, dict[str, Any]],
-            model.apply(
-                {"params": params},
-                network_input(model, examples.pixels),
-                train=True,
-                rngs={"dropout": given.key},
-                mutable=["statistics"],
-            ),
-        )
+        logits, statistics = outputs_in_training(model, params, examples.pixels, given.key)
         if self.binary:
             loss = optax.sigmoid_binary_cross_entropy(logits, (examples.labels > 0).astype(jnp.float32)).mean()
         else:
             smoothed = optax.smooth_labels(examples.labels, self.label_smoothing)
             loss = optax.softmax_cross_entropy(logits, smoothed).mean()
         correct = jnp.argmax(logits, -1) == jnp.argmax(examples.labels, -1)
-        return Loss(loss, {"accuracy": correct.mean()}, changed.get("statistics", {}))
+        return Loss(loss, {"accuracy": correct.mean()}, statistics)

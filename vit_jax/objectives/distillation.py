@@ -1,7 +1,7 @@
 """Distillation (DeiT: Touvron et al., 2021, section 3): classes learned from labels and from a teacher at once."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from vit_jax.choices import check_choices
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
-from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
+from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params, outputs_in_training
 
 
 def hard_distillation_loss(logits: jax.Array, teacher_logits: jax.Array) -> jax.Array:
@@ -81,16 +81,7 @@ class Distillation(Objective):
         assert teacher.outputs is not None
         seen = network_input(teacher.model, examples.pixels)
         teacher_logits = cast(jax.Array, teacher.model.apply({"params": teacher.params}, seen))[:, teacher.outputs]
-        outputs, changed = cast(
-            tuple[Any, dict[str, Any]],
-            model.apply(
-                {"params": params},
-                network_input(model, examples.pixels),
-                train=True,
-                rngs={"dropout": given.key},
-                mutable=["statistics"],
-            ),
-        )
+        outputs, statistics = outputs_in_training(model, params, examples.pixels, given.key)
         logits, distilled = outputs if isinstance(outputs, tuple) else (outputs, outputs)
         smoothed = optax.smooth_labels(examples.labels, self.label_smoothing)
         labelled = optax.softmax_cross_entropy(logits, smoothed).mean()
@@ -104,4 +95,4 @@ class Distillation(Objective):
             "teacher_accuracy": (answer == label).mean(),
             "agreement": (jnp.argmax(distilled, -1) == answer).mean(),
         }
-        return Loss((1 - self.weight) * labelled + self.weight * taught, metrics, changed.get("statistics", {}))
+        return Loss((1 - self.weight) * labelled + self.weight * taught, metrics, statistics)

@@ -10,6 +10,7 @@ import optax
 from flax.core import FrozenDict
 
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
 
 Params = Any
 """A nested dict of arrays."""
@@ -70,6 +71,20 @@ class Loss(NamedTuple):
     value: jax.Array
     metrics: dict[str, jax.Array]
     statistics: Mapping[str, Any]
+
+
+def outputs_in_training(model: Network, params: Params, pixels: jax.Array, key: jax.Array) -> tuple[Any, Any]:
+    """What a network says of a batch [B, h, w, C] in training, and its running statistics after it, a nested dict.
+
+    Args:
+        model: the network.
+        params: its parameters.
+        pixels: in [0, 255]; they are brought to its size and normalised.
+        key: of dropout and drop path.
+    """
+    images, rngs = network_input(model, pixels), {"dropout": key}
+    outputs, changed = model.apply({"params": params}, images, train=True, rngs=rngs, mutable=["statistics"])
+    return outputs, changed.get("statistics", {})
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class MetricsLog:
             self.tensorboard = event_file(workdir / "tensorboard")
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """Appends a row: its kind ("train", "validation" or "test"), its step and its values."""
+        """Appends a row: its kind ("train", "validation", "test" or "end"), its step and its values."""
         row = {"kind": kind, "step": step, **values}
         self.rows.append(row)
         if self.file:

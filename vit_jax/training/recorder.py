@@ -98,7 +98,7 @@ class Recorder:
         """Takes the predictions on the split `kind` after `step` steps; of neighbours it says how many."""
         figures = dict(loss=predictions.mean_loss, accuracy=predictions.accuracy, examples=len(predictions.label))
         if not self.run.config.objective.learns_classes:
-            figures["neighbours"] = self.run.config.neighbours.k
+            figures["neighbours"] = min(self.run.config.neighbours.k, len(self.run.dataset.train))
         row = {**self.when(step), **figures, "seconds": self.seconds, **extra}
         self.log.write(kind, step, **row)
         self.display.evaluate(kind, step, row)
