@@ -56,16 +56,17 @@ def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> I
 
 def of_model(directory: Path, chance: random.Random, flips: int) -> Row:
     """Flipped bits of the model that a run leaves."""
-    whole = load_pretrained(directory)
+    whole, params = load_pretrained(directory)
+    arrays = {name: np.asarray(x) for name, x in flatten_dict(params, sep="/").items()}
 
-    def read() -> dict[str, Any]:
+    def read() -> Mapping[str, Any]:
         model, params = load_pretrained(directory)
-        return flatten_dict(params, sep="/") if model == whole[0] else {}
+        return flatten_dict(params, sep="/") if model == whole else {}
 
     files = [directory / name for name in MODEL]
-    found = outcomes(files, chance, flips, read, flatten_dict(whole[1], sep="/"))
+    found = outcomes(files, chance, flips, read, arrays)
     told = f"refused: {found['error']}; read right all the same: {found['right']}; read wrong: {found['wrong']}"
-    return Row("a bit flipped in `model/`, which is what is loaded", flips, told, found)
+    return Row("a bit flipped in `model/`, which is what is loaded", flips, told, {**found})
 
 
 def outcomes(
@@ -128,7 +129,7 @@ def other_formats(arrays: dict[str, np.ndarray], scratch: Path, chance: random.R
             flips,
             f"error: {found['error']}; read right all the same: {found['right']}; "
             f"**read wrong in silence: {found['wrong']}**",
-            found,
+            {**found},
         )
     shutil.rmtree(orbax)
 

@@ -18,7 +18,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from vit_jax.training.durations import to_steps
 
 import vit_jax
 from benchmarks.markdown import between
@@ -28,6 +27,7 @@ from benchmarks.throughput.workload import KEY, use_device
 from configs.swin_cifar10 import get_config
 from vit_jax.data.dataset import ArraySource
 from vit_jax.data.feed import Batch, ResidentFeed
+from vit_jax.durations import to_steps
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes

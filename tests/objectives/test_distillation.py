@@ -96,7 +96,7 @@ def test_labels_and_teacher_are_weighed(kind: Any, distilled: bool):
     ("fields", "message"),
     [
         (dict(teacher=""), "objective.teacher must say where"),
-        (dict(kind="warm"), "objective.kind must be hard or soft; not 'warm'"),
+        (dict(kind="warm"), "objective.kind must be one of hard, soft; not 'warm'"),
         (dict(weight=1.5), "weight must be in"),
         (dict(temperature=0.0), "temperature positive"),
         (dict(label_smoothing=1.0), "label_smoothing in"),

@@ -449,8 +449,8 @@ def test_what_processes_must_have_alike_is_told_by_its_name(config, tmp_path, mo
     for module, name, value, other in (
         (run_module, "version", lambda package: "0.0.1", ["jax and jaxlib"]),
         (jax, "local_devices", lambda: [SimpleNamespace(device_kind="another")] * 8, ["devices"]),
-        (VisionTransformer, "attention_choice", lambda self: Choice("matmul", "another reason"), []),
-        (VisionTransformer, "attention_choice", lambda self: Choice("cudnn", "as asked"), ["programs of attention"]),
+        (VisionTransformer, "attention_choice", lambda *_: Choice("matmul", "another reason"), []),
+        (VisionTransformer, "attention_choice", lambda *_: Choice("cudnn", "as asked"), ["programs of attention"]),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
