@@ -94,6 +94,23 @@ def test_pmap_and_fsdp_give_the_same(config, run_to_end, tmp_path):
     np.testing.assert_allclose(losses["fsdp"], losses["jit"], atol=1e-4)
 
 
+def test_a_distilled_network_is_fine_tuned_with_a_teacher(trained, config, tmp_path):
+    """As DeiT at a higher resolution: the distillation token is kept, for other classes both heads are new."""
+    source, result, _ = trained
+    params, width = dict(result.params), result.params["dist_token"].shape[-1]
+    for name in ("head", "head_dist"):
+        params[name] = {"kernel": np.ones((width, 3), np.float32), "bias": np.ones(3, np.float32)}
+    vit_jax.save_pretrained(tmp_path / "stored", source.model.clone(num_classes=3), params, class_names=tuple("abc"))
+    model = ModelConfig(pretrained=str(tmp_path / "stored"), fields={"image_size": 16})
+    run = prepare(dataclasses.replace(config, model=model), tmp_path / "run")
+    assert isinstance(run.model, VisionTransformer)
+    assert (run.model.distilled, run.model.num_classes, run.model.image_size) == (True, 10, 16)
+    state = jax.device_get(run.parallel.gather_state(run.initial_state()))
+    np.testing.assert_array_equal(state.params["dist_token"], result.params["dist_token"])
+    assert not any(np.any(leaf) for name in ("head", "head_dist") for leaf in jax.tree.leaves(state.params[name]))
+    assert state.params["head"]["kernel"].shape == state.params["head_dist"]["kernel"].shape == (width, 10)
+
+
 def with_teacher(config, teacher):
     return dataclasses.replace(config, objective=Distillation(str(teacher)))
 

@@ -39,8 +39,8 @@ class Classification(Objective):
             )
         if getattr(model, "distilled", False):
             raise ValueError(
-                "the network has a distillation token, which classification alone does not train: take the plain "
-                "network of the same size"
+                "the network has a distillation token, which classification alone does not train: give it a teacher "
+                "(objective Distillation), or take the plain network of the same size"
             )
 
     def loss(self, model: Network, params: Params, examples: Examples, given: Given) -> Loss:

@@ -14,7 +14,7 @@ from vit_jax.models.network_input import fits_channels
 from vit_jax.models.parameters import parameter_count, shapes_by_path
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
-from vit_jax.pretrained.adapt import filled
+from vit_jax.pretrained.adapt import HEADS, filled
 from vit_jax.pretrained.converted import Parameter, read_parameters
 from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
@@ -140,15 +140,14 @@ def open_start(config: Config) -> Start:
     located = locate(model.pretrained, model.revision)
     stored = read_network(located, create_model(model.name) if model.name else None, model.publisher)
     check_trainable((classifier_of(stored) if classifies else stored).model, config)  # before its head is taken away
-    if classifies and getattr(stored.model, "distilled", False):
-        raise ValueError(
-            f"{model.pretrained} has a distillation token, which fine-tuning would lose with its head: take a network "
-            "without one, or train it anew by model.name"
-        )
+    distilled = getattr(stored.model, "distilled", False)
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
-    fit = fitted(stored, located, 0 if classifies else None, *sizes)
+    fit = fitted(stored, located, 0 if classifies and not distilled else None, *sizes)
+    if classifies and distilled:  # both heads are new, and the token stays what it is (DeiT, section 3)
+        fit = without(fit, HEADS)
     network = adapted(model, fit.model)
-    fit = with_norm_of(network, fit)
+    if getattr(network, "fc_norm", None) != getattr(fit.model, "fc_norm", None):  # the norm in the other place is new
+        fit = without(fit, ("norm/", "fc_norm/"))
     head: dict[str, Parameter] = {}
     if classifies and model.fields.get("pool") in (None, getattr(fit.model, "pool", None)):  # else of other features
         body, whole = fit.converted.parameters, classifier_of(stored).converted.parameters
@@ -156,12 +155,9 @@ def open_start(config: Config) -> Start:
     return Start(model, network, fit, head, stored.class_names)
 
 
-def with_norm_of(network: Network, stored: StoredNetwork) -> StoredNetwork:
-    """A stored ViT without its last norm, where the network to be trained has one in another place (`fc_norm`)."""
-    if getattr(network, "fc_norm", None) == getattr(stored.model, "fc_norm", None):
-        return stored
-    parameters = stored.converted.parameters
-    kept = {path: array for path, array in parameters.items() if not path.startswith(("norm/", "fc_norm/"))}
+def without(stored: StoredNetwork, prefixes: tuple[str, ...]) -> StoredNetwork:
+    """A stored network less the parameters whose paths begin so."""
+    kept = {path: x for path, x in stored.converted.parameters.items() if not path.startswith(prefixes)}
     return dataclasses.replace(stored, converted=dataclasses.replace(stored.converted, parameters=kept))
 
 
