@@ -12,8 +12,9 @@ import pytest
 from tests.models.cases import random_params
 from tests.objectives.cases import examples
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.other_size import at_size
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.objective import Examples, Given, Loss, Teacher
+from vit_jax.objectives.objective import Examples, Teacher, Given
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1)
@@ -45,6 +46,16 @@ def published_loss(student: np.ndarray, taught: np.ndarray, centre: np.ndarray, 
     return total / terms
 
 
+def published_gradient(student: np.ndarray, target: np.ndarray, warm: float) -> np.ndarray:
+    """That of the published loss to the student's outputs: of a cross-entropy (p - q) / temperature."""
+    pairs, gradient = target.shape[1] * student.shape[1] - target.shape[1], np.zeros_like(student)
+    for s in range(student.shape[1]):
+        for t in range(target.shape[1]):
+            if s != t:
+                gradient[:, s] += (softmax(student[:, s] / warm) - target[:, t]) / warm / len(student) / pairs
+    return gradient
+
+
 @pytest.fixture
 def batch() -> Examples:
     return examples(np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1)).astype(np.float32))
@@ -69,45 +80,35 @@ def test_the_loss_and_its_gradient_are_the_published_ones():
     target = softmax((taught - centre) / 0.3)
     value, gradient = jax.value_and_grad(self_distillation_loss)(jnp.asarray(student), jnp.asarray(target), 0.7)
     assert float(value) == pytest.approx(published_loss(student, taught, centre, 0.3, 0.7), rel=1e-5)
-
-    pairs, expected = 2 * 6 - 2, np.zeros_like(student)  # of the cross-entropy: (p - q) / temperature
-    for s in range(6):
-        for t in range(2):
-            if s != t:
-                expected[:, s] += (softmax(student[:, s] / 0.7) - target[:, t]) / 0.7 / len(student) / pairs
-    np.testing.assert_allclose(gradient, expected, atol=1e-7)
+    np.testing.assert_allclose(gradient, published_gradient(student, target, 0.7), atol=1e-7)
 
 
-@pytest.mark.parametrize("model", [VIT, SWIN])
-def test_what_the_objective_makes_of_a_batch(model: Any, batch: Examples):
-    """From the crops that it cuts: who sees which, and the centre, moved after it was used."""
+def outputs(model: DinoNetwork, params: Any, *crops: jax.Array | None) -> jax.Array:
+    """Of crops [B, V, h, w, C] of one size and then another, each by the encoder at its size: [B, all views, K]."""
+    found: list[Any] = []
+    for views in (views for views in crops if views is not None):
+        encoder, encoder_params = at_size(model.make_encoder(), params["encoder"], (views.shape[2], views.shape[3]))
+        features = [encoder.apply({"params": encoder_params}, views[:, i]) for i in range(views.shape[1])]
+        found += [model.make_head().apply({"params": params["head"]}, pooled) for pooled in features]
+    return jnp.stack(found, axis=1)
+
+
+@pytest.mark.parametrize(("model", "local_crops"), [(VIT, 3), (SWIN, 3), (VIT, 0)])
+def test_what_the_objective_makes_of_a_batch(model: Any, local_crops: int, batch: Examples):
+    """From the crops that it cuts: who sees which, every pair of them, and the centre, moved after it was used."""
+    objective = dataclasses.replace(OBJECTIVE, local_crops=local_crops)
     params, teacher = random_params(model, 0), taught_by(model)
-    large, small = OBJECTIVE.crops(model, batch)
-    assert small is not None
-    assert (large.shape, small.shape) == ((4, 2, 8, 8, 1), (4, 3, 4, 4, 1))
+    large, small = objective.crops(model, batch)
+    assert large.shape == (4, 2, 8, 8, 1)
+    assert (None if small is None else small.shape) == ((4, 3, 4, 4, 1) if local_crops else None)
+    given = Given(jax.random.key(0), teacher, NOW)
+    found = jax.jit(lambda params: objective.loss(model, params, batch, given))(params)
 
-    def loss_of(objective: SelfDistillation) -> Loss:
-        given = Given(jax.random.key(0), teacher, NOW)
-        return jax.jit(lambda params: objective.loss(model, params, batch, given))(params)
-
-    apply = jax.jit(model.apply)
-    found = loss_of(OBJECTIVE)
-
-    def outputs(params: Any, crops: jax.Array) -> np.ndarray:
-        views = [apply({"params": params}, crops[:, i]) for i in range(crops.shape[1])]
-        return np.stack([np.asarray(view, np.float64) for view in views], axis=1)
-
-    taught = outputs(teacher.params, large)
-    without_small = dataclasses.replace(OBJECTIVE, local_crops=0)
-    # The small crops by the network's own parameters at their size are tested with `at_size`.
-    found_large = loss_of(without_small)
-    large_again, none = without_small.crops(model, batch)
-    assert none is None
-    taught_again = outputs(teacher.params, large_again)
+    of_both = jax.jit(lambda params, taught: (outputs(model, params, large, small), outputs(model, taught, large)))
+    student, taught = (np.asarray(x, np.float64) for x in of_both(params, teacher.params))
+    assert student.shape == (4, 2 + local_crops, 12)
     centre = np.asarray(params["centre"], np.float64)
-    expected = published_loss(outputs(params, large_again), taught_again, centre, 0.5, 0.1)
-    assert float(found_large.value) == pytest.approx(expected, rel=1e-4)
-    assert float(found.value) != float(found_large.value)
+    assert float(found.value) == pytest.approx(published_loss(student, taught, centre, 0.5, 0.1), rel=1e-4)
 
     moved = 0.9 * centre + 0.1 * taught.mean((0, 1))
     np.testing.assert_allclose(found.statistics["centre"], moved, atol=1e-6)
@@ -122,7 +123,8 @@ def test_entropy_shows_a_collapse():
     assert float(entropy(jnp.eye(8))) == 0
 
 
-def test_gradients_reach_the_student_alone(batch: Examples):
+def test_gradients_are_the_published_ones_and_reach_the_student_alone(batch: Examples):
+    """Back from the outputs for large and small crops, where the formula gives them."""
     params, teacher = random_params(VIT, 0), taught_by(VIT)
 
     @jax.jit
@@ -133,6 +135,12 @@ def test_gradients_reach_the_student_alone(batch: Examples):
     gradient = gradient_of(params, teacher.params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert (np.abs(leaf).max() > 0) == (path[0].key != "centre"), path
+
+    large, small = OBJECTIVE.crops(VIT, batch)
+    target = softmax((np.asarray(outputs(VIT, teacher.params, large), np.float64) - params["centre"]) / 0.5)
+    student, pull = jax.vjp(jax.jit(lambda params: outputs(VIT, params, large, small)), params)
+    (expected,) = pull(jnp.asarray(published_gradient(np.asarray(student, np.float64), target, 0.1), jnp.float32))
+    jax.tree.map(lambda found, wanted: np.testing.assert_allclose(found, wanted, atol=1e-5), gradient, expected)
 
 
 def test_drop_path_is_the_student_s_alone(batch: Examples):
