@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from tests.models.cases import random_params
@@ -16,6 +17,7 @@ from vit_jax.models.other_size import at_size
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.objective import Examples, Teacher, Given
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
+from vit_jax.training.optimizer import OptimizerConfig, weight_decay_over
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8, in_channels=1)
 VIT = DinoVisionTransformer(image_size=8, patch_size=2, embed_dim=8, depth=1, num_heads=2, drop_path_rate=0.0, **HEAD)
@@ -164,18 +166,32 @@ def test_crops_depend_on_the_examples_keys(batch: Examples):
 
 
 def test_schedules_are_the_published_ones():
-    """`cosine_scheduler` and the linear warm-up of `DINOLoss`, for a run of 40 steps in epochs of 4."""
+    """`main_dino.py`'s, for a run of 40 steps in epochs of 4; a linear temperature where it has one for each epoch.
+
+    Momentum and weight decay are those of `cosine_scheduler` at every step. The teacher's temperature begins and ends
+    with the published staircase, and rises within the same epochs: never further from it than an epoch rises.
+    """
     objective = SelfDistillation(first_teacher_temperature=0.02, temperature_warmup="3 epochs", teacher_momentum=0.9)
     schedules = objective.schedules(40, lambda duration: 4 * int(duration.split()[0]))
+    decay = weight_decay_over(OptimizerConfig(weight_decay=0.04, final_weight_decay=0.4), 40, 0)
+    assert callable(decay)
     steps = np.arange(40)
-    momentum = 1 + 0.5 * (0.9 - 1) * (1 + np.cos(np.pi * steps / 40))
 
-    def over_the_run(name: str) -> list[float]:
-        return [float(jnp.asarray(schedules[name](i))) for i in range(40)]
+    def cosine_scheduler(first: float, last: float) -> np.ndarray:
+        return last + 0.5 * (first - last) * (1 + np.cos(np.pi * steps / len(steps)))
 
-    np.testing.assert_allclose(over_the_run("teacher_momentum"), momentum, rtol=1e-6)
-    warming = np.minimum(0.02 + (0.04 - 0.02) * steps / 12, 0.04)
-    np.testing.assert_allclose(over_the_run("teacher_temperature"), warming, rtol=1e-5)
+    def over_the_run(schedule: optax.Schedule) -> np.ndarray:
+        return np.array([float(jnp.asarray(schedule(step))) for step in steps])
+
+    np.testing.assert_allclose(over_the_run(schedules["teacher_momentum"]), cosine_scheduler(0.9, 1), rtol=1e-6)
+    np.testing.assert_allclose(over_the_run(decay), cosine_scheduler(0.04, 0.4), rtol=1e-5)
+
+    temperature = over_the_run(schedules["teacher_temperature"])
+    np.testing.assert_allclose(temperature, np.minimum(0.02 + (0.04 - 0.02) * steps / 12, 0.04), rtol=1e-5)
+    staircase = np.concatenate((np.linspace(0.02, 0.04, 3), np.ones(10 - 3) * 0.04))[steps // 4]
+    assert temperature[0] == pytest.approx(staircase[0])
+    np.testing.assert_allclose(temperature[12:], staircase[12:], rtol=1e-6)
+    assert np.abs(temperature - staircase).max() < 1.001 * (0.04 - 0.02) / 3
     assert objective.rests(lambda duration: 4 * int(duration.split()[0])) == {"head/last_layer/*": 4}
     flat = SelfDistillation().schedules(40, lambda duration: 0)
     assert float(jnp.asarray(flat["teacher_temperature"](0))) == pytest.approx(0.04)
