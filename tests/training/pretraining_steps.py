@@ -1,4 +1,4 @@
-"""A few steps of pre-training on given devices, by a constant rate: what tests of objectives without labels share."""
+"""A few steps of an objective on given devices, by a constant rate: what tests of several objectives share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ import optax
 from vit_jax.data.augment import Transform
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.objectives.objective import Objective
+from vit_jax.objectives.objective import Frozen, Objective
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
 from vit_jax.training.step import Step, TrainState, start_state
@@ -38,16 +38,14 @@ def after_steps(
     params: Any,
     steps: int,
     augment: tuple[Transform, ...] = (),
-    teacher: tuple[Network, Any] | None = None,
+    teacher: Frozen | None = None,
 ) -> tuple[TrainState, np.ndarray]:
-    """The state, on the host, after so many steps of 16 images of 8x8 pixels in one of the `WAYS`, the loss of each.
-
-    A teacher that teaches no classes is a network with its parameters.
-    """
+    """The state, on the host, after so many steps of 16 images of 8x8 pixels in one of the `WAYS`, the loss of each."""
     parallel, accumulate_steps = WAYS[ways]()
     rng, schedule = np.random.default_rng(0), optax.constant_schedule(0.01)
     arrays = {"image": rng.integers(0, 256, (40, 8, 8, 1), np.uint8), "label": rng.integers(0, 10, 40).astype(np.int32)}
-    arrays: dict[str, Any] = {**arrays, **({"teacher": {"params": teacher[1], "outputs": None}} if teacher else {})}
+    taught = {} if teacher is None else {"teacher": {"params": teacher.params, "outputs": teacher.outputs}}
+    arrays: dict[str, Any] = {**arrays, **taught}
     batches = {"index": rng.integers(0, 40, (steps, 16)).astype(np.int32)}
     rests = objective.rests(lambda duration: 1)
     step = Step(
@@ -60,7 +58,7 @@ def after_steps(
         accumulate_steps=accumulate_steps,
         ema_decay=None,
         replicas=parallel.replicas,
-        teacher=teacher and teacher[0],
+        teacher=teacher and teacher.model,
         schedules=tuple(objective.schedules(steps, lambda duration: 1).items()),
     )
     begun = start_state(jax.tree.map(jax.numpy.array, params), step.optimizer, objective.taught_by_average)

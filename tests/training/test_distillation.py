@@ -1,19 +1,34 @@
 """A student and its teacher through the whole of training."""
 
 import dataclasses
+import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import vit_jax
+from tests.models.cases import random_params
+from tests.training.pretraining_steps import after_steps
+from vit_jax.data.order import ShuffledOrder
 from vit_jax.models.initialise import init_params
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.distillation import Distillation
+from vit_jax.objectives.objective import Frozen
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
 from vit_jax.training.run import describe, prepare
+
+SMALL = dict(image_size=8, num_classes=10, in_channels=1, preprocessing=Preprocessing())
+DISTILLED = create_model("vit_digits_patch2_8", **SMALL, embed_dim=16, depth=1, num_heads=2, distilled=True)
+SWIN = create_model(
+    "swin_cifar_patch2_window4_32", **SMALL, embed_dim=8, depths=(1, 1), num_heads=(1, 2), window_size=2
+).clone(drop_path_rate=0.0)
+CNN = create_model("cnn_small_32", **SMALL, widths=(8, 12), hidden_dim=16)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +85,70 @@ def test_either_head_can_answer_alone(trained):
     np.testing.assert_allclose(both, (of_class + of_teacher) / 2, atol=1e-6)
     assert np.abs(of_class - of_teacher).max() > 1e-3
     np.testing.assert_array_equal(both, model.apply({"params": params}, images))
+
+
+def log_softmax(x: np.ndarray) -> np.ndarray:
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "kind"),
+    [(DISTILLED, SWIN, "hard"), (SWIN, CNN, "soft")],
+    ids=["distilled ViT teaches Swin", "Swin teaches CNN"],
+)
+def test_a_run_s_loss_is_deit_s_formula(teacher, student, kind, small_config, run_to_end, tmp_path):
+    """That of the first step: of both networks' answers to its batch, where the teacher has its classes in another
+    order. Both begin with random weights, as a head of zeros would give every answer the same loss."""
+    taught, params = random_params(teacher, 1), random_params(student, 2)
+    vit_jax.save_pretrained(tmp_path / "teacher", teacher, taught, class_names=tuple("9876543210"))
+    vit_jax.save_pretrained(tmp_path / "student", student, params, class_names=tuple("0123456789"))
+    run, result, _ = run_to_end(
+        small_config,
+        tmp_path / "run",
+        model=ModelConfig(pretrained=str(tmp_path / "student")),
+        objective=Distillation(str(tmp_path / "teacher"), kind=kind, weight=0.3, temperature=2.0, label_smoothing=0.1),
+        augment=(),
+        optimizer=OptimizerConfig("adamw"),
+        schedule=ScheduleConfig(warmup="1 steps"),
+        duration="2 steps",
+        log_every="1 steps",
+    )
+    pixels, labels = run.dataset.train.as_arrays()
+    batch = ShuffledOrder(small_config.seed, len(labels)).batch(0, small_config.batch_size)
+    seen = pixels[batch].astype(np.float32) / 127.5 - 1
+    answers = np.asarray(jax.jit(teacher.apply)({"params": taught}, seen), np.float64)[:, ::-1]
+    in_training = jax.jit(lambda images: student.apply({"params": params}, images, True, mutable=["statistics"])[0])
+    logits = np.asarray(in_training(seen), np.float64)
+
+    targets = 0.9 * np.eye(10)[labels[batch]] + 0.1 / 10
+    labelled = -(targets * log_softmax(logits)).sum(-1).mean()
+    if kind == "hard":
+        of_teacher = -np.take_along_axis(log_softmax(logits), answers.argmax(-1)[:, None], 1).mean()
+    else:
+        p, q = log_softmax(logits / 2), log_softmax(answers / 2)
+        of_teacher = (np.exp(q) * (q - p)).mean() * 4
+    losses = [row["loss"] for row in result.rows if row["kind"] == "train"]
+    assert losses[0] == pytest.approx(0.7 * labelled + 0.3 * of_teacher, rel=1e-5)
+    assert losses[1] != losses[0]
+    assert np.isfinite(losses[1])
+
+
+@functools.cache
+def train_on(ways):
+    """The parameters after two steps, and the losses: of a student with a token of its own for the teacher."""
+    teacher = Frozen(SWIN, random_params(SWIN, 1), jnp.arange(9, -1, -1))
+    objective = Distillation("somewhere", kind="soft", temperature=2.0)
+    state, losses = after_steps(DISTILLED, objective, ways, random_params(DISTILLED, 0), 2, teacher=teacher)
+    return state.params, losses
+
+
+@pytest.mark.parametrize("ways", ["fsdp", "pmap", "accumulated"])
+def test_devices_do_not_matter(ways):
+    params, losses = train_on("one device")
+    assert losses[0] != losses[1]
+    other, other_losses = train_on(ways)
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-5), params, other)
 
 
 @pytest.mark.slow
