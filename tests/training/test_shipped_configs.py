@@ -2,11 +2,13 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from tests.models.cases import random_params
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.initialise import init_params
 from vit_jax.models.preprocessing import Preprocessing
@@ -18,8 +20,25 @@ from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.run import prepare
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
+DIRECTORY = Path(__file__).parents[2] / "configs"
+CONFIGS = sorted(DIRECTORY.glob("*.py"))
 FOR_A_GPU = [path for path in CONFIGS if load_config(path).dtype == "bfloat16"]
+SHALLOW = dict(depth=2, decoder_depth=1)
+NARROW = dict(embed_dim=12, num_heads=3, decoder_embed_dim=12, decoder_num_heads=3, head_hidden_dim=16, vocab_size=32)
+
+
+def trained_in(run: str) -> ModelConfig:
+    """The network of a run that has a config's name."""
+    return load_config(DIRECTORY / f"{Path(run).name}.py").model
+
+
+def with_sizes(model: ModelConfig, sizes: dict[str, int]) -> ModelConfig:
+    """A network with those of these sizes that it has."""
+    module = create_model(model.name, **model.fields, in_channels=1)
+    fields: dict[str, Any] = {name: size for name, size in sizes.items() if hasattr(module, name)}
+    if hasattr(module, "depths"):
+        fields["depths"] = (1,) * len(module.depths)
+    return ModelConfig(model.name, {**model.fields, **fields})
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +64,17 @@ def narrow_cnn(tmp_path_factory):
 def on_digits(narrow_deit, narrow_cnn, tmp_path):
     """Reads a config and gives it for digits: grey images at the size of its network.
 
-    Weights are those of narrow networks in the place of the pretrained ones and of teachers; a tokenizer is as the
-    config of that name makes it.
+    Weights are those of narrow networks in the place of the pretrained ones and of teachers. What another config trains
+    is as that one makes it: a tokenizer, and, narrow and of two blocks, the network that a fine-tuning starts from.
     """
+
+    def weights_in(source: str) -> str:
+        if not source.startswith("runs/"):
+            return str(narrow_deit)
+        trained = with_sizes(trained_in(source), SHALLOW | NARROW)
+        network = create_model(trained.name, **trained.fields, in_channels=1)
+        save_pretrained(tmp_path / "pretrained", network, random_params(network, 0))
+        return str(tmp_path / "pretrained")
 
     def on_digits(path: Path) -> Config:
         config = dataclasses.replace(load_config(path), data=DataConfig("digits"))
@@ -55,12 +82,12 @@ def on_digits(narrow_deit, narrow_cnn, tmp_path):
             objective = dataclasses.replace(config.objective, teacher=str(narrow_cnn))
             config = dataclasses.replace(config, objective=objective)
         if isinstance(config.objective, MaskedImageModelling):
-            trained = load_config(path.with_name(f"{Path(config.objective.tokenizer).name}.py")).model
+            trained = trained_in(config.objective.tokenizer)
             tokenizer = create_model(trained.name, **trained.fields, in_channels=1)
             save_pretrained(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
             objective = dataclasses.replace(config.objective, tokenizer=str(tmp_path / "tokenizer"))
             config = dataclasses.replace(config, objective=objective)
-        pretrained = None if config.model.pretrained is None else str(narrow_deit)
+        pretrained = config.model.pretrained and weights_in(config.model.pretrained)
         fields = {**config.model.fields, "preprocessing": Preprocessing()}
         return dataclasses.replace(
             config, model=dataclasses.replace(config.model, pretrained=pretrained, fields=fields)
@@ -80,10 +107,7 @@ def shallow(config: Config) -> Config:
     """The config with two blocks, or one in each stage, if its network is made of blocks and is not pretrained."""
     if config.model.pretrained is not None:
         return config
-    model = create_model(config.model.name, **config.model.fields, in_channels=1)
-    depths = {"depth": 2, "decoder_depth": 1, "depths": (1,) * len(getattr(model, "depths", ()))}
-    fields = {name: depth for name, depth in depths.items() if hasattr(model, name)}
-    return dataclasses.replace(config, model=ModelConfig(config.model.name, {**config.model.fields, **fields}))
+    return dataclasses.replace(config, model=with_sizes(config.model, SHALLOW))
 
 
 @pytest.mark.slow
