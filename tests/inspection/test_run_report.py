@@ -3,13 +3,22 @@
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import vit_jax
 from tests.models.cases import random_images, random_params, small_model
+from vit_jax.data.dataset import ArraySource
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.run_report import MISTAKES, RIGHT_ANSWERS, chosen_examples, last_attention, notes
+from vit_jax.inspection.run_report import MISTAKES, RIGHT_ANSWERS, chosen_examples, examples, last_attention, notes
 from vit_jax.models.cnn import ConvNet
+from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.network_input import network_input
+
+DINO: dict[str, Any] = dict(
+    image_size=8, patch_size=2, embed_dim=8, prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8
+)
 
 
 def test_the_last_layer_s_heads_are_averaged():
@@ -41,6 +50,28 @@ def test_the_most_confident_mistakes_are_shown_and_right_answers_from_the_whole_
     assert right == sorted(right)
     assert (right[0], right[-1], len(set(right))) == (0, 99, RIGHT_ANSWERS)
     assert all(index % 3 == 0 for index in right)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        DinoVisionTransformer(**DINO, depth=1, num_heads=2),
+        DinoSwinTransformer(**DINO, depths=(1, 1), num_heads=(1, 2), window_size=2),
+    ],
+)
+def test_a_run_of_self_distillation_shows_what_its_encoder_attends_to(model: Any):
+    """Over each image, that of its own: DINO is known by its maps."""
+    params, images = random_params(model, 0), np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    run: Any = SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(6, np.int32))))
+    shown = examples(run, params, predictions(np.arange(6) % 2 == 0))
+    assert len(shown) == 6
+    encoder, pixels = model.make_encoder(), jnp.asarray(np.stack([example.image for example in shown]))
+    attention = vit_jax.attention_maps(encoder, params["encoder"], network_input(model, pixels))
+    maps = vit_jax.attention_to_image(encoder, attention)[-1]
+    for example, expected in zip(shown, np.asarray(maps).mean(1), strict=True):
+        assert example.attention is not None
+        np.testing.assert_allclose(example.attention, expected, atol=1e-7)
+        assert np.ptp(expected) > 1e-3
 
 
 def test_few_examples_are_all_shown():

@@ -11,7 +11,7 @@ import vit_jax
 from tests.models.cases import random_params
 from tests.training.pretraining_steps import after_steps
 from vit_jax.evaluation.nearest_neighbours import Neighbours
-from vit_jax.inspection.run_report import write_run_report
+from vit_jax.inspection.run_report import chosen_examples, write_run_report
 from vit_jax.models.dino import DinoVisionTransformer
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
@@ -89,6 +89,7 @@ def test_the_teacher_is_what_is_kept(trained):
     jax.tree.map(np.testing.assert_array_equal, params, result.params)
     page = write_run_report(run, result, "python train.py").read_text()
     assert "by 5 nearest neighbours" in page
+    assert page.count('alt="attention of the last block"') == len(chosen_examples(result.test))
 
 
 def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_path):
@@ -103,7 +104,9 @@ def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_
 @pytest.mark.slow
 def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_path):
     short = dataclasses.replace(config, model=NAMES["swin"], duration="6 steps", evaluate_every="6 steps")
-    _, result, _ = run_to_end(short, tmp_path / "swin")
+    run, result, _ = run_to_end(short, tmp_path / "swin")
+    page = write_run_report(run, result, "python train.py").read_text()
+    assert page.count('alt="attention of the last block"') == len(chosen_examples(result.test))
     again = dataclasses.replace(small_config, model=ModelConfig(pretrained=str(tmp_path / "swin")))
     tuned = prepare(again, tmp_path / "tuned")
     assert isinstance(tuned.model, SwinTransformer)
