@@ -15,7 +15,7 @@ from tests.objectives.cases import examples
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.other_size import at_size
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.objectives.objective import Examples, Teacher, Given
+from vit_jax.objectives.objective import Examples, Given, Teacher
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 from vit_jax.training.optimizer import OptimizerConfig, weight_decay_over
 

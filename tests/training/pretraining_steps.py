@@ -10,7 +10,7 @@ import optax
 from vit_jax.data.augment import Transform
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.objectives.objective import Frozen, Objective
+from vit_jax.objectives.objective import Objective, Teacher
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
 from vit_jax.training.step import Step, TrainState, start_state
@@ -38,7 +38,7 @@ def after_steps(
     params: Any,
     steps: int,
     augment: tuple[Transform, ...] = (),
-    teacher: Frozen | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[TrainState, np.ndarray]:
     """The state, on the host, after so many steps of 16 images of 8x8 pixels in one of the `WAYS`, the loss of each."""
     parallel, accumulate_steps = WAYS[ways]()

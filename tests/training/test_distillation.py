@@ -17,7 +17,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.distillation import Distillation
-from vit_jax.objectives.objective import Frozen
+from vit_jax.objectives.objective import Teacher
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
@@ -136,7 +136,7 @@ def test_a_run_s_loss_is_deit_s_formula(teacher, student, kind, small_config, ru
 @functools.cache
 def train_on(ways):
     """The parameters after two steps, and the losses: of a student with a token of its own for the teacher."""
-    teacher = Frozen(SWIN, random_params(SWIN, 1), jnp.arange(9, -1, -1))
+    teacher = Teacher(SWIN, random_params(SWIN, 1), jnp.arange(9, -1, -1))
     objective = Distillation("somewhere", kind="soft", temperature=2.0)
     state, losses = after_steps(DISTILLED, objective, ways, random_params(DISTILLED, 0), 2, teacher=teacher)
     return state.params, losses

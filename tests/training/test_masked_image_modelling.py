@@ -21,7 +21,7 @@ from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.discrete_autoencoding import DiscreteAutoencoding
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
-from vit_jax.objectives.objective import Frozen
+from vit_jax.objectives.objective import Teacher
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.run import describe, prepare
@@ -156,7 +156,7 @@ def train_on(what, ways):
     else:
         model = create_model(BEIT.name, **BEIT.fields, **fields)
         objective = MaskedImageModelling("somewhere", masked_patches=6, smallest_block=2)
-        teacher = Frozen(tokenizer, init_params(tokenizer, jax.random.key(1)), None)
+        teacher = Teacher(tokenizer, init_params(tokenizer, jax.random.key(1)), None)
     params = random_params(model, 0)
     state, losses = after_steps(model, objective, ways, params, 2, teacher=teacher)
     return state.params, losses
