@@ -10,7 +10,7 @@ import vit_jax
 from tests.inspection.scattered_windows import random_attention, scattered
 from tests.models.cases import random_images, random_params, small_model
 from tests.models.swin_cases import SWIN_CASES, small_swin
-from vit_jax.inspection.attention_image import attention_to_image, covered
+from vit_jax.inspection.attention_image import attention_to_image, covered, layer_attention
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.network import Network
 from vit_jax.models.registry import create_model
@@ -79,6 +79,23 @@ def test_attention_of_each_token_to_itself_is_the_even_map():
     identity = [np.broadcast_to(np.eye(16, dtype=np.float32), (1, 12, 2, 16, 16))] * 2
     for one in attention_to_image(model, [jax.numpy.asarray(layer) for layer in identity]):
         np.testing.assert_allclose(one, np.full((1, 2, 10, 14), 1 / 140), rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [small_model(), small_swin(**ODD)], ids=["vit", "swin"])
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_one_layer_alone_is_that_of_all(model: Network, layer: int):
+    params, images = random_params(model, 0), random_images(model, 0)
+    every = attention_to_image(model, vit_jax.attention_maps(model, params, images))
+    np.testing.assert_allclose(layer_attention(model, params, images, layer), every[layer], atol=1e-6)
+
+
+def test_one_layer_alone_needs_the_memory_of_one_image():
+    """Weights [3, 257, 257] of 3 layers of 8 images, all at once, would be 24 times those of a layer of an image."""
+    model = small_model(image_size=64, depth=3)
+    program = layer_attention.lower(model, random_params(model, 0), np.zeros((8, *model.input_shape)), -1)
+    analysis = program.compile().memory_analysis()
+    assert analysis is not None
+    assert analysis.temp_size_in_bytes + analysis.output_size_in_bytes < 4 * (4 * 3 * 257 * 257)
 
 
 def test_odd_maps_cover_more_than_the_image():

@@ -3,13 +3,11 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 import vit_jax
-from tests.inspection.scattered_windows import random_attention
 from tests.models.cases import random_params, small_model
 from tests.models.swin_cases import small_swin
 from vit_jax.inspection import attention_picture as drawing
@@ -78,9 +76,7 @@ def test_an_odd_map_of_a_swin_transformer_lies_where_its_places_are(monkeypatch:
     model = small_swin(image_size=(10, 14), depths=(1, 1), window_size=2)
     extents = []
     monkeypatch.setattr(drawing, "overlay", lambda image, values, covered: extents.append(covered) or image)
-    layers = [jnp.asarray(layer[:1]) for layer in random_attention(model)]
-    monkeypatch.setattr(drawing, "attention_maps", lambda *_: layers)
-    attention_picture(model, {}, photograph())
+    attention_picture(model, random_params(model, 0), photograph())
     assert extents == [(3 / 2.5, 4 / 3.5)]
 
 

@@ -11,10 +11,22 @@ import vit_jax
 from tests.models.cases import random_images, random_params, small_model
 from vit_jax.data.dataset import ArraySource
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.run_report import MISTAKES, RIGHT_ANSWERS, chosen_examples, examples, last_attention, notes
+from vit_jax.inspection.pictures import overlay
+from vit_jax.inspection.run_report import (
+    MISTAKES,
+    RECONSTRUCTIONS,
+    RIGHT_ANSWERS,
+    attention_strips,
+    chosen_examples,
+    examples,
+    last_attention,
+    notes,
+)
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
+from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
+from vit_jax.models.registry import create_model
 
 DINO: dict[str, Any] = dict(
     image_size=8, patch_size=2, embed_dim=8, prototypes=12, head_hidden_dim=16, head_bottleneck_dim=8
@@ -88,3 +100,28 @@ def test_test_images_that_could_not_be_read_are_told():
     ):
         result: Any = SimpleNamespace(test=predictions(np.ones(scored, bool)))
         assert notes(run, result) == ["a folder", *told]
+
+
+def unlabelled(model: Network) -> Any:
+    """A run of that network on images without labels."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+    return SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(30, np.int32))))
+
+
+def test_without_labels_it_is_shown_what_the_encoder_attends_to():
+    fields = dict(image_size=8, patch_size=2, embed_dim=16, depth=1, num_heads=2, prototypes=8)
+    model = create_model("dino_pretraining_vit_cifar_patch4_32", **fields)
+    params, run = random_params(model, 0), unlabelled(model)
+    result: Any = SimpleNamespace(test=None, params=params)
+    shown = attention_strips(run, result)
+    assert shown is not None
+    assert len(shown.images) == RECONSTRUCTIONS
+    images = np.stack([image for image, _ in shown.images])
+    np.testing.assert_array_equal(images[[0, -1]], run.dataset.test.images[[0, -1]])
+    inputs = np.asarray(model.preprocessing.normalise(images))
+    for (image, drawn), attended in zip(shown.images, last_attention(model, params, inputs), strict=True):
+        assert attended is not None
+        np.testing.assert_allclose(np.asarray(overlay(image, attended), int), drawn, atol=1)
+    with_labels: Any = SimpleNamespace(test=predictions(np.ones(30, bool)), params=params)
+    assert attention_strips(run, with_labels) is None
+    assert attention_strips(unlabelled(ConvNet(image_size=8, stride=1)), result) is None

@@ -64,7 +64,7 @@ def test_its_report_shows_held_out_images_and_no_matrix(trained):
     assert all(any(np.array_equal(image, one) for one in held_out) for image, *_ in shown.images)
     path = write_run_report(run, result, "python train.py")
     page = path.read_text()
-    assert "Reconstructions" in page
+    assert [f'<section id="{title}">' in page for title in ("reconstructions", "attention")] == [True, True]
     assert "Confusion" not in page
     assert "Training loss" in page
     assert "trained without labels on 54 images" in summarise(run, result, path)[1]

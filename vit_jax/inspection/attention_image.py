@@ -1,11 +1,13 @@
 """Attention weights as maps over the image: how much each place is attended to, in every layer or through all."""
 
-from collections.abc import Sequence
-from typing import overload
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 
+from vit_jax.inspection.features import attention_maps
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
@@ -52,6 +54,33 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
             return [windows_to_image(grid, layer) for grid, layer in zip(grids, attention, strict=True)]
         return attention.mean(axis=1).reshape(-1, grids[0].height, grids[0].width)
     raise ValueError(f"a {type(model).__name__} has no attention to show")
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def layer_attention(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike, layer: int) -> jax.Array:
+    """How much each place of images is attended to in one layer: `attention_to_image` of that layer's maps alone.
+
+    One image at a time, and of the other layers nothing is kept: the maps of all of DINOv2-B's at 518 px are 1 GB an
+    image.
+
+    Args:
+        model: a Vision or Swin Transformer, or a network for pre-training: its encoder's.
+        params: its parameters.
+        images: float32 [B, H, W, C], preprocessed.
+        layer: its number from 0, or from the last one, -1, backwards.
+
+    Returns:
+        Float32 [B, heads, rows, columns].
+
+    Raises:
+        ValueError: if the network has no attention.
+        IndexError: if it has no such layer.
+    """
+
+    def of_one(image: jax.Array) -> jax.Array:
+        return attention_to_image(model, attention_maps(model, params, image[None]))[layer][0]
+
+    return jax.lax.map(of_one, jnp.asarray(images))
 
 
 def tokens_to_image(model: VisionTransformer, attention: jax.Array) -> jax.Array:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from PIL import Image
 
-from vit_jax.inspection.attention_image import attention_to_image, covered
+from vit_jax.inspection.attention_image import attention_to_image, covered, layer_attention
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.rollout import attention_rollout
@@ -50,11 +52,11 @@ def chosen_maps(
             raise ValueError(f'rollout averages the heads; head must be "mean", not {head!r}')
         rollout = attention_to_image(model, attention_rollout(model, params, images))
         return np.asarray(rollout), covered(model, 0)
-    layers = attention_to_image(model, attention_maps(model, params, images))
-    number = len(layers) - 1 if layer == "last" else layer
-    if not 0 <= number < len(layers):
-        raise ValueError(f'there is no layer {layer}: layers are 0 to {len(layers) - 1}, "last" and "rollout"')
-    heads = np.asarray(layers[number][0])  # [heads, rows, columns]
+    layers = len(jax.eval_shape(partial(attention_maps, model), params, images))
+    number = layers - 1 if layer == "last" else layer
+    if not 0 <= number < layers:
+        raise ValueError(f'there is no layer {layer}: layers are 0 to {layers - 1}, "last" and "rollout"')
+    heads = np.asarray(layer_attention(model, params, images, number)[0])  # [heads, rows, columns]
     if isinstance(head, int) and not 0 <= head < len(heads):
         raise ValueError(
             f'there is no head {head}: those of layer {number} are 0 to {len(heads) - 1}, "mean" and "all"'

@@ -58,7 +58,7 @@ class Report:
     notes: Sequence[str] = ()  # where the data came from and what was skipped
     config: Mapping[str, Any] = field(default_factory=dict)  # nested, as in config.json
     published: Sequence[Published] = ()  # results of others to compare with
-    strips: Strips | None = None  # what a network for pre-training makes of images
+    strips: Sequence[Strips] = ()  # what a network for pre-training makes of images, and attends to in them
     classifies: bool = True  # whether the model itself has the classes; otherwise its nearest neighbours answer
 
     def __post_init__(self) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from vit_jax.data.dataset import Source
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.attention_image import attention_to_image, covered
-from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.attention_image import covered, layer_attention
+from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
 from vit_jax.inspection.report import Example, Report, Strips, write_report
@@ -27,7 +27,7 @@ from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_count
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
@@ -38,7 +38,7 @@ from vit_jax.training.run import Run
 MISTAKES, RIGHT_ANSWERS = 12, 12
 """Example predictions in a report."""
 RECONSTRUCTIONS = 12
-"""Images in a report that the network makes something of."""
+"""Images in a report that the network makes something of, or that are shown without an answer."""
 
 
 def write_run_report(run: Run, result: Result, command: str) -> Path:
@@ -63,7 +63,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         notes=notes(run, result),
         config=json.loads((run.workdir / "config.json").read_text()),
         published=published_results(run.dataset.class_names) if classifies else (),
-        strips=strips(run, result),
+        strips=[shown for shown in (strips(run, result), attention_strips(run, result)) if shown is not None],
         classifies=classifies,
     )
     write_report(path, report)
@@ -145,13 +145,38 @@ def strips(run: Run, result: Result) -> Strips | None:
     if maker is None:
         return None
     explanation, make = maker
-    there = np.arange(len(run.dataset.test)) if result.test is None else result.test.place
-    chosen = there[np.linspace(0, len(there) - 1, RECONSTRUCTIONS).astype(int)]
-    _, images = pictures(run.dataset.test, chosen.tolist())
+    images = shown_images(run, result)
     if not images:
         return None
     made = make(np.stack(images))
     return Strips("Reconstructions", f"Test images, {explanation}.", list(zip(images, *made, strict=True)))
+
+
+def attention_strips(run: Run, result: Result) -> Strips | None:
+    """What the last block attends to in some test images of a run without labels, and so without answers on them.
+
+    None for a run with labels, whose `examples` show it, and for a network without attention.
+    """
+    images = shown_images(run, result) if result.test is None else []
+    if not images:
+        return None
+    attention = last_attention(run.model, result.params, network_input(run.model, jnp.asarray(np.stack(images))))
+    covers = covered(run.model, -1)
+    drawn = [
+        (image, np.asarray(overlay(image, np.nan_to_num(attended), covers)))
+        for image, attended in zip(images, attention, strict=True)
+        if attended is not None
+    ]
+    explanation = "Test images, and beside each the same under what is attended to in the last block, the brighter the "
+    explanation += "more: by the class token, or on average by all tokens where there is none."
+    return Strips("Attention", explanation, drawn) if drawn else None
+
+
+def shown_images(run: Run, result: Result) -> list[np.ndarray]:
+    """Some test images, from the whole split, those that can be read: uint8 [H, W, C] each."""
+    there = np.arange(len(run.dataset.test)) if result.test is None else result.test.place
+    chosen = there[np.linspace(0, len(there) - 1, RECONSTRUCTIONS).astype(int)]
+    return pictures(run.dataset.test, chosen.tolist())[1]
 
 
 def image_maker(run: Run, params: Any) -> tuple[str, Callable[[np.ndarray], tuple[np.ndarray, ...]]] | None:
@@ -200,11 +225,9 @@ def last_attention(
 
     None for a network without attention.
     """
-    if isinstance(model, PretrainingNetwork):
-        model, params = model.make_encoder(), params["encoder"]
-    if not isinstance(model, VisionTransformer | SwinTransformer):
+    if not isinstance(encoder_of(model), VisionTransformer | SwinTransformer):
         return [None] * len(images)
-    return list(np.asarray(attention_to_image(model, attention_maps(model, params, images))[-1].mean(axis=1)))
+    return list(np.asarray(layer_attention(model, params, images, -1)).mean(axis=1))
 
 
 def speed(result: Result) -> dict[str, str]:
