@@ -6,14 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from PIL import Image
 
 import vit_jax
+from tests.data.tiny_tfds import examples, noise, prepared
 from vit_jax.data.dataset import DataConfig
+from vit_jax.data.decoding import read_upright
 from vit_jax.data.folder import FolderSource, same_set
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
-from vit_jax.inference.evaluation_data import Split, load_evaluation_data, trained_division
+from vit_jax.inference.evaluation_data import Prepared, Split, load_evaluation_data, trained_division
+from vit_jax.inference.set_input import set_input
 from vit_jax.training.config import Config, ModelConfig, to_json
 
 MODEL = vit_jax.create_model(
@@ -46,15 +50,65 @@ def load(source, folder, split: Split | None = "test"):
 
 def files(data):
     """The files of the first source."""
-    assert isinstance(data.sources[0], FolderSource)
-    return data.sources[0].files
+    (source, *_) = data.sources
+    source = source.source if isinstance(source, Prepared) else source
+    assert isinstance(source, FolderSource)
+    return source.files
 
 
-def test_another_set_is_loaded_at_the_size_whose_centre_is_kept(folder, tmp_path):
+def test_another_set_s_images_have_the_model_s_size(folder, tmp_path):
     data = load(str(tmp_path / "nothing"), folder)
-    assert data.image_shape == (20, 20, 3)  # floor(16 / 0.8)
+    assert data.image_shape == (12, 16, 3)
     assert not data.as_trained
     assert len(data) == 4
+    assert not any("enlarged" in note for note in data.notes)  # that the 30 x 40 images are none is not at issue
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("squash", [True, False])
+def test_another_set_s_images_are_shown_as_predict_shows_them(folder, squash, channels):
+    """Upright, in the whole of their oblong shape, by the model's own interpolation, squashed or not."""
+    settings = vit_jax.Preprocessing((0.4,), (0.3,), 0.8, "bilinear", squash)
+    model = MODEL.clone(preprocessing=settings, in_channels=channels)
+    data = load_evaluation_data("nothing", model, f"folder:{folder}", None, None, False)
+    (batch,) = data.batches(20)
+    expected = [vit_jax.preprocessing(model)(read_upright(file)) for file in files(data)]
+    np.testing.assert_allclose(set_input(model, batch["image"]), expected, atol=1e-6)
+
+
+def test_a_tfds_set_s_images_of_several_sizes_are_shown_so_too(tmp_path):
+    images = [*noise(1, 9, 20, 3), *noise(1, 30, 12)]
+    prepared(tmp_path, tfds.features.Image(), {"train": examples(images), "test": examples(images)})
+    (batch,) = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False).batches(2)
+    expected = [vit_jax.preprocessing(MODEL)(image) for image in images]
+    np.testing.assert_allclose(set_input(MODEL, batch["image"]), expected, atol=1e-6)
+
+
+def test_a_tfds_set_without_training_images_can_be_scored(tmp_path):
+    parts = {"test": examples(noise(3, 6, 6, 3)), "validation": examples(noise(2, 6, 6, 3))}
+    prepared(tmp_path, tfds.features.Image(), parts)
+    splits: tuple[Split | None, ...] = (None, "test", "validation", "all")
+    loaded = [load_evaluation_data("nothing", MODEL, "tfds:tiny", split, str(tmp_path), False) for split in splits]
+    assert [(len(data), data.split) for data in loaded] == [(3, "test"), (3, "test"), (2, "validation"), (5, "all")]
+    assert loaded[0].class_names == ("cat", "dog")
+    assert loaded[0].image_shape == MODEL.input_shape
+    with pytest.raises(ValueError, match="tfds:tiny has no train split, but validation, test"):
+        load_evaluation_data("nothing", MODEL, "tfds:tiny", "train", str(tmp_path), False)
+
+
+def test_a_tfds_set_of_validation_images_alone_is_scored_on_these(tmp_path):
+    prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"validation": examples(noise(2, 6, 6, 3))})
+    data = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False)
+    assert (len(data), data.split, data.image_shape) == (2, "validation", (6, 6, 3))
+
+
+def test_a_tfds_set_s_images_of_one_size_keep_it(tmp_path):
+    images = noise(2, 6, 5, 3)
+    prepared(tmp_path, tfds.features.Image(shape=(6, 5, 3)), {"train": examples(images), "test": examples(images)})
+    data = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False)
+    (batch,) = data.batches(2)
+    assert data.image_shape == (6, 5, 3)
+    np.testing.assert_array_equal(batch["image"], images)
 
 
 def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
@@ -126,7 +180,7 @@ def test_a_folder_that_the_model_never_saw_is_scored_whole(folder, tmp_path):
     other_folder = shutil.copytree(folder, tmp_path / "others")
     source = run_on(tmp_path / "run", f"folder:{other_folder}")
     data = load(source, folder, None)
-    assert (len(data), data.split, data.as_trained, data.image_shape) == (20, "all", False, (20, 20, 3))
+    assert (len(data), data.split, data.as_trained, data.image_shape) == (20, "all", False, (12, 16, 3))
     assert data.class_names == ("a", "b")
     told = f"every image of {folder}, which is not divided; "
     assert data.notes[-1] == f"{told}whether {source} learned from some is not known"

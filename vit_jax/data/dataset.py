@@ -38,6 +38,20 @@ class NamedSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class ResizingSource(Source, Protocol):
+    """A source of images that may have sizes of their own, and are resized to one then."""
+
+    @property
+    def resize(self) -> bool:
+        """Whether they are."""
+        ...
+
+    def as_stored(self, index: int) -> tuple[np.ndarray, int]:
+        """The image in its own size, uint8 [h, w, C], and its label."""
+        ...
+
+
 class DivisibleSource(Source, Protocol):
     """A source whose examples can be divided by class without decoding their images."""
 

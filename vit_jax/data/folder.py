@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
-from vit_jax.data.decoding import image_size, read_square
+from vit_jax.data.decoding import image_size, read_square, read_upright
 from vit_jax.data.splits import divide
 from vit_jax.data.threads import map_files
 
@@ -63,6 +63,13 @@ class FolderSource:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         return read_square(self.files[index], self.load_size), int(self.labels[index])
+
+    @property
+    def resize(self) -> bool:
+        return True
+
+    def as_stored(self, index: int) -> tuple[np.ndarray, int]:
+        return np.asarray(read_upright(self.files[index])), int(self.labels[index])
 
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(self), self.load_size, self.load_size, 3), np.uint8)

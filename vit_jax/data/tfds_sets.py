@@ -1,10 +1,10 @@
 """Prepared TFDS sets, read without TensorFlow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -46,7 +46,11 @@ class PreparedSource:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         place = self._places[index]
-        return self._example(place, self._read([place])[0])
+        return self._example(place, self._read([place])[0], self.resize)
+
+    def as_stored(self, index: int) -> tuple[np.ndarray, int]:
+        place = self._places[index]
+        return self._example(place, self._read([place])[0], resize=False)
 
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(self), *self.image_shape), np.uint8)
@@ -54,7 +58,7 @@ class PreparedSource:
 
         def put(item: tuple[int, tuple[int, bytes]]) -> None:
             index, (place, record) = item
-            images[index], labels[index] = self._example(place, record)
+            images[index], labels[index] = self._example(place, record, self.resize)
 
         for start, chunk in self._chunks():
             map_files(put, enumerate(chunk, start))
@@ -127,7 +131,7 @@ class PreparedSource:
     def _label(self, record: bytes) -> int:
         return int(self._label_only.deserialize_example_np(record)["label"])
 
-    def _example(self, place: int, record: bytes) -> tuple[np.ndarray, int]:
+    def _example(self, place: int, record: bytes, resize: bool) -> tuple[np.ndarray, int]:
         name = f"{self.directory}, {self.split} example {place}"
         example = self._features.deserialize_example_np(record, decoders=self._decoders)
         image, label = example["image"], int(example["label"])
@@ -135,8 +139,9 @@ class PreparedSource:
             raise ValueError(f"{name} has label {label}, outside 0 to {self.num_classes - 1}")
         height, _, channels = self.image_shape
         if isinstance(image, bytes):
-            image = decode(image, channels, height if self.resize else None, name)
-        if image.shape != self.image_shape:
+            image = decode(image, channels, height if resize else None, name)
+        own_size = self.resize and not resize
+        if image.shape != self.image_shape and not own_size:
             raise ValueError(f"{name} has shape {image.shape}, not {self.image_shape}")
         return image, label
 
@@ -157,6 +162,22 @@ def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
     return divide(config, class_names, image_shape, read("train"), test=read("test"), notes=[prepared.provenance])
 
 
+class OpenedSet(NamedTuple):
+    """A prepared set.
+
+    Attributes:
+        class_names: one for each label.
+        image_shape: (H, W, C) of every image as it is given.
+        splits: those of "train", "validation" and "test" that it has with labels.
+        notes: what it is, and what of it is not used.
+    """
+
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    splits: Mapping[str, PreparedSource]
+    notes: list[str]
+
+
 def load_tfds(name: str, config: DataConfig) -> Dataset:
     """A prepared TFDS set with the features `image` and `label`, read from its files as they are needed.
 
@@ -165,8 +186,19 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
 
     Raises:
         FileNotFoundError: the set is not prepared.
-        ValueError: the set is not one of labelled images, or was prepared in a file format without random access.
+        ValueError: the set is not one of labelled images, has none to learn from, or was prepared in a file format
+            without random access.
     """
+    class_names, image_shape, splits, notes = open_tfds(name, config)
+    if "train" not in splits:
+        raise ValueError(f"tfds:{name} has no train split, but {', '.join(splits) or 'none with labels'}")
+    return divide(
+        config, class_names, image_shape, splits["train"], splits.get("validation"), splits.get("test"), notes
+    )
+
+
+def open_tfds(name: str, config: DataConfig) -> OpenedSet:
+    """A prepared TFDS set as its publisher divided it; errors as of `load_tfds`."""
     data_dir = default_data_dir(config.data_dir)
     try:
         directory = Path(builder_from_files(name, data_dir=data_dir).data_dir)
@@ -186,8 +218,6 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
         for split in ("train", "validation", "test")
         if split in info.splits
     }
-    if "train" not in sources:
-        raise ValueError(f"tfds:{name} has no train split, but {', '.join(info.splits)}")
     try:
         unlabelled = [split for split, source in sources.items() if split != "train" and source.begins_unlabelled]
         sources = {split: source for split, source in sources.items() if split not in unlabelled}
@@ -202,9 +232,7 @@ def load_tfds(name: str, config: DataConfig) -> Dataset:
     notes += [f"{split} split not used: it has no labels" for split in unlabelled]
     if unused := sorted(set(info.splits) - {*sources, *unlabelled}):
         notes.append(f"splits not used: {', '.join(unused)}")
-    return divide(
-        config, class_names, image_shape, sources["train"], sources.get("validation"), sources.get("test"), notes
-    )
+    return OpenedSet(class_names, image_shape, sources, notes)
 
 
 def _feature(info: Any, name: str) -> Any:

@@ -1,15 +1,19 @@
-"""The images that a model is scored on, divided and loaded as in its training where that is known."""
+"""The images that a model is scored on, divided and loaded as in its training where that is known.
 
-import math
+Other images are prepared as `vit-jax predict` prepares them, so that a model sees the same pixels of a photograph there
+and here.
+"""
+
+import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from vit_jax.data.dataset import DataConfig, Dataset, Source
+from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
 from vit_jax.data.feed import StreamingFeed
 from vit_jax.data.folder import FOLDER, folder_root, same_set
 from vit_jax.data.listing import LISTING
@@ -19,11 +23,32 @@ from vit_jax.inference.images_of_run import is_moved_set, learned_from
 from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
+from vit_jax.pretrained.preprocess import cropped_pixels
 
 Split = Literal["test", "validation", "train", "all"]
 
 DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "labels", "load_size", "skip_unreadable")
 """Fields of `DataConfig` that decide which images a split has, and at what size."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The images of a source in the size of a network, made from them as they are stored.
+
+    Attributes:
+        source: of the images.
+        prepare: makes uint8 [height, width, channels] of one, uint8 [h, w, C].
+    """
+
+    source: ResizingSource
+    prepare: Callable[[np.ndarray], np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        image, label = self.source.as_stored(index)
+        return self.prepare(image), label
 
 
 @dataclass(frozen=True)
@@ -77,8 +102,8 @@ def load_evaluation_data(
     not train on, all images: a part of them, drawn at random, would only be a less certain answer.
 
     A set that the run at `source` trained on is divided and loaded as that run did, whatever has come to its folder
-    since: its test images are no images that it learned from. Of another set, images of different sizes are loaded at
-    the size of which the model's preprocessing keeps the centre.
+    since: its test images are no images that it learned from. Of another set, images that may differ in size are
+    prepared as `vit_jax.preprocessing(model)` does.
 
     Raises:
         ValueError: no such set, or it has no such split, or no labels.
@@ -86,34 +111,65 @@ def load_evaluation_data(
     """
     workdir = run_of(source)
     division = trained_division(workdir, name)
-    margin = max(math.floor(side / model.preprocessing.crop_fraction) for side in model.input_shape[:2])
-    fields: dict[str, Any] = dict(division if division is not None else {"load_size": margin})
+    # Another set's images are not loaded at a size of the set's: of 1 pixel none is said to be too small for it.
+    fields: dict[str, Any] = dict(division if division is not None else {"load_size": 1})
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}
     config = DataConfig(name, **fields)
-    if division is None and name.startswith(FOLDER):
-        folder = undivided_folder(folder_root(name))
-        if folder is not None and (split in (None, "all") or split == folder.split != "train"):
-            images, class_names, notes = load_undivided(folder.path, config)
-            told = f"every image of {folder.path}, which is not divided; {what_is_known(source, images.files)}"
-            shape = (config.load_size, config.load_size, 3)
-            return EvaluationData(
-                split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told)
-            )
-    split = split or "test"
-    dataset = load_dataset(config, None if division is None else workdir / LISTING)
+    if division is None:
+        whole = whole_folder(source, config, split) or without_training_images(config, split)
+        return prepared_for(model, whole or divided(load_dataset(config), config, split or "test"))
+    dataset = load_dataset(config, workdir / LISTING)
     if not dataset.class_names:
         raise ValueError(f"the run in {source} read {name} without labels: evaluate it on images that have some")
-    notes = dataset.notes if division is None else (*dataset.notes, f"divided and loaded as the run in {source} did")
+    data = divided(dataset, config, split or "test")
+    told = f"divided and loaded as the run in {source} did"
+    return dataclasses.replace(data, as_trained=True, notes=(*data.notes, told))
+
+
+def divided(dataset: Dataset, config: DataConfig, split: Split) -> EvaluationData:
+    """A split of a set."""
+    sources, shape = split_sources(dataset, split), dataset.image_shape
+    return EvaluationData(split, sources, dataset.class_names, shape, False, config.skip_unreadable, dataset.notes)
+
+
+def whole_folder(source: str, config: DataConfig, split: Split | None) -> EvaluationData | None:
+    """All images of a folder that comes in one piece; None for other sets, and where a part of it is asked for."""
+    if not config.name.startswith(FOLDER):
+        return None
+    folder = undivided_folder(folder_root(config.name))
+    if folder is None or not (split in (None, "all") or split == folder.split != "train"):
+        return None
+    images, class_names, notes = load_undivided(folder.path, config)
+    told = f"every image of {folder.path}, which is not divided; {what_is_known(source, images.files)}"
+    shape = (config.load_size, config.load_size, 3)
+    return EvaluationData(split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told))
+
+
+def without_training_images(config: DataConfig, split: Split | None) -> EvaluationData | None:
+    """A split of a TFDS set that has none to learn from, as ImageNet-v2; None for other sets, and other splits."""
+    if not config.name.startswith("tfds:"):
+        return None
+    from vit_jax.data.tfds_sets import open_tfds  # imports TFDS, 0.3 s, which other sets need not wait
+
+    opened = open_tfds(config.name.removeprefix("tfds:"), config)
+    split = split or ("test" if "test" in opened.splits else "validation")
+    sources = [source for name, source in opened.splits.items() if split in (name, "all")]
+    if "train" in opened.splits or not sources:
+        return None
     return EvaluationData(
-        split=split,
-        sources=split_sources(dataset, split),
-        class_names=dataset.class_names,
-        image_shape=dataset.image_shape,
-        as_trained=division is not None,
-        skip_unreadable=config.skip_unreadable,
-        notes=notes,
+        split, sources, opened.class_names, opened.image_shape, False, config.skip_unreadable, tuple(opened.notes)
     )
+
+
+def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
+    """The same images; those that may differ in size are in the model's, as `vit_jax.preprocessing` makes them."""
+    sources = [
+        Prepared(source, cropped_pixels(model)) if isinstance(source, ResizingSource) and source.resize else source
+        for source in data.sources
+    ]
+    shape = model.input_shape if isinstance(sources[0], Prepared) else data.image_shape
+    return dataclasses.replace(data, sources=sources, image_shape=shape)
 
 
 def what_is_known(source: str, files: Sequence[str]) -> str:

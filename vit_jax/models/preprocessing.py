@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, overload
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.choices import check_choices
@@ -48,8 +47,16 @@ class Preprocessing:
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 
-    def normalise(self, pixels: jax.Array | np.ndarray) -> jax.Array:
+    @overload
+    def normalise(self, pixels: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def normalise(self, pixels: jax.Array) -> jax.Array: ...
+
+    def normalise(self, pixels: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
         """Maps pixel values [..., C] in [0, 255] to float32 [..., C] of about zero mean and unit variance.
+
+        NumPy's arrays are computed with by NumPy: a single image is not worth the way to a device and back.
 
         Raises:
             ValueError: if there are neither one nor C means.
@@ -58,5 +65,5 @@ class Preprocessing:
             raise ValueError(
                 f"preprocessing has {len(self.mean)} channel means for images of {pixels.shape[-1]} channels"
             )
-        mean, std = jnp.asarray(self.mean, jnp.float32), jnp.asarray(self.std, jnp.float32)
-        return (jnp.asarray(pixels, jnp.float32) / 255 - mean) / std
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        return (pixels.astype(np.float32) / 255 - mean) / std

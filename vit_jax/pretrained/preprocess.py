@@ -24,13 +24,22 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
     Raises:
         ValueError: if the model's images are neither grey nor in colour.
     """
+    pixels = cropped_pixels(model)
+    return lambda image: model.preprocessing.normalise(pixels(image))
+
+
+def cropped_pixels(model: Network) -> Callable[[Any], np.ndarray]:
+    """The preprocessing of a model without its last step, normalising: an image to uint8 [height, width, channels].
+
+    Raises:
+        ValueError: if the model's images are neither grey nor in colour.
+    """
     height, width, channels = model.input_shape
     if channels not in (1, 3):
         raise ValueError(f"the model takes images of {channels} channels: prepare arrays for it yourself")
-    settings = model.preprocessing
-    resample = Image.Resampling[settings.interpolation.upper()]
+    resample = Image.Resampling[model.preprocessing.interpolation.upper()]
 
-    def preprocess(image: Any) -> np.ndarray:
+    def pixels(image: Any) -> np.ndarray:
         picture = to_rgb(image) if isinstance(image, Image.Image) else from_array(image)
         picture = picture.convert("L" if channels == 1 else "RGB")
         size, box = covering(model, picture.size)
@@ -40,10 +49,9 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
             picture, box = picture.resize((width, height), resample, part), (0, 0, width, height)
         elif size != picture.size:
             picture = picture.resize(size, resample)
-        pixels = np.asarray(picture.crop(box), np.uint8)
-        return np.asarray(settings.normalise(pixels.reshape(height, width, channels)))
+        return np.asarray(picture.crop(box), np.uint8).reshape(height, width, channels)
 
-    return preprocess
+    return pixels
 
 
 def covering(model: Network, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
