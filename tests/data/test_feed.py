@@ -1,5 +1,8 @@
 """The resident and the streaming feed bring the same batches."""
 
+import os
+import threading
+
 import numpy as np
 import pytest
 
@@ -53,6 +56,31 @@ def test_in_order_every_example_counts_once(source, make):
     labels = np.concatenate([labels for _, labels in images_and_labels(feed, batches)])
     assert len(labels) == 24  # the last batch is filled up
     np.testing.assert_array_equal(labels[counts], source.labels)
+
+
+@pytest.mark.parametrize("processors", [None, 5, 64])
+@pytest.mark.parametrize("share", [Share(), Share(1, 2)])
+def test_in_order_batches_are_the_resident_feeds_whatever_the_processors(source, share, processors, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    feeds = ResidentFeed(source, share), StreamingFeed(source, 0, share)
+    resident, streaming = (list(feed.in_order(8)) for feed in feeds)
+    assert_same(images_and_labels(feeds[0], resident), images_and_labels(feeds[1], streaming))
+    for one, other in zip(resident, streaming, strict=True):
+        np.testing.assert_array_equal(one["counts"], other["counts"])
+
+
+def test_in_order_many_processors_read_one_batch(source, monkeypatch):
+    """With as many processors a batch is not the work of one: its eight images are read at once."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 32)
+    together = threading.Barrier(8, timeout=20)  # passed only by eight at once; broken otherwise
+
+    class Waiting(ArraySource):
+        def __getitem__(self, index):
+            together.wait()
+            return super().__getitem__(index)
+
+    (batch,) = StreamingFeed(Waiting(source.images[:8], source.labels[:8]), 0).in_order(8)
+    np.testing.assert_array_equal(batch["image"], source.images[:8])
 
 
 def test_in_order_a_batch_may_be_larger_than_the_set(source):

@@ -4,8 +4,10 @@ Both give the same batches in the same order. A batch on the host is a dict of n
 inside its own program, is `gather(feed.arrays, batch)`: uint8 images [B, H, W, C] and int32 labels [B].
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import jax
@@ -166,15 +168,24 @@ class StreamingFeed:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         # In threads, whatever the workers: processes take seconds to start, again for each evaluation.
+        per_batch = -(-(os.cpu_count() or 1) // EVALUATION_BATCHES_AHEAD)  # threads, so that no processor is idle
+        per_batch = min(per_batch, batch_size // self.share.count)
         batches = ordered_batches(len(self.source), batch_size)
-        for batch, unreadable in in_threads(self.load_counted, batches, EVALUATION_BATCHES_AHEAD):
-            if self.skip is not None:
-                self.skip.add(unreadable)
-            yield batch
+        parts = (part for batch in batches for part in self.parts(*batch, per_batch))
+        loaded = in_threads(self.load_counted, parts, EVALUATION_BATCHES_AHEAD * per_batch)
+        while of_batch := list(islice(loaded, per_batch)):
+            for _, unreadable in of_batch:
+                if self.skip is not None:
+                    self.skip.add(unreadable)
+            yield {name: np.concatenate([part[name] for part, _ in of_batch]) for name in of_batch[0][0]}
 
-    def load_counted(self, batch: tuple[np.ndarray, np.ndarray]) -> tuple[Batch, dict[int, str]]:
-        """The examples of a batch and which of them count; and the unreadable ones, with the reasons."""
-        index, counts = map(self.share.of, batch)
+    def parts(self, index: np.ndarray, counts: np.ndarray, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """This process's rows of a whole batch, in so many parts."""
+        return zip(*(np.array_split(self.share.of(rows), number) for rows in (index, counts)), strict=True)
+
+    def load_counted(self, rows: tuple[np.ndarray, np.ndarray]) -> tuple[Batch, dict[int, str]]:
+        """The examples at indices and which of them count; and the unreadable ones, with the reasons."""
+        index, counts = rows
         if self.skip is None:
             return {**load(self.source, index), "counts": counts}, {}
         loaded, unreadable = load_readable(self.source, index)
