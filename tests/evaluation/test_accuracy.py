@@ -33,9 +33,3 @@ def test_balanced_accuracy_is_scikit_learn_s():
     predictions = Predictions(np.arange(100), label, predicted, np.ones(100), np.ones(100))
     assert predictions.balanced_accuracy == pytest.approx(balanced_accuracy_score(label, predicted)) == 0.75
     assert predictions.accuracy == 0.97
-
-
-def test_rows_of_the_confusion_matrix_are_true_classes():
-    label, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 2, 2])
-    confusion = Predictions(np.arange(6), label, predicted, np.ones(6), np.ones(6)).confusion(4)
-    assert confusion.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]

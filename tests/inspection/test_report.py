@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.inspection.confusion_cases import confusion_of
+from vit_jax.inspection.confusion import Confusion
 from vit_jax.inspection.published import Published
 from vit_jax.inspection.report import Example, Report, write_report
 
@@ -95,7 +97,7 @@ def ordinary() -> Report:
             "command": "python train.py --workdir runs/digits",
         },
         history=history,
-        confusion=confusion,
+        confusion=confusion_of(confusion),
         class_names=DIGITS,
         examples=[example(), example(label=3, predicted=5, confidence=0.71, attention=np.eye(4))],
         notes=["digits: 1,797 images from scikit-learn"],
@@ -179,7 +181,9 @@ def test_few_classes_are_a_table_of_counts(tmp_path):
 def test_many_classes_are_a_heat_map_and_each_is_still_named(tmp_path):
     confusion = np.random.default_rng(0).multinomial(100, np.full(100, 0.01), size=100) + 50 * np.eye(100, dtype=int)
     names = tuple(f"kind-{place}" for place in range(100))
-    page, text = written(tmp_path, replace(ordinary(), confusion=confusion, class_names=names, examples=()))
+    page, text = written(
+        tmp_path, replace(ordinary(), confusion=confusion_of(confusion), class_names=names, examples=())
+    )
     assert [found["href"][:22] for found in page.having("image")] == ["data:image/png;base64,"]
     assert not page.having("table", class_="numbers named")
     assert "The other 90 classes" in page.text
@@ -187,15 +191,27 @@ def test_many_classes_are_a_heat_map_and_each_is_still_named(tmp_path):
     assert len(text) < 120_000
 
 
+def test_a_matrix_of_thousands_of_classes_is_not_drawn_and_it_is_said(tmp_path):
+    label = np.arange(2001)
+    confusion = Confusion.of(label, np.where(label % 2, label, 0), 2001)
+    report = replace(ordinary(), confusion=confusion, class_names=tuple(map(str, label)), examples=())
+    page, _ = written(tmp_path, report)
+    assert not page.having("image")
+    assert "The matrix of 2,001 classes is too large to be drawn." in page.text
+    assert "1,001 of 2,001 images right" in page.text
+    assert "The other 1991 classes" in page.text
+    assert "Most confused true predicted images of the class 2 0 1 100.0%" in page.text
+
+
 def test_two_classes_and_no_mistakes(tmp_path):
-    report = replace(ordinary(), confusion=np.diag([5, 7]), class_names=("cat", "dog"), examples=())
+    report = replace(ordinary(), confusion=confusion_of(np.diag([5, 7])), class_names=("cat", "dog"), examples=())
     page, _ = written(tmp_path, report)
     assert "12 of 12 images right: 100.0%" in page.text
     assert "No mistakes." in page.text
 
 
 def test_a_class_without_test_images_has_no_accuracy(tmp_path):
-    report = replace(ordinary(), confusion=np.diag([5, 0]), class_names=("cat", "dog"), examples=())
+    report = replace(ordinary(), confusion=confusion_of(np.diag([5, 0])), class_names=("cat", "dog"), examples=())
     page, _ = written(tmp_path, report)
     assert "dog n/a 0 / 0" in page.text
 
@@ -379,7 +395,7 @@ def test_a_missing_directory_is_named(tmp_path):
 
 
 def test_what_does_not_fit_the_class_names_is_refused():
-    with pytest.raises(ValueError, match=r"shape \(10, 10\); 3 class names need shape \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"matrix is of 10 classes; there are 3 names"):
         replace(ordinary(), class_names=("a", "b", "c"))
     with pytest.raises(ValueError, match=r"label of example 1 is 10; it must be in \[0, 10\)"):
         replace(ordinary(), examples=[example(), example(label=10)])

@@ -40,12 +40,6 @@ class Predictions:
         """Mean cross-entropy."""
         return float(np.mean(self.loss))
 
-    def confusion(self, num_classes: int) -> np.ndarray:
-        """Counts int [num_classes, num_classes]: rows are true classes, columns predicted ones."""
-        counts = np.zeros((num_classes, num_classes), np.int64)
-        np.add.at(counts, (self.label, self.predicted), 1)
-        return counts
-
 
 def balanced_accuracy(label: np.ndarray, right: np.ndarray) -> float:
     """Mean of the classes' accuracies, of those classes that there are examples of: a frequent one counts no more.

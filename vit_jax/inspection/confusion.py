@@ -1,12 +1,46 @@
-"""What a confusion matrix says: accuracy with its uncertainty, the hardest classes, the most confused pairs.
-
-A confusion matrix is int [classes, classes]; row i, column j counts the examples of class i that were predicted as j.
-"""
+"""What a confusion matrix says: accuracy with its uncertainty, the hardest classes, the most confused pairs."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """A confusion matrix, whose row i, column j counts the examples of class i that were predicted as j.
+
+    Kept as the cells that are not zero, which are no more than there are examples: all those of 10,000 classes would
+    take 800 MB.
+
+    Attributes:
+        classes: how many rows and columns it has.
+        true: int [cells], their rows, in increasing order.
+        predicted: int [cells], their columns, in increasing order within a row.
+        count: int [cells], the examples.
+    """
+
+    classes: int
+    true: np.ndarray
+    predicted: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, true: np.ndarray, predicted: np.ndarray, classes: int) -> "Confusion":
+        """That of answers, int [N] each, in [0, classes)."""
+        cells, count = np.unique(true.astype(np.int64) * classes + predicted, return_counts=True)
+        return cls(classes, cells // classes, cells % classes, count)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """The examples of each class, int [classes]."""
+        return np.bincount(self.true, self.count, self.classes).astype(int)
+
+    def matrix(self) -> np.ndarray:
+        """All cells, int [classes, classes]."""
+        matrix = np.zeros((self.classes, self.classes), int)
+        matrix[self.true, self.predicted] = self.count
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -50,25 +84,30 @@ class ConfusedPair:
     share: float  # of the examples of the true class, in (0, 1]
 
 
-def overall_accuracy(confusion: np.ndarray) -> Accuracy:
+def overall_accuracy(confusion: Confusion) -> Accuracy:
     """The accuracy among all examples."""
-    return Accuracy(right=int(np.trace(confusion)), total=int(confusion.sum()))
+    right = confusion.true == confusion.predicted
+    return Accuracy(right=int(confusion.count[right].sum()), total=int(confusion.count.sum()))
 
 
-def class_accuracies(confusion: np.ndarray) -> list[ClassAccuracy]:
+def class_accuracies(confusion: Confusion) -> list[ClassAccuracy]:
     """One entry a class, the lowest accuracy first; classes without examples come last."""
-    rows = [ClassAccuracy(int(confusion[i, i]), int(confusion[i].sum()), i) for i in range(len(confusion))]
+    right = confusion.count * (confusion.true == confusion.predicted)
+    of_classes = np.bincount(confusion.true, right, confusion.classes).astype(int).tolist()
+    counts = zip(of_classes, confusion.totals.tolist(), strict=True)
+    rows = [ClassAccuracy(right, total, index) for index, (right, total) in enumerate(counts)]
     return sorted(rows, key=lambda row: (row.total == 0, row.value if row.total else 0.0, row.index))
 
 
-def confused_pairs(confusion: np.ndarray, most: int) -> list[ConfusedPair]:
+def confused_pairs(confusion: Confusion, most: int) -> list[ConfusedPair]:
     """The `most` most frequent mistakes, most frequent first."""
-    mistakes = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))  # [classes, classes]
-    order = np.argsort(-mistakes, axis=None, kind="stable")[:most]
-    places = [np.unravel_index(place, mistakes.shape) for place in order if mistakes.flat[place] > 0]
-    return [ConfusedPair(int(i), int(j), int(mistakes[i, j]), mistakes[i, j] / confusion[i].sum()) for i, j in places]
+    mistakes = np.flatnonzero(confusion.true != confusion.predicted)
+    chosen = mistakes[np.argsort(-confusion.count[mistakes], kind="stable")][:most]
+    cells = zip(*(x[chosen].tolist() for x in (confusion.true, confusion.predicted, confusion.count)), strict=True)
+    totals = confusion.totals
+    return [ConfusedPair(true, predicted, count, count / totals[true]) for true, predicted, count in cells]
 
 
-def row_shares(confusion: np.ndarray) -> np.ndarray:
+def row_shares(matrix: np.ndarray) -> np.ndarray:
     """float64 [classes, classes]: each row divided by its sum; rows without examples are zero."""
-    return confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from vit_jax.inspection import charts, figures
-from vit_jax.inspection.confusion import class_accuracies, confused_pairs, overall_accuracy, row_shares
+from vit_jax.inspection.confusion import Confusion, class_accuracies, confused_pairs, overall_accuracy, row_shares
 from vit_jax.inspection.pages import page, write_whole
 from vit_jax.inspection.published import Published
 
 MOST_NUMBERED_CLASSES = 20  # up to this many, the matrix is a table of numbers; beyond, a heat map
+MOST_DRAWN_CLASSES = 2000  # beyond, there is no matrix: one pixel a cell, it would be a picture of many megabytes
 MOST_LISTED = 10  # hardest classes and confused pairs shown without unfolding
 LONGEST_FIGURE = 16  # characters: short values of the summary are shown large, longer ones as lines below them
 
@@ -52,7 +53,7 @@ class Report:
     title: str
     summary: Mapping[str, str]  # in the order shown; the first is the main result
     history: Sequence[Mapping[str, Any]]  # the rows of metrics.jsonl
-    confusion: np.ndarray | None  # int [classes, classes]; rows: true classes, columns: predicted; None: no labels
+    confusion: Confusion | None  # None: no labels
     class_names: tuple[str, ...]
     examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
     notes: Sequence[str] = ()  # where the data came from and what was skipped
@@ -63,11 +64,8 @@ class Report:
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)
-        if self.confusion is not None and self.confusion.shape != (classes, classes):
-            raise ValueError(
-                f"the confusion matrix has shape {self.confusion.shape}; "
-                f"{classes} class names need shape {(classes, classes)}"
-            )
+        if self.confusion is not None and self.confusion.classes != classes:
+            raise ValueError(f"the confusion matrix is of {self.confusion.classes} classes; there are {classes} names")
         for place, example in enumerate(self.examples):
             for role, index in (("label", example.label), ("predicted class", example.predicted)):
                 if not 0 <= index < classes:
@@ -108,20 +106,26 @@ def render(report: Report, workdir: Path) -> str:
     )
 
 
-def by_class(confusion: np.ndarray) -> dict[str, Any]:
+def by_class(confusion: Confusion) -> dict[str, Any]:
     """What the page says of the classes."""
-    classes, shares = class_accuracies(confusion), row_shares(confusion)
-    shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
-    numbered = len(classes) <= MOST_NUMBERED_CLASSES
+    classes = class_accuracies(confusion)
     return dict(
         overall=overall_accuracy(confusion),
-        shades=shades.tolist() if numbered else None,
-        heat_map=None if numbered else figures.heat_map(shades),
-        heat_ticks=charts.class_ticks(len(classes), 400),
+        **(drawn_matrix(confusion) if confusion.classes <= MOST_DRAWN_CLASSES else {}),
         hardest=classes[:MOST_LISTED],
         other_classes=classes[MOST_LISTED:],
         pairs=confused_pairs(confusion, MOST_LISTED),
     )
+
+
+def drawn_matrix(confusion: Confusion) -> dict[str, Any]:
+    """The matrix as the page shows it: of few classes a table of numbers, of many a heat map."""
+    matrix = confusion.matrix()
+    shares = row_shares(matrix)
+    shades = np.where(np.eye(len(shares), dtype=bool), shares, np.cbrt(shares))  # rare mistakes can be seen too
+    if confusion.classes <= MOST_NUMBERED_CLASSES:
+        return {"counts": matrix.tolist(), "shades": shades.tolist()}
+    return {"heat_map": figures.heat_map(shades), "heat_ticks": charts.class_ticks(confusion.classes, 400)}
 
 
 def galleries(examples: Sequence[Example]) -> dict[str, list[Example]]:

@@ -17,6 +17,7 @@ from vit_jax.data.dataset import Source
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.attention_image import covered, layer_attention
+from vit_jax.inspection.confusion import Confusion
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
@@ -57,7 +58,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         title=f"{run.config.model.title} on {run.dataset.name}",
         summary=summary(run, result) | {"Command": command},
         history=result.rows,
-        confusion=result.test and result.test.confusion(len(run.dataset.class_names)),
+        confusion=result.test and Confusion.of(result.test.label, result.test.predicted, len(run.dataset.class_names)),
         class_names=run.dataset.class_names,
         examples=[] if result.test is None else examples(run, result.params, result.test),
         notes=notes(run, result),
