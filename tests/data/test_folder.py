@@ -180,8 +180,8 @@ WRONG_LAYOUTS = {
     "is empty": {},
     "has only one class, 'a'": {"a": 3},
     "class folder .*/b has no images": {"a": 3, "b": 0},
-    "class folder .*/test/b has no images": {"train/a": 3, "train/b": 3, "test/a": 3, "test/b": 0},
-    "train has classes that test has not: 'b', 'c'": {"train/a": 3, "train/b": 3, "train/c": 3, "test/a": 3},
+    "class folder .*/train/b has no images": {"train/a": 3, "train/b": 0, "test/a": 3, "test/b": 3},
+    "folder .*/test has no images": {"train/a": 3, "train/b": 3, "test/a": 0},
     "val.* has classes that train has not: 'z'": {"train/a": 3, "train/b": 3, "val/a": 3, "val/b": 3, "val/z": 3},
     "has 'test', 'val', but no 'train'": {"test/a": 3, "val/a": 3},
     "has both 'val' and 'validation'": {"train/a": 3, "val/a": 3, "validation/a": 3},
@@ -190,6 +190,19 @@ WRONG_LAYOUTS = {
     "test holds 3 files but no folders": {"train/a": 3, "train/b": 3, "test": 3},
     "test is empty": {"train/a": 3, "train/b": 3, "test": 0},
 }
+
+
+def test_a_split_may_lack_a_class_which_is_told(make_folder: MakeFolder):
+    """Of a rare class all images may be needed to learn from: its folder is empty there, or missing."""
+    root = make_folder({"train/a": 3, "train/b": 3, "train/c": 3, "val/b": 0, "val/c": 2, "test/a": 2, "test/c": 1})
+    data = load_folder(root, CONFIG)
+    assert data.class_names == ("a", "b", "c")
+    assert data.validation is not None
+    assert [as_arrays(split)[1].tolist() for split in (data.validation, data.test)] == [[2, 2], [0, 0, 2]]
+    assert data.notes[:2] == (
+        "test: no images of 1 of 3 classes: 'b'",
+        "validation: no images of 2 of 3 classes: 'a', 'b'",
+    )
 
 
 def test_split_folders_may_be_called_otherwise(make_folder: MakeFolder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, as_arrays
-from vit_jax.data.splits import divide, stratified_parts
+from vit_jax.data.splits import divide, members_of_classes, stratified_parts
 
 NAMES = ("a", "b", "c")
 LABELS = np.repeat([0, 1, 2], [50, 30, 20])[np.arange(100) * 37 % 100]
@@ -55,8 +55,38 @@ def test_small_classes_are_in_every_part():
 
 
 def test_a_class_too_small_to_be_divided_is_named():
-    with pytest.raises(ValueError, match="class 'b' has 2 images: holding out 2 of them leaves none"):
+    with pytest.raises(ValueError, match="class 'b' has 2 images, to hold out 2 of: none would be left to train on"):
         stratified_parts(np.array([0] * 10 + [1] * 2), (0.1, 0.1), 0, NAMES)
+
+
+def test_all_classes_too_small_to_be_divided_are_named():
+    with pytest.raises(ValueError, match="class 'a' has 1 images, to hold out 1 of; class 'c' has 1 images"):
+        stratified_parts(np.array([0] + [1] * 10 + [2]), (0.1,), 0, NAMES)
+
+
+def parts_by_search(labels, fractions, seed):
+    """As they were drawn before: each class's members by a search for its label."""
+    rng, parts = np.random.default_rng(seed), []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        *held_out, rest = np.split(members, np.cumsum([max(1, round(len(members) * x)) if x else 0 for x in fractions]))
+        parts.append([rest, *held_out])
+    return [np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_divisions_are_those_that_were_always_drawn(dtype):
+    """A run that goes on tests on what it held out before."""
+    labels = np.random.default_rng(3).choice([0, 2, 3, 7], 500, p=[0.5, 0.3, 0.15, 0.05]).astype(dtype)
+    for fractions in ((0.2, 0.0), (0.2, 0.1), (0.0, 0.3)):
+        found = stratified_parts(labels, fractions, 11, "abcdefgh")
+        for part, expected in zip(found, parts_by_search(labels, fractions, 11), strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+def test_members_of_classes_are_in_the_order_of_the_set():
+    members = dict(members_of_classes(np.array([5, 0, 5, 2, 0])))
+    assert {label: of_class.tolist() for label, of_class in members.items()} == {0: [1, 4], 2: [3], 5: [0, 2]}
 
 
 def test_an_undivided_set_gets_a_test_split_and_says_so():

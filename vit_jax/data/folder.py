@@ -6,7 +6,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +108,8 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
 
     Raises:
         FileNotFoundError, NotADirectoryError: `root` is not a folder.
-        ValueError: no classes, or only one; a class without images; splits with different classes; a file that is not
-            a readable image, unless these are skipped.
+        ValueError: no classes, or only one; a class without training images; a split without images, or with classes
+            that are not trained on; a file that is not a readable image, unless these are skipped.
     """
     notes: list[str] = []
     shape = (config.load_size, config.load_size, 3)
@@ -129,13 +129,18 @@ def labelled_splits(
     classes = {split: class_folders(folder, notes) for split, folder in folders.items()}
     class_names = common_class_names(root, classes)
     files = {
-        split: labelled_files([of_split[name] for name in class_names], config.load_size)
+        split: labelled_files([of_split.get(name) for name in class_names], config.load_size)
         for split, of_split in classes.items()
     }
     splits = check_files(files, config, notes)
     for split, source in splits.items():
-        for label in set(range(len(class_names))) - set(source.labels.tolist()):
-            raise ValueError(f"class folder {classes[split][class_names[label]]} has no images: add some or delete it")
+        absent = [class_names[label] for label in sorted(set(range(len(class_names))) - set(source.labels.tolist()))]
+        if split == "train" and absent:
+            raise ValueError(f"class folder {folders[split] / absent[0]} has no images: add some or delete it")
+        if not len(source):
+            raise ValueError(f"folder {folders[split]} has no images")
+        if absent:
+            notes.append(f"{split}: no images of {len(absent):,} of {len(class_names):,} classes: {listed(absent)}")
     return class_names, splits
 
 
@@ -191,11 +196,9 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
 
 
 def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple[str, ...]:
-    """The sorted names of the classes, which every split must have."""
+    """The sorted names of the classes, those of the training images: no split may have others."""
     names = classes["train"].keys()
     for split in classes:
-        if missing := names - classes[split].keys():
-            raise ValueError(f"{root}: train has classes that {split} has not: {listed(missing)}")
         if unknown := classes[split].keys() - names:
             raise ValueError(f"{root}: {split} has classes that train has not: {listed(unknown)}")
     if len(names) == 1:
@@ -208,9 +211,9 @@ def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple
     return tuple(sorted(names))
 
 
-def labelled_files(folders: list[Path], load_size: int) -> FolderSource:
-    """Every file of the classes' folders, labelled by the folder's place in the list."""
-    files = [list(files_below(folder)) for folder in folders]
+def labelled_files(folders: Sequence[Path | None], load_size: int) -> FolderSource:
+    """Every file of the classes' folders, labelled by the folder's place in the list; None for a class without one."""
+    files = [[] if folder is None else list(files_below(folder)) for folder in folders]
     labels = np.repeat(np.arange(len(folders), dtype=np.int32), [len(of_class) for of_class in files])
     return FolderSource(tuple(file for of_class in files for file in of_class), labels, load_size)
 

@@ -1,6 +1,6 @@
 """Division of images into training, validation and test splits, stratified by class and seeded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -80,22 +80,34 @@ def stratified_parts(
         class gives round(fraction x its images) to a part, at least 1 where the fraction is not 0.
 
     Raises:
-        ValueError: a class with too few images to give some to every part.
+        ValueError: classes with too few images to give some to every part; names them all.
     """
     rng = np.random.default_rng(seed)
     parts: list[list[np.ndarray]] = [[] for _ in range(len(fractions) + 1)]
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
+    too_small = []
+    for label, members in members_of_classes(labels):
         counts = [max(1, round(len(members) * fraction)) if fraction else 0 for fraction in fractions]
         if sum(counts) >= len(members):
-            raise ValueError(
-                f"class {class_names[label]!r} has {len(members)} images: holding out {sum(counts)} of them leaves "
-                "none to train on; add images or hold out less (data.test_fraction, data.validation_fraction)"
-            )
-        *held_out, rest = np.split(members, np.cumsum(counts))
+            too_small.append(f"class {class_names[label]!r} has {len(members)} images, to hold out {sum(counts)} of")
+        *held_out, rest = np.split(rng.permutation(members), np.cumsum(counts))
         for part, chosen in zip(parts, [rest, *held_out], strict=True):
             part.append(chosen)
+    if too_small:
+        raise ValueError(
+            f"{'; '.join(too_small)}: none would be left to train on. Add images, leave these classes out, or hold out "
+            "less (data.test_fraction, data.validation_fraction)"
+        )
     return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def members_of_classes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each class that there are examples of, in increasing order, and the indices of these, in increasing order.
+
+    In one sort, and not by a search for each class, which takes minutes for a million examples of 20,000.
+    """
+    classes, first = np.unique(np.sort(labels), return_index=True)
+    members = np.split(np.argsort(labels, kind="stable"), first[1:])
+    return zip(classes.tolist(), members, strict=True)
 
 
 def check_fractions(config: DataConfig) -> None:

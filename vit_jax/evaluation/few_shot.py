@@ -7,6 +7,8 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from vit_jax.data.splits import members_of_classes
+
 PENALTIES = tuple(10.0 ** np.arange(-2, 7))
 """On the squared weights, of which leave-one-out chooses."""
 
@@ -61,9 +63,10 @@ def few_shot(
             f"few-shot evaluation needs shots and draws above 0, and so many training examples of each class; got "
             f"{shots} shots, {draws} draws and {counts.min()} examples of class {classes[counts.argmin()]}"
         )
+    members = [of_class for _, of_class in members_of_classes(train_labels)]
     random, accuracies = np.random.default_rng(seed), []
     for _ in range(draws):
-        few = np.concatenate([random.choice(np.flatnonzero(train_labels == label), shots, False) for label in classes])
+        few = np.concatenate([random.choice(of_class, shots, False) for of_class in members])
         classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
         classifier.fit(train_features[few], train_labels[few])
         accuracies.append(float(classifier.score(test_features, test_labels)))
