@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vit_jax.whole_file import replace_file
+from vit_jax.whole_file import replace_text
 
 SEAL = "sha256"
 """The name of a sealed object's digest, which is its first entry."""
@@ -15,7 +15,7 @@ SEAL = "sha256"
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file, in the place of one that may be there."""
     text = json.dumps(content, indent=2) + "\n"
-    replace_file(path, lambda path: path.write_text(text, encoding="utf-8"))
+    replace_text(path, text)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,3 +14,12 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file of text in the place of `path`, whole or not at all.
+
+    Raises:
+        OSError: the directory is missing, full or read-only.
+    """
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -7,7 +7,7 @@ from PIL import Image
 import vit_jax
 from tests.models.cases import random_params, small_model
 from vit_jax.evaluation import extract
-from vit_jax.evaluation.extract import extract_features, pooled_features
+from vit_jax.evaluation.extract import compiled_features, extract_features
 
 MODEL = small_model(num_classes=0, depth=1)
 
@@ -19,7 +19,7 @@ def test_batches_are_preprocessed_filled_up_and_cut(count: int, monkeypatch: pyt
     pixels = np.random.default_rng(0).integers(0, 256, (5, 20, 24, 3), np.uint8)
     shapes = []
     monkeypatch.setattr(
-        extract, "pooled_features", lambda *args: shapes.append(args[2].shape) or pooled_features(*args)
+        extract, "compiled_features", lambda *args: shapes.append(args[2].shape) or compiled_features(*args)
     )
     found = extract_features(MODEL, params, pixels[:count], batch_size=2)
     assert shapes == [(2, 16, 16, 3)] * -(-count // 2)

@@ -7,9 +7,10 @@ from pathlib import Path
 from vit_jax.comparison.curves import curves, series_class, short_names
 from vit_jax.comparison.plan import Plan, run_workdir
 from vit_jax.comparison.results import ConfigResult
-from vit_jax.inspection.pages import page, write_whole
+from vit_jax.inspection.pages import page
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.run_report import megabytes
+from vit_jax.whole_file import replace_text
 
 
 def write_page(path: Path, plan: Plan, results: Sequence[ConfigResult]) -> None:
@@ -23,7 +24,7 @@ def write_page(path: Path, plan: Plan, results: Sequence[ConfigResult]) -> None:
     Raises:
         OSError: the directory is missing, full or read-only.
     """
-    write_whole(path, render(plan, results))
+    replace_text(path, render(plan, results))
 
 
 def render(plan: Plan, results: Sequence[ConfigResult]) -> str:

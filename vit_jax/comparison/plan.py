@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vit_jax.inspection.pages import write_whole
 from vit_jax.training.config import brought_up_to_date, differences
+from vit_jax.whole_file import replace_text
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_plan(workdir: Path) -> Plan | None:
 def write_plan(workdir: Path, plan: Plan) -> None:
     """Writes the plan into the workdir, which is made if need be."""
     workdir.mkdir(parents=True, exist_ok=True)
-    write_whole(workdir / "plan.json", json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
+    replace_text(workdir / "plan.json", json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
 
 
 def check_same(plan: Plan, asked_now: dict[str, Any], workdir: Path) -> None:

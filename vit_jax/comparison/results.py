@@ -13,10 +13,10 @@ import numpy as np
 
 from vit_jax.comparison.plan import Plan, run_workdir
 from vit_jax.inspection.cost import Cost, cost
-from vit_jax.inspection.pages import write_whole
 from vit_jax.models.network import Network
 from vit_jax.pretrained.native import read_module
 from vit_jax.training.metrics import read_rows
+from vit_jax.whole_file import replace_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,4 +173,4 @@ def write_csv(path: Path, results: list[ConfigResult]) -> None:
     table.writerow(COLUMNS)
     for config in results:
         table.writerows([[column(config, run) for column in COLUMNS.values()] for run in config.runs])
-    write_whole(path, text.getvalue())
+    replace_text(path, text.getvalue())

@@ -1,16 +1,16 @@
 """Frozen features of many images, to judge a network by without training it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, pooled_features
 from vit_jax.pretrained.preprocess import preprocessing
+
+compiled_features = jax.jit(pooled_features, static_argnums=0)
 
 
 def extract_features(
@@ -37,7 +37,7 @@ def extract_features(
         inputs = np.stack([preprocess(image) for image in batch])
         missing = batch_size - len(inputs)  # of the last batch, filled up so that one program serves all
         inputs = np.pad(inputs, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        pooled.append(np.asarray(pooled_features(model, params, inputs))[: len(batch)])
+        pooled.append(np.asarray(compiled_features(model, params, inputs))[: len(batch)])
     if not pooled:
         raise ValueError("there are no images to extract features of")
     return np.concatenate(pooled)
@@ -48,10 +48,3 @@ def batches(images: Iterable[Any], batch_size: int) -> Iterator[list[Any]]:
     remaining = iter(images)
     while batch := list(islice(remaining, batch_size)):
         yield batch
-
-
-@partial(jax.jit, static_argnums=0)
-def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
-    """The pooled features of preprocessed images [B, H, W, C]: float32 [B, D]."""
-    features: Any = model.apply({"params": params}, images, method="features")
-    return features.pooled.astype(jnp.float32)

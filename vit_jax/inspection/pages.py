@@ -1,9 +1,6 @@
-"""HTML pages that need nothing beside themselves, from the templates in this directory; written whole or not at all."""
+"""HTML pages that need nothing beside themselves, from the templates in this directory."""
 
-import contextlib
-import os
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,19 +38,3 @@ def read(template: str) -> str:
 def percent(fraction: float) -> str:
     """0.98765 as "98.8%"; "n/a" where there is no number."""
     return f"{100 * fraction:.1f}%" if np.isfinite(fraction) else "n/a"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file whole or not at all; an older one is replaced.
-
-    Raises:
-        OSError: the directory is missing, full or read-only.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise

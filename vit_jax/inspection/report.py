@@ -16,8 +16,9 @@ import numpy as np
 
 from vit_jax.inspection import charts, figures
 from vit_jax.inspection.confusion import Confusion, class_accuracies, confused_pairs, overall_accuracy, row_shares
-from vit_jax.inspection.pages import page, write_whole
+from vit_jax.inspection.pages import page
 from vit_jax.inspection.published import Published
+from vit_jax.whole_file import replace_text
 
 MOST_NUMBERED_CLASSES = 20  # up to this many, the matrix is a table of numbers; beyond, a heat map
 MOST_DRAWN_CLASSES = 2000  # beyond, there is no matrix: one pixel a cell, it would be a picture of many megabytes
@@ -88,7 +89,7 @@ def write_report(path: Path, report: Report) -> None:
     Raises:
         OSError: the directory is missing, full or read-only.
     """
-    write_whole(path, render(report, workdir=path.parent))
+    replace_text(path, render(report, workdir=path.parent))
 
 
 def render(report: Report, workdir: Path) -> str:

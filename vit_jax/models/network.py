@@ -1,7 +1,8 @@
 """What all networks of this package have in common."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +70,12 @@ class Network(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Images [B, H, W, C] to logits, float32 [B, num_classes]."""
         raise NotImplementedError
+
+
+def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
+    """The pooled features of preprocessed images [B, H, W, C], without dropout: float32 [B, D]."""
+    features = cast(Features, model.apply({"params": params}, images, method="features"))
+    return features.pooled.astype(jnp.float32)
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
