@@ -10,6 +10,8 @@ import tyro
 
 from vit_jax.training.errors import TrainingError
 
+ImageSize = int | tuple[int, int] | None
+
 
 def prepare(
     name: tyro.conf.Positional[str],
@@ -105,7 +107,9 @@ def predict(
     format: Literal["table", "json", "csv"] = "table",
     batch_size: int = 32,
     dtype: Literal["float32", "bfloat16"] = "float32",
+    publisher: str | None = None,
     revision: str | None = None,
+    image_size: ImageSize = None,
 ) -> int:
     """Tell what is on images: the most probable classes of each. Status 1 if some image could not be read.
 
@@ -117,13 +121,16 @@ def predict(
             each class of each image, with the columns image, rank, class, probability and error.
         batch_size: Images at once.
         dtype: Of the computation; probabilities are float32 always.
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
         revision: Of a model on a hub.
+        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
+    from vit_jax.inference.model_source import ModelSource
     from vit_jax.inference.predict import predict
     from vit_jax.training import compilation_cache
 
     compilation_cache.enable()
-    return predict(source, images, top, format, batch_size, dtype, revision)
+    return predict(ModelSource(source, publisher, revision, image_size), images, top, format, batch_size, dtype)
 
 
 def evaluate(
@@ -131,17 +138,20 @@ def evaluate(
     data: str,
     split: Literal["test", "validation", "train", "all"] | None = None,
     how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
+    classes: Literal["name", "number"] = "name",
     batch_size: int = 128,
     dtype: Literal["float32", "bfloat16"] = "float32",
     format: Literal["table", "json"] = "table",
     data_dir: str | None = None,
     skip_unreadable: bool = False,
+    publisher: str | None = None,
     revision: str | None = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Score a model on a data set: accuracy and loss, every image counted once.
 
     A set that the run at SOURCE trained on is divided as that run did. Classes are matched by name; a model is not
-    scored on a set with other classes than its own. A network without classes is scored by its features: --how.
+    scored on a set with classes that it does not have. A network without classes is scored by its features: --how.
 
     Args:
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
@@ -150,30 +160,40 @@ def evaluate(
             splits and that the run at SOURCE did not train on.
         how: classes: by the model's own answers. knn: by the 20 nearest training images. probe: by a linear classifier
             trained on the features of all training images. few-shot: by one trained on 10 images of each class.
+        classes: How the set's are found among the model's. number: label 0 is the model's first class, and so on,
+            whatever they are called: ImageNet's folders have other names than Hugging Face's classes.
         batch_size: Images at once.
         dtype: Of the computation; the loss is float32 always.
         format: json: one document with the figures unrounded.
         data_dir: Where prepared sets live. Without it, $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
         skip_unreadable: Leave out files of a folder that are no images, and say how many.
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
         revision: Of a model on a hub.
+        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
     from vit_jax.inference.evaluate import evaluate
     from vit_jax.inference.evaluate_features import evaluate_features
+    from vit_jax.inference.model_source import ModelSource
     from vit_jax.training import compilation_cache
 
     compilation_cache.enable()
-    settings = batch_size, dtype, format, data_dir, skip_unreadable, revision
+    model = ModelSource(source, publisher, revision, image_size)
+    settings = batch_size, dtype, format, data_dir, skip_unreadable
     if how == "classes":
-        evaluate(source, data, split, *settings)
+        evaluate(model, data, split, *settings, by_number=classes == "number")
+    elif classes == "number":
+        raise ValueError(f"--classes number goes with the model's own answers, not with --how {how}")
     else:
-        evaluate_features(source, how, data, split, *settings)
+        evaluate_features(model, how, data, split, *settings)
 
 
 def export(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     batch_size: int | None = None,
+    publisher: str | None = None,
     revision: str | None = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Write a model for other programs: StableHLO with the parameters inside, for CPU, CUDA and TPU.
 
@@ -183,11 +203,14 @@ def export(
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         out: Directory for model.stablehlo and preprocessing.json.
         batch_size: The one batch size that the program takes. Without it, any.
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
         revision: Of a model on a hub.
+        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
     from vit_jax.inference.export import export
+    from vit_jax.inference.model_source import ModelSource
 
-    export(source, out, batch_size, revision)
+    export(ModelSource(source, publisher, revision, image_size), out, batch_size)
 
 
 def attention(
@@ -196,6 +219,9 @@ def attention(
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     layer: Literal["last", "rollout"] | int = "last",
     head: Literal["mean", "all"] | int = "mean",
+    publisher: str | None = None,
+    revision: str | None = None,
+    image_size: ImageSize = None,
 ) -> None:
     """Draw what a network attends to in an image: the part that it sees, beside it the same under a heat map.
 
@@ -205,13 +231,16 @@ def attention(
         out: The picture to write, e.g. attention.png.
         layer: A layer's number from 0; last; or rollout, through all layers (Abnar & Zuidema, 2020).
         head: An attention head's number from 0; mean; or all, a panel for each.
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
+        revision: Of a model on a hub.
+        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
-    from vit_jax import load_pretrained
     from vit_jax.data.decoding import read_upright
+    from vit_jax.inference.model_source import ModelSource
     from vit_jax.inspection.attention_picture import attention_picture
 
     picture = read_upright(image)  # before the network, which may take long to load
-    model, params = load_pretrained(source)
+    model, params, _ = ModelSource(source, publisher, revision, image_size).load()
     attention_picture(model, params, picture, layer, head).save(out)
     print(f"wrote {out}")
 

@@ -1,6 +1,7 @@
 """The score is the model's: training's own figure on its own set, and counted by hand on another."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -112,6 +113,25 @@ def test_other_classes_are_refused(classifier, save, folder, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert "only the model's: 'yak'" in err
+    assert "--classes number" in err
+
+
+def test_classes_of_other_names_are_taken_in_their_order_where_that_is_asked_for(classifier, save, folder, capsys):
+    args = ["--data", f"folder:{folder}"]
+    score = as_json(capsys, save(classifier, tuple("ABCDEFG")), *args, "--classes", "number")
+    assert score["top1"] == pytest.approx(by_hand(classifier, folder, list(classifier.class_names))[0])
+    assert "by number, whatever the model calls them: 'ant' is its 'A'" in score["classes"]
+    assert cli.main(["evaluate", save(classifier), *args, "--how", "knn", "--classes", "number"]) == 2
+    assert "--classes number goes with the model's own answers, not with --how knn" in capsys.readouterr().err
+
+
+def test_a_set_with_some_of_the_classes_is_scored_among_all(classifier, save, folder, capsys):
+    for name in ("ant", "dog", "elk"):
+        shutil.rmtree(folder / name)
+    score = as_json(capsys, save(classifier), "--data", f"folder:{folder}")
+    top1, top5, _ = by_hand(classifier, folder, list(classifier.class_names))
+    assert (score["examples"], score["top1"], score["top5"]) == (20, pytest.approx(top1), pytest.approx(top5))
+    assert "the set has 4 of the model's 7" in score["classes"]
 
 
 def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys):

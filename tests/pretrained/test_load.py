@@ -273,8 +273,9 @@ def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(
         assert read(path)[0].image_size == 16
         assert "network's 16 x 16 px; Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text
         caplog.clear()
-    model, _ = vit_jax.load_pretrained(path, image_size=8)
-    assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
+    for at_that in (vit_jax.load_pretrained, load):
+        model = at_that(path, image_size=8)[0]
+        assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
     for same in ({"crop_size": 16}, {"do_center_crop": False}, {"crop_size": None}):
         file.write_text(json.dumps(processor | same))
         vit_jax.load_pretrained(path)

@@ -1,6 +1,7 @@
 """Training from pretrained weights: where it starts, what stays, what is resized, and what is refused."""
 
 import dataclasses
+import json
 import shutil
 from typing import Any
 
@@ -13,6 +14,7 @@ from jax.experimental import multihost_utils
 from PIL import Image
 
 import vit_jax
+from tests.pretrained.publisher_cases import CASES, draw, golden_shapes, write
 from vit_jax.models.network_input import network_input
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
@@ -174,6 +176,16 @@ def test_no_gradient_is_computed_below_what_is_frozen(config, tmp_path):
 
     everything, upper = products(()), products(("patch_embed/*", "pos_embed", "cls_token", "blocks_0/*"))
     assert upper < 0.75 * everything
+
+
+def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(config, tmp_path, caplog):
+    path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
+    processor = {"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}, "do_center_crop": True}
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+    for fields, told in (({}, True), ({"image_size": 8}, False)):
+        find_start(with_model(config, pretrained=str(path), fields=fields), tmp_path / "run")
+        assert ("Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text) == told
+        caplog.clear()
 
 
 def test_a_run_goes_on_bit_for_bit_without_its_source(trained, config, source, tmp_path, run_to_end, cut_off):

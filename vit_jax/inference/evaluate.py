@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -18,6 +18,7 @@ from vit_jax.evaluation.accuracy import balanced_accuracy
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import compile_classifier, load_classifier
 from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.model_source import ModelSource
 from vit_jax.inference.set_input import set_input
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
@@ -46,7 +47,7 @@ class Score:
 
 
 def evaluate(
-    source: str,
+    source: ModelSource,
     data: str,
     split: Split | None,
     batch_size: int,
@@ -54,25 +55,38 @@ def evaluate(
     output: Literal["table", "json"],
     data_dir: str | None,
     skip_unreadable: bool,
-    revision: str | None,
+    by_number: bool,
 ) -> None:
     """Scores a model and prints what came of it.
 
     Raises:
         ValueError, FileNotFoundError: with what is wrong in what was asked for; a model is never scored on classes that
-            are not its own.
+            are not its own, unless it is said that they are, `by_number`.
     """
-    classifier = load_classifier(source, dtype, revision)
-    examples = load_evaluation_data(source, classifier.model, data, split, data_dir, skip_unreadable)
-    order = match_classes(classifier.class_names, classifier.model.num_classes, examples.class_names)
+    classifier = load_classifier(source, dtype)
+    examples = load_evaluation_data(source.source, classifier.model, data, split, data_dir, skip_unreadable)
+    order = class_order(classifier, examples.class_names, by_number)
     result = score(classifier, examples, order, batch_size)
     if output == "json":
         told = dict(
-            source=source, data=data, split=examples.split, dtype=dtype, classes=order.told, notes=examples.notes
+            source=source.source, data=data, split=examples.split, dtype=dtype, classes=order.told, notes=examples.notes
         )
         print(json.dumps({**told, **result.__dict__}, indent=2))
     else:
         write_table(rows_of(result, f"{data}, {examples.split}"), [f"classes: {order.told}", *examples.notes])
+
+
+def class_order(classifier: Pretrained, data_names: Sequence[str], by_number: bool) -> ClassOrder:
+    """Which output of a model stands for which class of a set, as `match_classes` finds it."""
+    num_classes = classifier.model.num_classes
+    try:
+        return match_classes(classifier.class_names, num_classes, data_names, by_number)
+    except ValueError as error:
+        if by_number or num_classes != len(data_names):
+            raise
+        raise ValueError(
+            f"{error}\nIf they are the same under other names, and in the same order: --classes number"
+        ) from error
 
 
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
@@ -81,15 +95,7 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
     compiled = compile_classifier(make_marks(model, data.as_trained), params, batch_size, len(data))
     compiled({"image": np.zeros((1, *data.image_shape), np.uint8), "label": np.zeros(1, np.int32)})  # compiles
     began = time.perf_counter()
-    console = Console(stderr=True)
-    batches = track(
-        data.batches(compiled.batch_size),
-        "evaluating",
-        total=-(-len(data) // compiled.batch_size),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    batches = tracked(data, compiled.batch_size, "evaluating")
     labelled = ({**batch, "label": order.outputs[batch["label"]]} for batch in batches)
     marks = [{**compiled(batch), "label": batch["label"]} for batch in labelled]
     seconds = time.perf_counter() - began
@@ -101,6 +107,19 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
         top5=float(np.mean(every["among_five"])) if model.num_classes > 5 else None,
         loss=float(np.mean(every["loss"])),
         images_per_second=round(len(every["loss"]) / seconds, 1),
+    )
+
+
+def tracked(data: EvaluationData, batch_size: int, title: str) -> Iterable[dict[str, np.ndarray]]:
+    """The batches of a split; on a terminal, how many of them were taken is shown while they are."""
+    console = Console(stderr=True)
+    return track(
+        data.batches(batch_size),
+        title,
+        total=-(-len(data) // batch_size),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )
 
 

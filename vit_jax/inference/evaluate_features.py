@@ -2,24 +2,21 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from vit_jax.evaluation.few_shot import few_shot
 from vit_jax.evaluation.linear_probe import linear_probe
 from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
 from vit_jax.inference.classifier import compile_classifier
-from vit_jax.inference.evaluate import write_table
+from vit_jax.inference.evaluate import tracked, write_table
 from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.model_source import ModelSource
 from vit_jax.inference.set_input import set_input
-from vit_jax.models.network import Features, Network
+from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
-from vit_jax.pretrained.load import load
 
 How = Literal["knn", "probe", "few-shot"]
 
@@ -28,7 +25,7 @@ Labelled = tuple[np.ndarray, np.ndarray]
 
 
 def evaluate_features(
-    source: str,
+    source: ModelSource,
     how: How,
     data: str,
     split: Split | None,
@@ -37,7 +34,6 @@ def evaluate_features(
     output: Literal["table", "json"],
     data_dir: str | None,
     skip_unreadable: bool,
-    revision: str | None,
 ) -> None:
     """Judges the features of a network, which needs no classes for that, and prints what came of it.
 
@@ -49,15 +45,15 @@ def evaluate_features(
     split = split or "test"
     if split in ("train", "all"):
         raise ValueError(f"--how {how} learns from the training images: judge it on --split test or validation")
-    model, params, _ = load(source, revision=revision)
+    model, params, _ = source.load()
     model = model.clone(dtype=np.dtype(dtype))
     both: list[Labelled] = []
     for part in ("train", split):
-        examples = load_evaluation_data(source, model, data, part, data_dir, skip_unreadable)
+        examples = load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable)
         both.append(features_of(model, params, examples, batch_size, part))
     judgement = judge(how, *both, num_classes=len(examples.class_names))
     if output == "json":
-        told = dict(source=source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
+        told = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
         counted = {"examples": len(both[1][1]), "learned_from": len(both[0][1])}
         print(json.dumps({**told, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
     else:
@@ -84,15 +80,7 @@ def features_of(
 ) -> Labelled:
     """The pooled features and labels of all of a split."""
     compiled = compile_classifier(make_pooled(model, data.as_trained), params, batch_size, len(data))
-    console = Console(stderr=True)
-    batches = track(
-        data.batches(compiled.batch_size),
-        f"features, {title}",
-        total=-(-len(data) // compiled.batch_size),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    batches = tracked(data, compiled.batch_size, f"features, {title}")
     found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
     features, labels = zip(*found, strict=True)
     return np.concatenate(features), np.concatenate(labels)
@@ -109,8 +97,7 @@ def make_pooled(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str,
     to_input = network_input if as_trained else set_input
 
     def pooled(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        found = cast(Features, model.apply({"params": params}, to_input(model, batch["image"]), method="features"))
-        return {"feature": found.pooled.astype(jnp.float32)}
+        return {"feature": pooled_features(model, params, to_input(model, batch["image"]))}
 
     return pooled
 

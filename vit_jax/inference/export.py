@@ -17,9 +17,10 @@ import numpy as np
 from jax import export as jax_export
 
 from vit_jax.inference.exported import DESCRIPTION, FORMAT, PROGRAM, load_exported, require_flatbuffers
-from vit_jax.models.network import Features, Network
+from vit_jax.inference.model_source import ModelSource
+from vit_jax.models.network import Network, pooled_features
 from vit_jax.pretrained.folder import check_class_names
-from vit_jax.pretrained.load import Pretrained, load
+from vit_jax.pretrained.load import Pretrained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -30,15 +31,14 @@ LARGEST = 2**31 - 2**24
 """Bytes of parameters that fit: a FlatBuffer holds 2 GiB, and the program itself needs some."""
 
 
-def export(source: str, out: Path, batch_size: int | None, revision: str | None) -> None:
+def export(source: ModelSource, out: Path, batch_size: int | None) -> None:
     """Writes a model to out/model.stablehlo and out/preprocessing.json, after both were read again and checked.
 
     Args:
-        source: as `vit_jax.pretrained.load` takes it.
+        source: of the model.
         out: a directory, made if need be. Files of an earlier export in it are replaced when the new ones have been
             checked; after a failure it is as it was.
         batch_size: the one batch size that the program takes; None: any.
-        revision: of a model on a hub.
 
     Raises:
         ValueError: the model is too large for the format, or the file does not compute what the model does.
@@ -47,8 +47,8 @@ def export(source: str, out: Path, batch_size: int | None, revision: str | None)
     require_flatbuffers()
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
-    pretrained = load(source, revision=revision)
-    check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source}")
+    pretrained = source.load()
+    check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source.source}")
     program = serialize(pretrained.model, pretrained.params, batch_size)
     description = describe(pretrained, program, batch_size)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +72,7 @@ def answer(model: Network, params: Any, images: jax.Array) -> jax.Array:
     """
     if model.num_classes:
         return cast(jax.Array, model.apply({"params": params}, images))
-    features = cast(Features, model.apply({"params": params}, images, method="features"))
-    return features.pooled.astype(jnp.float32)
+    return pooled_features(model, params, images)
 
 
 def serialize(model: Network, params: Mapping[str, Any], batch_size: int | None) -> bytes:

@@ -20,6 +20,7 @@ from vit_jax.data.decoding import read_upright
 from vit_jax.data.in_threads import in_threads
 from vit_jax.inference.classifier import compile_classifier, load_classifier
 from vit_jax.inference.image_files import image_files
+from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network
 from vit_jax.pretrained.load import Pretrained
 from vit_jax.pretrained.preprocess import preprocessing
@@ -43,13 +44,12 @@ class Answer(NamedTuple):
 
 
 def predict(
-    source: str,
+    source: ModelSource,
     named: Sequence[str],
     top: int,
     output: Literal["table", "json", "csv"],
     batch_size: int,
     dtype: str,
-    revision: str | None,
 ) -> int:
     """Prints the classes of images as they are found; those that cannot be read are named on stderr, in CSV a row, too.
 
@@ -62,7 +62,7 @@ def predict(
     if top < 1:
         raise ValueError(f"--top must be at least 1, not {top}")
     files = image_files(named)
-    classifier = load_classifier(source, dtype, revision)
+    classifier = load_classifier(source, dtype)
     unreadable: list[str] = []
     answers = tell_unreadable(classify(classifier, files, top, batch_size), unreadable)
     read = (answer for answer in answers if answer.error is None)

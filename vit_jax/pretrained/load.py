@@ -74,9 +74,15 @@ def load_pretrained(
     return read(fitted(stored, located, num_classes, image_size, window_size))[:2]
 
 
-def load(source: str | Path, revision: str | None = None) -> Pretrained:
-    """Loads a network as it is stored, with the names of its classes. Arguments and errors as `load_pretrained`."""
-    return read(open_stored(source, revision=revision))
+def load(
+    source: str | Path,
+    *,
+    publisher: str | None = None,
+    revision: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> Pretrained:
+    """Loads a network with the names of its classes. Arguments and errors as `load_pretrained`."""
+    return read(open_stored(source, publisher=publisher, revision=revision, image_size=image_size))
 
 
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
@@ -87,12 +93,19 @@ def class_names(source: str | Path, revision: str | None = None) -> tuple[str, .
     return open_stored(source, revision=revision).class_names
 
 
-def open_stored(source: str | Path, *, publisher: str | None = None, revision: str | None = None) -> StoredNetwork:
-    """A network as it is stored, checked; its parameters are not read yet."""
+def open_stored(
+    source: str | Path,
+    *,
+    publisher: str | None = None,
+    revision: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> StoredNetwork:
+    """A network as it is stored, or made fit for another image, checked; its parameters are not read yet."""
     located = locate(source, revision)
     stored = read_network(located, None, publisher)
-    tell_other_crop(stored, located)
-    return fitted(stored, located)
+    if image_size is None:
+        tell_other_crop(stored, located)
+    return fitted(stored, located, image_size=image_size)
 
 
 def tell_other_crop(stored: StoredNetwork, located: Located) -> None:
