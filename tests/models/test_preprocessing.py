@@ -20,6 +20,16 @@ def test_each_channel_has_its_own_mean_and_deviation():
     np.testing.assert_allclose(normalised, (pixels / 255 - IMAGENET_MEAN) / np.array(IMAGENET_STD), atol=1e-5)
 
 
+def test_arrays_of_numpy_stay_on_the_host():
+    """Where each thread that decodes would have a device normalise its one image."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    settings = Preprocessing(IMAGENET_MEAN, IMAGENET_STD)
+    normalised = settings.normalise(pixels)
+    assert isinstance(normalised, np.ndarray)
+    assert normalised.dtype == np.float32
+    np.testing.assert_allclose(normalised, settings.normalise(jnp.asarray(pixels)), atol=1e-6)
+
+
 def test_one_mean_serves_any_number_of_channels():
     assert Preprocessing().normalise(jnp.zeros((4, 4, 5))).shape == (4, 4, 5)
 
