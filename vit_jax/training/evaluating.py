@@ -11,7 +11,7 @@ from vit_jax.data.dataset import Part, Source
 from vit_jax.data.feed import Batch, gather
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
-from vit_jax.models.network import Features, Network
+from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
 from vit_jax.training.feeding import feed_of, reading
 from vit_jax.training.run import Run
@@ -72,8 +72,8 @@ def make_embed(model: Network) -> Callable[[Any, Any, Any], dict[str, jax.Array]
 
     def embed(params: Any, arrays: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         images, labels = gather(arrays, batch)
-        features = cast(Features, model.apply({"params": params}, network_input(model, images), method="features"))
-        return {"feature": features.pooled.astype(jnp.float32), "label": labels, "counts": batch["counts"]}
+        feature = pooled_features(model, params, network_input(model, images))
+        return {"feature": feature, "label": labels, "counts": batch["counts"]}
 
     return embed
 
