@@ -14,7 +14,7 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
-from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, timm_config, write
+from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
 from vit_jax.models.parameters import parameter_shapes, shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import MODELS, create_model
@@ -280,68 +280,6 @@ def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(
         file.write_text(json.dumps(processor | same))
         vit_jax.load_pretrained(path)
     assert not caplog.text
-
-
-def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[str, np.ndarray], tmp_path: Path):
-    case = CASES["timm"]
-    path = write(case, arrays, tmp_path)
-    settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3, "crop_pct": 0.95, "crop_mode": "squash"}
-    config = {
-        **(case.config or {}),
-        "pretrained_cfg": {**settings, "interpolation": "bilinear"},
-        "label_names": list("abcde"),
-    }
-    (path / "config.json").write_text(json.dumps(config))
-    loaded = load(path)
-    assert loaded.class_names == tuple("abcde")
-    assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "arguments", "what"),
-    [
-        ("vit_base_patch16_dinov3", {}, "vit_base_patch16_dinov3 has rotary positions"),
-        ("vit_small_patch16_rope_224", {}, "rotary positions"),
-        ("vit_base_patch16_rpn_224", {}, "norms after the branches"),
-        ("vit_tiny_patch16_224", {"rope_type": "dinov3"}, "rope_type"),
-        ("vit_tiny_patch16_224", {"act_layer": "relu"}, "act_layer relu"),
-        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool avgmax"),
-        ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
-    ],
-)
-def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: Path, architecture, arguments, what):
-    """They would load, and compute something else."""
-    path = write(CASES["timm"], arrays, tmp_path)
-    config = timm_config(architecture, num_heads=3, **arguments)
-    (path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=what):
-        load(path)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "gelu"),
-    [
-        ("vit_base_patch16_siglip_224", "erf"),
-        ("vit_so400m_patch14_siglip_gap_384", "erf"),
-        ("vit_large_patch16_siglip_gap_512", "tanh"),
-        ("vit_base_patch32_siglip_256", "tanh"),
-        ("vit_giantopt_patch16_siglip_gap_384", "tanh"),
-    ],
-)
-def test_the_gelu_of_a_siglip_is_that_of_timm_s_network(arrays, tmp_path: Path, architecture, gelu):
-    path = write(CASES["timm"], arrays, tmp_path)
-    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3)))
-    assert load(path).model.gelu == gelu
-    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3, act_layer="gelu")))
-    assert load(path).model.gelu == "erf"
-
-
-@pytest.mark.parametrize("complete", [True, False])
-def test_timm_s_class_names_by_number(arrays, tmp_path: Path, complete: bool):
-    path = write(CASES["timm"], arrays, tmp_path)
-    names = dict(zip("10234" if complete else "10239", "bacde", strict=True))
-    (path / "config.json").write_text(json.dumps({**(CASES["timm"].config or {}), "label_names": names}))
-    assert load(path).class_names == (tuple("abcde") if complete else ())
 
 
 def test_the_network_of_texts_in_a_file_of_two_is_left_out(tmp_path: Path):

@@ -1,5 +1,6 @@
 """What timm makes of a folder. Importing this module needs torch and timm (the extra "parity")."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +35,10 @@ def timm_pixels(folder: Path, image: Any) -> np.ndarray:
 def timm_names() -> list[str]:
     """Every architecture that timm has."""
     return timm.list_models()
+
+
+def timm_networks() -> Iterator[tuple[str, Any]]:
+    """Every Vision Transformer and DeiT of timm's by its name, its first block only, with shapes but without values."""
+    for name in (name for module in ("vision_transformer", "deit") for name in timm.list_models(module=module)):
+        with torch.device("meta"):
+            yield name, timm.create_model(name, depth=1)

@@ -146,6 +146,30 @@ TANH_GELU = re.compile(r"(patch32|so400m_patch16|giantopt_patch16)_siglip|large_
 """timm's SigLIP networks with the tanh form; the older ones have erf there, unlike Google's own."""
 
 
+TIMM_HEADS = {
+    **{"tiny": 3, "xsmall": 4, "small": 6, "medium": 8, "mediumd": 8, "base": 12, "large": 16, "huge": 16},
+    **{"giant": 16, "giantopt": 16, "gigantic": 16, "so400m": 16, "so150m": 14, "so150m2": 13, "betwixt": 10},
+    **{"little": 5, "wee": 4},
+}
+"""Attention heads of timm's Vision Transformers by the size in their names."""
+
+TIMM_OTHER_HEADS = {
+    r"^vit_base_patch16_gap_": 16,
+    r"^vit_base_patch\d+_plus_": 14,
+    r"^vit_giant_.*(dinov2|tipsv2)": 24,
+    r"^test_vit2?$": 2,
+    r"^test_vit[34]$": 3,
+}
+"""Those of names that have others, or no size."""
+
+
+def timm_heads(architecture: str) -> int | None:
+    """Attention heads that timm's network of a name has; None where the name does not say."""
+    other = next((heads for pattern, heads in TIMM_OTHER_HEADS.items() if re.search(pattern, architecture)), None)
+    size = re.match(r"(?:vit|deit3?|beit(?:v2)?|eva|flexivit)_([a-z0-9]+)(?:_|$)", architecture)
+    return other or (TIMM_HEADS.get(size[1]) if size else None)
+
+
 def refuse_other_networks(config: Mapping[str, Any]) -> None:
     """Raises ValueError for networks of timm's that would load, and compute something else."""
     arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
@@ -162,7 +186,7 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `VisionTransformer` that timm's config gives.
+    """Fields of a `VisionTransformer` that timm's config gives; heads and the form of GELU by the name, too.
 
     Raises:
         ValueError: if it is of another network, whose parameters have the same names.
@@ -170,8 +194,8 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     refuse_other_networks(config)
     arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
     fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
-    if "num_heads" in arguments:
-        fields["num_heads"] = arguments["num_heads"]
+    if heads := arguments.get("num_heads", timm_heads(architecture)):
+        fields["num_heads"] = heads
     if arguments.get("act_layer", "gelu_tanh" if TANH_GELU.search(architecture) else "gelu") == "gelu_tanh":
         fields["gelu"] = "tanh"
     if arguments.get("init_values"):

@@ -31,8 +31,8 @@ def complete(fields: dict[str, Any], needed: tuple[str, ...]) -> dict[str, Any]:
     missing = [name for name in needed if fields.get(name) is None]
     if missing:
         raise ValueError(
-            f"neither its shapes nor a config.json beside it tell its {' and '.join(missing)}; give the folder "
-            "that the file is from, or model=, a network made by vit_jax.create_model (train.py: --model.name)"
+            f"neither its shapes nor a config.json beside it tell its {' and '.join(missing)}; give "
+            "model=, a network made by vit_jax.create_model (train.py: --model.name), or a config.json that does"
         )
     return fields
 

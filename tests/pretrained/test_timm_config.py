@@ -1,0 +1,139 @@
+"""What timm's config says, and what the name of the network in it says: heads, the form of GELU, other blocks."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pretrained.publisher_cases import CASES, draw, golden_shapes, timm_config, write
+from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.load import load
+from vit_jax.pretrained.publishers import timm
+from vit_jax.pretrained.publishers.configs import timm_heads
+from vit_jax.pretrained.rules import find_theirs
+
+
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    """A small network by timm's names."""
+    return draw(golden_shapes()["timm"], seed=0)
+
+
+def folder(path: Path, arrays: dict[str, np.ndarray], config: dict[str, Any]) -> Path:
+    """A folder of timm's with another config than the case's."""
+    write(CASES["timm"], arrays, path)
+    (path / "config.json").write_text(json.dumps(config))
+    return path
+
+
+def test_the_name_of_the_network_tells_the_heads(arrays, tmp_path: Path):
+    """timm's own configs say no number. Neither the shapes nor a published size of this width would."""
+    model = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model
+    assert isinstance(model, VisionTransformer)
+    assert model.num_heads == 3
+    with pytest.raises(ValueError, match=r"a config\.json beside it tell its num_heads; give model=, a network made"):
+        load(folder(tmp_path, arrays, timm_config("vit_unheard_of")))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "heads"),
+    [
+        ("vit_so400m_patch14_siglip_384", 16),
+        ("vit_giantopt_patch16_siglip_256", 16),
+        ("vit_giant_patch14_reg4_dinov2", 24),
+        ("vit_giant_patch14_224", 16),
+        ("vit_base_patch16_gap_224", 16),
+        ("vit_base_patch16_reg4_gap_256", 12),
+        ("vit_base_patch32_plus_256", 14),
+        ("deit3_medium_patch16_224", 8),
+        ("test_vit3", 3),
+        ("resnet50", None),
+        ("", None),
+    ],
+)
+def test_the_heads_of_a_name(architecture: str, heads: int | None):
+    assert timm_heads(architecture) == heads
+
+
+@pytest.mark.parity
+def test_the_heads_are_timm_s_of_every_network_that_loads():
+    if not all(map(find_spec, ("torch", "timm"))):
+        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
+    from tests.pretrained.timm_folder import timm_networks
+
+    theirs = {name: network.blocks[0].attn.num_heads for name, network in timm_networks() if loads(network)}
+    assert len(theirs) > 100
+    assert {name: timm_heads(name) for name in theirs} == theirs
+
+
+def loads(network: Any) -> bool:
+    """Whether the table has a network's names, and the network the biases of its norms."""
+    names = network.state_dict().keys()
+    norms = any("blocks.0.norm1.bias" in names and norm in names for norm in ("norm.bias", "fc_norm.bias"))
+    return norms and all(find_theirs(name, timm.VIT) for name in names)
+
+
+def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[str, np.ndarray], tmp_path: Path):
+    case = CASES["timm"]
+    path = write(case, arrays, tmp_path)
+    settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3, "crop_pct": 0.95, "crop_mode": "squash"}
+    config = {
+        **(case.config or {}),
+        "pretrained_cfg": {**settings, "interpolation": "bilinear"},
+        "label_names": list("abcde"),
+    }
+    (path / "config.json").write_text(json.dumps(config))
+    loaded = load(path)
+    assert loaded.class_names == tuple("abcde")
+    assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "what"),
+    [
+        ("vit_base_patch16_dinov3", {}, "vit_base_patch16_dinov3 has rotary positions"),
+        ("vit_small_patch16_rope_224", {}, "rotary positions"),
+        ("vit_base_patch16_rpn_224", {}, "norms after the branches"),
+        ("vit_tiny_patch16_224", {"rope_type": "dinov3"}, "rope_type"),
+        ("vit_tiny_patch16_224", {"act_layer": "relu"}, "act_layer relu"),
+        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool avgmax"),
+        ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
+    ],
+)
+def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: Path, architecture, arguments, what):
+    """They would load, and compute something else."""
+    path = write(CASES["timm"], arrays, tmp_path)
+    config = timm_config(architecture, num_heads=3, **arguments)
+    (path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=what):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "gelu"),
+    [
+        ("vit_base_patch16_siglip_224", "erf"),
+        ("vit_so400m_patch14_siglip_gap_384", "erf"),
+        ("vit_large_patch16_siglip_gap_512", "tanh"),
+        ("vit_base_patch32_siglip_256", "tanh"),
+        ("vit_giantopt_patch16_siglip_gap_384", "tanh"),
+    ],
+)
+def test_the_gelu_of_a_siglip_is_that_of_timm_s_network(arrays, tmp_path: Path, architecture, gelu):
+    path = write(CASES["timm"], arrays, tmp_path)
+    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3)))
+    assert load(path).model.gelu == gelu
+    (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3, act_layer="gelu")))
+    assert load(path).model.gelu == "erf"
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_timm_s_class_names_by_number(arrays, tmp_path: Path, complete: bool):
+    path = write(CASES["timm"], arrays, tmp_path)
+    names = dict(zip("10234" if complete else "10239", "bacde", strict=True))
+    (path / "config.json").write_text(json.dumps({**(CASES["timm"].config or {}), "label_names": names}))
+    assert load(path).class_names == (tuple("abcde") if complete else ())
