@@ -109,7 +109,7 @@ def test_no_head_is_no_head(arrays: dict[str, np.ndarray], tmp_path: Path, caplo
     model, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, num_classes=0)
     assert "head" not in params
     assert model.num_classes == 0
-    assert not caplog.text
+    assert "new" not in caplog.text
 
 
 def test_without_being_asked_no_head_is_new(arrays: dict[str, np.ndarray], tmp_path: Path):
@@ -140,7 +140,7 @@ def test_a_guess_of_the_publisher_is_said_where_it_counts(
     path = saved(arrays, tmp_path)
     vit_jax.load_pretrained(path, model=VIT)
     vit_jax.load_pretrained(path, model=VIT, publisher="deit", image_size=24)
-    assert not caplog.text
+    assert "resized as" not in caplog.text
     vit_jax.load_pretrained(path, model=VIT, image_size=24)
     assert (
         "resized as timm does; dino and deit write the same names and resize otherwise: say publisher=" in caplog.text
@@ -255,6 +255,29 @@ def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_pa
     assert not caplog.text
 
 
+@pytest.mark.parametrize("name", ["timm", "huggingface_vit"])
+def test_a_file_that_is_named_comes_with_what_stands_beside_it(name: str, tmp_path: Path):
+    """Epsilon, heads and preprocessing are as of its folder; beside other weights, unless it has a usual name, not."""
+    path = write(CASES[name], draw(golden_shapes()[name], 0), tmp_path)
+    settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3}
+    (path / "config.json").write_text(json.dumps({**(CASES[name].config or {}), "pretrained_cfg": settings}))
+    (path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.3] * 3, "image_std": [0.4] * 3}))
+    whole = load(path).model
+    assert whole.preprocessing.mean == (0.3,) * 3
+    assert load(path / "model.safetensors").model == whole
+    (path / "model.safetensors").rename(path / "mine.safetensors")
+    assert load(path / "mine.safetensors").model == whole
+
+
+@pytest.mark.parametrize(("name", "warned"), [("timm", True), ("huggingface_vit", True), ("deit", False)])
+def test_what_is_taken_where_a_config_should_be_is_a_warning(name: str, warned: bool, tmp_path: Path, caplog):
+    """timm and Hugging Face write one, for their networks were trained with other means each."""
+    path = write(CASES[name], draw(golden_shapes()[name], 0), tmp_path)
+    (tmp_path / "config.json").unlink(missing_ok=True)
+    vit_jax.load_pretrained(path, model=VIT)
+    assert ("does not say how images are prepared" in caplog.text) == warned
+
+
 def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
     processor = {"size": {"shortest_edge": 20}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True}
@@ -344,7 +367,9 @@ def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.nd
     vit_jax.save_pretrained(tmp_path / "own", VIT, params)
     file = tmp_path / "own" / "model.safetensors"
     assert set(load_file(file)) == set(flatten_dict(params, sep="/"))
-    with pytest.raises(ValueError, match="give the folder, or model="):
+    assert load(file).model == VIT
+    (file.parent / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"no config\.json of theirs beside it was read: give model= .*or the folder"):
         vit_jax.load_pretrained(file)
     model, again = vit_jax.load_pretrained(file, model=VIT)
     assert model == VIT

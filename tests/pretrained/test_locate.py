@@ -33,10 +33,29 @@ def write(folder: Path, *names: str, config: object = None) -> Path:
     return folder
 
 
-def test_a_file_is_taken_by_itself(tmp_path, asked):
-    write(tmp_path, "x.npz", "model.safetensors", config={"a": 1})
-    assert locate(tmp_path / "x.npz") == locate(str(tmp_path / "x.npz")) == Located(tmp_path / "x.npz", None, tmp_path)
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_file_of_a_usual_name_comes_with_the_config_beside_it(tmp_path, asked, name):
+    write(tmp_path, "x.npz", "model.safetensors", "pytorch_model.bin", config={"model_type": "vit"})
+    found = Located(tmp_path / name, {"model_type": "vit"}, tmp_path)
+    assert locate(tmp_path / name) == locate(str(tmp_path / name)) == found
     assert not asked
+
+
+def test_a_file_that_is_alone_comes_with_the_config_beside_it(tmp_path):
+    write(tmp_path, "x.npz", "README.md", config={"architecture": "vit_base_patch16_224"})
+    assert locate(tmp_path / "x.npz").config == {"architecture": "vit_base_patch16_224"}
+
+
+def test_a_config_that_may_be_another_file_s_is_left_and_said_to_be(tmp_path, caplog):
+    write(tmp_path, "x.npz", "model.safetensors", config={"model_type": "vit"})
+    assert locate(tmp_path / "x.npz") == Located(tmp_path / "x.npz", None, tmp_path)
+    assert "config.json may be of another file there (model.safetensors): it is not read for x.npz" in caplog.text
+
+
+def test_a_config_of_no_network_is_left_and_said_to_be(tmp_path, caplog):
+    write(tmp_path, "x.npz", config={"lr": 1})
+    assert locate(tmp_path / "x.npz").config is None
+    assert "config.json is not read for x.npz: it names no network" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "ViT-B_16.npz"])

@@ -13,7 +13,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.load import load
 from vit_jax.pretrained.publishers import timm
-from vit_jax.pretrained.publishers.configs import timm_heads
+from vit_jax.pretrained.publishers.configs import timm_class_names, timm_heads, timm_preprocessing
 from vit_jax.pretrained.rules import find_theirs
 
 
@@ -90,6 +90,33 @@ def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[st
     loaded = load(path)
     assert loaded.class_names == tuple("abcde")
     assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
+
+
+def test_a_flat_config_is_read_like_a_nested_one(arrays, tmp_path: Path):
+    """As timm wrote them before 0.9: settings of the weights beside the architecture, class names as `labels`."""
+    settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3, "crop_pct": 0.95}
+    config = {"architecture": "vit_tiny_patch16_224", "num_classes": 5, **settings, "labels": list("abcde")}
+    loaded = load(folder(tmp_path, arrays, config))
+    assert loaded.class_names == tuple("abcde")
+    assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95)
+
+
+@pytest.mark.parity
+def test_a_flat_config_is_timm_s():
+    if not all(map(find_spec, ("torch", "timm"))):
+        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
+    from tests.pretrained.timm_folder import timm_settings
+
+    flat = {"architecture": "vit_tiny_patch16_224", "mean": [0.3], "std": [0.4], "crop_pct": 0.95, "labels": ["a"]}
+    nested = {"architecture": flat["architecture"], "pretrained_cfg": timm_settings(flat)}
+    default = Preprocessing()
+    assert timm_preprocessing(flat, default) == timm_preprocessing(nested, default)
+    assert timm_class_names(flat) == timm_class_names(nested) == ("a",)
+
+
+def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    preprocessing = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model.preprocessing
+    assert f"says no mean and standard deviation, so images are prepared as {preprocessing}" in caplog.text
 
 
 @pytest.mark.parametrize(

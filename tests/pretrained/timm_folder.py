@@ -1,6 +1,6 @@
 """What timm makes of a folder. Importing this module needs torch and timm (the extra "parity")."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.models.timm_reference import torch_layout  # noqa: F401  prepares for
 import timm  # pyright: ignore[reportMissingImports]
 from timm.data.config import resolve_model_data_config  # pyright: ignore[reportMissingImports]
 from timm.data.transforms_factory import create_transform  # pyright: ignore[reportMissingImports]
+from timm.models._hub import _parse_model_cfg  # pyright: ignore[reportMissingImports]
 
 
 def timm_model(folder: Path) -> Any:
@@ -35,6 +36,11 @@ def timm_pixels(folder: Path, image: Any) -> np.ndarray:
 def timm_names() -> list[str]:
     """Every architecture that timm has."""
     return timm.list_models()
+
+
+def timm_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the weights as timm reads them from a `config.json`."""
+    return _parse_model_cfg(dict(config), {})[0]
 
 
 def timm_networks() -> Iterator[tuple[str, Any]]:

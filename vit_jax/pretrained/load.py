@@ -48,7 +48,8 @@ def load_pretrained(
 
     Args:
         source: a file (.npz, .safetensors, .pth, .pt, .bin), a folder (Hugging Face's, timm's, a run's workdir or its
-            model), or an id of the Hugging Face Hub, such as "google/vit-base-patch16-224".
+            model), or an id of the Hugging Face Hub, such as "google/vit-base-patch16-224". The config beside a file is
+            read if the file is alone there or has a usual name, such as "model.safetensors".
         model: the module that the weights are for. By default it is made of the config in the folder and of the
             shapes. Its epsilon, form of GELU, padding order and `resizing` are set to the publisher's.
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
@@ -110,7 +111,7 @@ def open_stored(
 
 def tell_other_crop(stored: StoredNetwork, located: Located) -> None:
     """Says where Hugging Face crops images to another size than the network's: DINOv2's has 518 px, its images 224."""
-    if stored.format.publisher != "huggingface":
+    if stored.format.publisher != "huggingface" or located.config is None:
         return
     crop = crop_size(read_config(located.directory / "preprocessor_config.json") or {})
     height, width, _ = stored.model.input_shape

@@ -1,5 +1,6 @@
 """Where weights are: a file, a folder, or a repository on the Hugging Face Hub."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,11 +9,15 @@ from typing import Any
 
 from vit_jax.json_file import read_json
 from vit_jax.pretrained.hub import fetch
-from vit_jax.pretrained.weight_files import choose_weights
+from vit_jax.pretrained.weight_files import STANDARD_NAMES, choose_weights, is_weights
+
+logger = logging.getLogger(__name__)
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 """As timm writes them."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+NAMES_OF_NETWORKS = frozenset({"architecture", "architectures", "model_type", "module"})
+"""Where the configs of timm, Hugging Face and this package name the network."""
 RUNS = "runs"
 """Where train.py keeps runs unless it is told otherwise."""
 
@@ -23,7 +28,7 @@ class Located:
 
     Attributes:
         weights: the file.
-        config: the `config.json` beside it, if a folder or a hub id was asked for and has one.
+        config: the `config.json` beside it, if there is one that is for it.
         directory: the folder with both.
     """
 
@@ -54,7 +59,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
     if path.exists():
         if revision is not None:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")
-        return Located(path, None, path.parent) if path.is_file() else in_folder(path)
+        return Located(path, config_beside(path), path.parent) if path.is_file() else in_folder(path)
     if not (isinstance(source, str) and HUB_ID.fullmatch(source)):
         raise FileNotFoundError(f"no model at {source}: no such file or folder, and a hub id would be owner/name")
     if path.parent.is_dir() or path.parent.name == RUNS:
@@ -75,6 +80,25 @@ def in_folder(source: Path) -> Located:
     if name is None:
         raise nothing_in(source, "a file of weights (model.safetensors, *.npz, pytorch_model.bin, ...) there")
     return Located(directory / name, read_config(directory / "config.json"), directory)
+
+
+def config_beside(weights: Path) -> Mapping[str, Any] | None:
+    """The `config.json` beside a file that was named, if it is of a network and for no other file: None otherwise.
+
+    It is for a file of a name that a config always goes with, and for one that is alone.
+    """
+    path = weights.parent / "config.json"
+    if not path.is_file():
+        return None
+    others = [file.name for file in weights.parent.iterdir() if file != weights and is_weights(file.name)]
+    if weights.name not in STANDARD_NAMES and others:
+        logger.warning("%s may be of another file there (%s): it is not read for %s", path, others[0], weights.name)
+        return None
+    config = read_json(path)
+    if NAMES_OF_NETWORKS.isdisjoint(config):
+        logger.warning("%s is not read for %s: it names no network", path, weights.name)
+        return None
+    return config
 
 
 def is_model(directory: Path) -> bool:

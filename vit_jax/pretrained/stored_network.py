@@ -126,8 +126,8 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     known = config or model
     if known is None:
         raise ValueError(
-            f"{located.weights} has this package's parameters, but their config.json was not asked for: give the "
-            "folder, or model= with the module that they are for"
+            f"{located.weights} has this package's parameters, but no config.json of theirs beside it was read: give "
+            "model= with the module that they are for, or the folder that save_pretrained wrote"
         )
     format = own_format(weights.arrays, known.resizing)
     converted = convert(weights.arrays, format.table, {})

@@ -23,6 +23,9 @@ PREFERRED = (
 )
 """Which file of a folder has the weights: those that cannot run code first, then by the publishers' names."""
 
+STANDARD_NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+"""Of timm, Hugging Face and this package, who write a config beside them."""
+
 
 def open_weights(path: Path) -> Weights:
     """Opens a file of weights: .npz, .safetensors (one or, by its index, several), .pth/.pt/.bin of PyTorch.
@@ -87,6 +90,11 @@ def open_index(path: Path) -> Weights:
     if not arrays:
         raise ValueError(f"{path} names no files")
     return Weights(path, {name: arrays[name] for name in places})
+
+
+def is_weights(name: str) -> bool:
+    """Whether a file of this name is one of weights."""
+    return any(fnmatchcase(name, pattern) for pattern in PREFERRED)
 
 
 def choose_weights(folder: str | Path, names: Collection[str]) -> str | None:

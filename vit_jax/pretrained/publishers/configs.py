@@ -248,13 +248,14 @@ def timm_image_size(config: Mapping[str, Any]) -> Any:
 
 
 def pretrained_cfg(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """timm's settings of the weights."""
-    return config.get("pretrained_cfg") or {}
+    """timm's settings of the weights, which its older versions wrote beside the architecture (`_parse_model_cfg`)."""
+    return config.get("pretrained_cfg") or config
 
 
 def timm_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Class names, where timm's config has them."""
-    names = config.get("label_names") or pretrained_cfg(config).get("label_names") or ()
+    """Class names, where timm's config has them; `labels` in its older ones."""
+    settings = pretrained_cfg(config)
+    names = config.get("label_names") or settings.get("label_names") or settings.get("labels") or ()
     if isinstance(names, Mapping):  # by number; where some have no name, nothing is said of any
         numbers = [str(index) for index in range(len(names))]
         return tuple(names[number] for number in numbers) if set(names) == set(numbers) else ()

@@ -19,6 +19,9 @@ from vit_jax.pretrained.stored import StoredArray
 
 Config = Mapping[str, Any]
 
+WITH_CONFIG = ("timm", "huggingface")
+"""Publishers whose networks were trained with other preprocessing each: a config beside the weights says which."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -80,8 +83,9 @@ class Format:
     def describe(self, located: Located) -> Description:
         """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
         if located.config is None:
-            message = "%s does not say how images are prepared; taken: %s"
-            logger.info(message, located.weights, self.known["preprocessing"])
+            log = logger.warning if self.publisher in WITH_CONFIG else logger.info
+            message = "%s does not say how images are prepared, and no config beside it was read; taken for %s's: %s"
+            log(message, located.weights, self.publisher, self.known["preprocessing"])
             return Description({}, ())
         preprocessing = self.preprocessing(located, self.known["preprocessing"])
         fields = {**self.configured(located.config), "preprocessing": preprocessing}
@@ -139,8 +143,12 @@ def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessi
 
 
 def pretrained_cfg(located: Located, default: Preprocessing) -> Preprocessing:
-    """What timm's `config.json` says."""
-    return configs.timm_preprocessing(located.config or {}, default)
+    """What timm's `config.json` says; where it says no mean, it is said what is taken, as for Hugging Face's."""
+    config = located.config or {}
+    if "mean" not in configs.pretrained_cfg(config):
+        message = "%s: the config.json beside it says no mean and standard deviation, so images are prepared as %s"
+        logger.warning(message, located.weights, default)
+    return configs.timm_preprocessing(config, default)
 
 
 hugging_face = partial(
