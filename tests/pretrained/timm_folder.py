@@ -1,4 +1,4 @@
-"""What timm makes of a folder. Importing this module needs torch and timm (the extra "parity")."""
+"""What timm makes of a folder, and its and torchvision's settings. Importing it needs both (the extra "parity")."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ import timm  # pyright: ignore[reportMissingImports]
 from timm.data.config import resolve_model_data_config  # pyright: ignore[reportMissingImports]
 from timm.data.transforms_factory import create_transform  # pyright: ignore[reportMissingImports]
 from timm.models._hub import _parse_model_cfg  # pyright: ignore[reportMissingImports]
+from torchvision.models import get_weight  # pyright: ignore[reportMissingImports]
 
 
 def timm_model(folder: Path) -> Any:
@@ -36,6 +37,11 @@ def timm_pixels(folder: Path, image: Any) -> np.ndarray:
 def timm_names() -> list[str]:
     """Every architecture that timm has."""
     return timm.list_models()
+
+
+def torchvision_preset(weights: str) -> Any:
+    """How torchvision prepares images for the weights of a name, such as "ViT_B_16_Weights.IMAGENET1K_V1"."""
+    return get_weight(weights).transforms()
 
 
 def timm_settings(config: Mapping[str, Any]) -> dict[str, Any]:

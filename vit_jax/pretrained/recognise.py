@@ -1,5 +1,6 @@
 """Whose weights are these? By the names in the file, its wrappers, and the config beside it."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ from vit_jax.pretrained.stored import StoredArray, Weights
 
 WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")
 """Dicts that training code nests parameters in; of several, the first: averages before what they are averages of."""
+
+logger = logging.getLogger(__name__)
 
 NETWORKS = "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2"
 """Whose weights are read."""
@@ -50,6 +53,9 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
             continue
         respelled = format.respell(arrays)
         if format.fits({*arrays, *respelled}):
+            if publisher is None and format.namesake:
+                message = "%s is taken for %s's: say publisher=%r if it is theirs, who prepare images otherwise"
+                logger.warning(message, weights.path, format.publisher, format.namesake)
             alone = publisher is None and wrapper is None
             return Recognised(format, respelled, others_with(arrays, format) if alone else ())
     if not arrays:

@@ -1,7 +1,7 @@
 """The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ class StoredNetwork:
         wanted: the module to make of it: the caller's, which may differ in the sizes of image and windows.
         converted: the parameters, not read yet, and what is wrong with the file.
         format: how its publisher stores and resizes it.
-        known: fields of the module that the publisher and its config say.
         class_names: what the outputs mean; () where it is not known.
         others: publishers that write the same names, where nothing tells whose the file is.
     """
@@ -44,7 +43,6 @@ class StoredNetwork:
     wanted: Network
     converted: Converted
     format: Format
-    known: Mapping[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
@@ -71,8 +69,9 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
+        module = module.clone(preprocessing=format.prepared(located, module))
         names = description.class_names if module.num_classes else ()
-        return StoredNetwork(module, module, converted, format, known, names, others)
+        return StoredNetwork(module, module, converted, format, names, others)
     check_heads(weights.path, told.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
@@ -84,7 +83,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     else:
         sizes = stored_sizes(wanted, shapes)
     names = description.class_names if wanted.num_classes else ()
-    return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, known, names, others)
+    return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
 
 
 def check_heads(path: Path, stored: Any, model: Network) -> None:
@@ -137,7 +136,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
         check_heads(located.weights, getattr(config, "num_heads", None), model)
         decided = {name: getattr(config, name) for name in NUMERICS if hasattr(config, name) and hasattr(model, name)}
         wanted = model.clone(**decided)
-    return StoredNetwork(stored, wanted, converted, format, {}, names)
+    return StoredNetwork(stored, wanted, converted, format, names)
 
 
 def encoder_of(converted: Converted) -> Converted:

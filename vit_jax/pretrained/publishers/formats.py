@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from vit_jax.models.network import Network
-from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import BiasTableResize, PositionResize, Resizing, WindowScale
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.pretrained.locate import Located, read_config
-from vit_jax.pretrained.publishers import configs, facebook, google, huggingface, networks, timm, torchvision
+from vit_jax.pretrained.publishers import configs, facebook, google, huggingface, networks, pixels, timm, torchvision
 from vit_jax.pretrained.rules import Table, array
 from vit_jax.pretrained.spelling import respelled
 from vit_jax.pretrained.stored import StoredArray
@@ -29,7 +29,7 @@ class Description(NamedTuple):
     """What `config.json` and its neighbours say.
 
     Attributes:
-        fields: of the module, its preprocessing among them.
+        fields: of the module.
         class_names: what the outputs mean; () where it is not known.
     """
 
@@ -46,7 +46,8 @@ class Format:
         marks: regular expressions; a file of this format has names that match every one.
         table: of names.
         network: makes the module of our shapes and of the fields that are known besides.
-        known: fields that are in no file: the publisher's numerics and preprocessing.
+        known: fields that are in no file: the publisher's numerics.
+        pixels: how the publisher prepares images for a network, where nothing beside the weights says so.
         configured: fields that the publisher's `config.json` gives.
         preprocessing: what it or its neighbours say of the pixels; takes the default for what they do not say.
         class_names: what it calls the outputs.
@@ -54,6 +55,7 @@ class Format:
         respell: renames what other versions of the same code call differently.
         left_out: regular expressions of names that are no parameters of the network, with what they are.
         wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
+        namesake: a publisher with the same names and wrappers who prepares images otherwise; "" for none.
         position_resize: how the publisher resizes position embeddings.
         table_resize: how it resizes tables of relative position biases.
         window_scale: what Swin V2's position biases are scaled by.
@@ -64,6 +66,7 @@ class Format:
     table: Table
     network: Callable[[Mapping[str, tuple[int, ...]], Mapping[str, Any]], Network]
     known: Mapping[str, Any]
+    pixels: Callable[[Network], Preprocessing]
     configured: Callable[[Config], dict[str, Any]] = lambda config: {}
     preprocessing: Callable[[Located, Preprocessing], Preprocessing] = lambda located, default: default
     class_names: Callable[[Config], tuple[str, ...]] = lambda config: ()
@@ -71,6 +74,7 @@ class Format:
     respell: Callable[[Mapping[str, StoredArray]], dict[str, StoredArray]] = dict
     left_out: Mapping[str, str] = field(default_factory=dict)
     wrappers: tuple[str, ...] = ()
+    namesake: str = ""
     position_resize: PositionResize = "bicubic"
     table_resize: BiasTableResize = "bicubic"
     window_scale: WindowScale = "pretrained"
@@ -81,15 +85,20 @@ class Format:
         return Resizing(self.position_resize, self.table_resize, self.window_scale)
 
     def describe(self, located: Located) -> Description:
-        """What stands beside the weights: fields, preprocessing and class names; only fields of `known` without it."""
+        """What stands beside the weights: fields and class names; nothing without a config."""
         if located.config is None:
-            log = logger.warning if self.publisher in WITH_CONFIG else logger.info
-            message = "%s does not say how images are prepared, and no config beside it was read; taken for %s's: %s"
-            log(message, located.weights, self.publisher, self.known["preprocessing"])
             return Description({}, ())
-        preprocessing = self.preprocessing(located, self.known["preprocessing"])
-        fields = {**self.configured(located.config), "preprocessing": preprocessing}
-        return Description(fields, self.class_names(located.config))
+        return Description(self.configured(located.config), self.class_names(located.config))
+
+    def prepared(self, located: Located, network: Network) -> Preprocessing:
+        """How images are prepared for a network: what stands beside its weights says it, or the publisher is known."""
+        default = self.pixels(network)
+        if located.config is not None:
+            return self.preprocessing(located, default)
+        log = logger.warning if self.publisher in WITH_CONFIG else logger.info
+        message = "%s does not say how images are prepared, and no config beside it was read; taken for %s's: %s"
+        log(message, located.weights, self.publisher, default)
+        return default
 
     def rescaled(self, stored: SwinTransformer, wanted: SwinTransformer) -> SwinTransformer:
         """Of version 2, a network whose position biases have the scale that `window_scale` says."""
@@ -103,9 +112,6 @@ class Format:
         """Whether every mark is among the names, as the file has them or respelled."""
         return all(any(re.search(mark, name) for name in names) for mark in self.marks)
 
-
-HALF = Preprocessing(crop_fraction=0.9)
-IMAGENET = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, crop_fraction=0.875)
 
 BUFFERS = {
     r"relative_position_index$": "computed from the window",
@@ -123,11 +129,10 @@ DINOV2_MARKS = (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$")
 TIMM_BEIT = (*VIT_MARKS, r"^blocks\.0\.attn\.q_bias$")
 HUGGING_FACE = r"^embeddings\.patch_embeddings\.projection\.weight$"
 
-GOOGLES = dict(gelu="tanh", norm_eps=1e-6, preprocessing=HALF)
-DEITS = dict(norm_eps=1e-6, preprocessing=IMAGENET)
-BEITS = dict(norm_eps=1e-6, preprocessing=HALF)
-SWINS = dict(norm_eps=1e-5, preprocessing=IMAGENET)
-HUGGING_FACES = dict(norm_eps=1e-12, preprocessing=HALF)
+GOOGLES = dict(gelu="tanh", norm_eps=1e-6)
+DEITS = dict(norm_eps=1e-6)
+SWINS = dict(norm_eps=1e-5)
+HUGGING_FACES = dict(norm_eps=1e-12)
 
 
 def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessing:
@@ -163,6 +168,7 @@ hugging_face_vit = partial(
     hugging_face,
     network=networks.vision_transformer,
     known=HUGGING_FACES,
+    pixels=pixels.google,
     configured=configs.huggingface_vit,
     left_out=POOLER | MASK_TOKEN | BUFFERS,
 )
@@ -170,6 +176,7 @@ hugging_face_swin = partial(
     hugging_face,
     network=networks.swin_transformer,
     known=SWINS,
+    pixels=pixels.imagenet,
     configured=configs.huggingface_swin,
     left_out=POOLER | MASK_TOKEN | BUFFERS,
 )
@@ -179,8 +186,20 @@ dinov2 = partial(
     table=timm.VIT,
     network=networks.vision_transformer,
     known=DEITS,
+    pixels=pixels.imagenet,
     respell=facebook.respell_dinov2,
     left_out=MASK_TOKEN | HEAD_OF_DINO,
+)
+
+beits_classifier = partial(
+    Format,
+    marks=TIMM_BEIT,
+    table=timm.BEIT,
+    network=networks.vision_transformer,
+    known=DEITS,
+    left_out=BUFFERS | MASK_TOKEN,
+    wrappers=("model", "module"),
+    table_resize="geometric_cubic",
 )
 
 FORMATS: tuple[Format, ...] = (
@@ -190,6 +209,7 @@ FORMATS: tuple[Format, ...] = (
         google.VIT,
         networks.vision_transformer,
         GOOGLES,
+        pixels.google,
         told=google.heads_of,
         respell=google.respell,
         left_out=TEXT_TOWER,
@@ -207,7 +227,8 @@ FORMATS: tuple[Format, ...] = (
         (HUGGING_FACE, r"^decoder\.decoder_embed\.weight$"),
         huggingface.MAE,
         networks.masked_autoencoder,
-        HUGGING_FACES | dict(preprocessing=IMAGENET),
+        HUGGING_FACES,
+        pixels.imagenet,
         configs.huggingface_mae,
     ),
     hugging_face(
@@ -215,6 +236,7 @@ FORMATS: tuple[Format, ...] = (
         huggingface.BEIT_PRETRAINING,
         networks.beit_pretraining,
         HUGGING_FACES,
+        pixels.google,
         configs.huggingface_vit,
         left_out=BUFFERS,
         table_resize="bilinear",
@@ -229,11 +251,14 @@ FORMATS: tuple[Format, ...] = (
         (HUGGING_FACE, r"lambda1$", r"^embeddings\.register_tokens$"),
         huggingface.DINOV2,
         known=DEITS,
+        pixels=pixels.imagenet,
         position_resize="bicubic_antialias",
     ),
-    hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=DEITS),
-    hugging_face_vit((HUGGING_FACE, r"^distillation_classifier\.weight$"), huggingface.DEIT),
-    hugging_face_vit((HUGGING_FACE, r"^embeddings\.distillation_token$"), huggingface.DEIT_WITHOUT_TEACHER),
+    hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=DEITS, pixels=pixels.imagenet),
+    hugging_face_vit((HUGGING_FACE, r"^distillation_classifier\.weight$"), huggingface.DEIT, pixels=pixels.imagenet),
+    hugging_face_vit(
+        (HUGGING_FACE, r"^embeddings\.distillation_token$"), huggingface.DEIT_WITHOUT_TEACHER, pixels=pixels.imagenet
+    ),
     hugging_face_vit((HUGGING_FACE,), huggingface.VIT),
     # torchvision.
     Format(
@@ -242,6 +267,7 @@ FORMATS: tuple[Format, ...] = (
         torchvision.VIT,
         networks.vision_transformer,
         DEITS,
+        pixels.torchvision_vit,
         position_resize="bicubic_aligned",
     ),
     Format(
@@ -250,6 +276,7 @@ FORMATS: tuple[Format, ...] = (
         timm.SWIN,
         networks.swin_transformer,
         SWINS | dict(window_rule="torchvision"),
+        pixels.torchvision_swin,
         respell=torchvision.respell_swin,
         left_out=BUFFERS,
     ),
@@ -260,26 +287,20 @@ FORMATS: tuple[Format, ...] = (
         timm.MAE,
         networks.masked_autoencoder,
         DEITS,
+        pixels.imagenet,
     ),
     Format(
         "beit",
         (*TIMM_BEIT, r"^lm_head\.weight$"),
         timm.BEIT_PRETRAINING,
         networks.beit_pretraining,
-        BEITS,
+        DEITS,
+        pixels.google,
         left_out=BUFFERS,
         table_resize="geometric_cubic",
     ),
-    Format(
-        "beit",
-        TIMM_BEIT,
-        timm.BEIT,
-        networks.vision_transformer,
-        BEITS,
-        left_out=BUFFERS | MASK_TOKEN,
-        wrappers=("model", "module"),
-        table_resize="geometric_cubic",
-    ),
+    beits_classifier("beit", pixels=pixels.google, namesake="beitv2"),
+    beits_classifier("beitv2", pixels=pixels.timm),
     dinov2((*DINOV2_MARKS, r"^reg_token$"), position_resize="bicubic_antialias"),
     dinov2(DINOV2_MARKS, position_resize="bicubic_offset"),
     Format(
@@ -288,6 +309,7 @@ FORMATS: tuple[Format, ...] = (
         timm.VIT,
         networks.vision_transformer,
         DEITS,
+        pixels.imagenet,
         respell=partial(respelled, spellings=((r"^(module\.)?(backbone\.)?", ""),)),
         left_out=HEAD_OF_DINO,
         wrappers=("teacher", "student"),
@@ -299,6 +321,7 @@ FORMATS: tuple[Format, ...] = (
         timm.VIT,
         networks.vision_transformer,
         DEITS,
+        pixels.imagenet,
         wrappers=("model", "model_ema"),
     ),
     Format(
@@ -307,6 +330,7 @@ FORMATS: tuple[Format, ...] = (
         timm.SWIN_OF_THE_PAPER,
         networks.swin_transformer,
         SWINS,
+        pixels.imagenet,
         left_out=BUFFERS,
     ),
     # timm.
@@ -315,6 +339,7 @@ FORMATS: tuple[Format, ...] = (
         timm.SWIN,
         networks.swin_transformer,
         SWINS | dict(window_rule="timm"),
+        pixels.timm,
         configs.timm_swin,
         left_out=BUFFERS,
         table_resize="geometric_linear",
@@ -324,7 +349,8 @@ FORMATS: tuple[Format, ...] = (
         TIMM_BEIT,
         timm.BEIT,
         networks.vision_transformer,
-        BEITS,
+        DEITS,
+        pixels.google,
         configs.timm_vit,
         left_out=BUFFERS,
         position_resize="bicubic_antialias",
@@ -335,6 +361,7 @@ FORMATS: tuple[Format, ...] = (
         timm.VIT,
         networks.vision_transformer,
         DEITS,
+        pixels.timm,
         configs.timm_vit,
         position_resize="bicubic_antialias",
     ),
@@ -350,6 +377,7 @@ def own_format(names: Iterable[str], resizing: Resizing) -> Format:
         tuple(array(name, name) for name in names),
         networks.vision_transformer,
         {},
+        lambda network: network.preprocessing,
         position_resize=resizing.positions,
         table_resize=resizing.bias_tables,
         window_scale=resizing.window_scale,

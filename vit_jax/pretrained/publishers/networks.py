@@ -51,7 +51,6 @@ def masked_autoencoder(shapes: Shapes, known: Fields) -> MaskedAutoencoder:
         decoder_embed_dim=decoder["embed/kernel"][-1],
         decoder_depth=depth_of(decoder),
         decoder_num_heads=decoder_heads,
-        preprocessing=known["preprocessing"],
         mask_ratio=known.get("mask_ratio", MaskedAutoencoder.mask_ratio),
     )
     return MaskedAutoencoder(**complete(fields, ("num_heads", "decoder_num_heads", "image_size")))
@@ -71,5 +70,5 @@ def beit_pretraining(shapes: Shapes, known: Fields) -> BeitPretraining:
         "norm_eps",
         "layer_scale",
     )
-    fields = {name: fields.get(name) for name in shared} | {"preprocessing": known["preprocessing"]}
+    fields = {name: fields.get(name) for name in shared}
     return BeitPretraining(**complete(fields, ("num_heads", "image_size")), vocab_size=shapes["head/kernel"][-1])
