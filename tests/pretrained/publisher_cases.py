@@ -118,7 +118,7 @@ CASES: Mapping[str, Case] = {
     "huggingface_swinv2": Case((*MAPS, (64, 8)), dict(model_type="swinv2", **HUGGING_FACE_SWIN)),
     "torchvision": Case((None, (24, 24)), options=dict(model=VIT)),
     "torchvision_swin": Case((None, (48, 48), (24, 40))),
-    "torchvision_swinv2": Case((None, (48, 48), (24, 40)), options=dict(model=SWIN.clone(version=2))),
+    "torchvision_swinv2": Case((None, (48, 48), (24, 40))),
     "deit": Case(WHOLE, wrapper="model", options=dict(model=VIT)),
     "deit_distilled": Case(WHOLE, wrapper="model", options=dict(model=VIT.clone(distilled=True))),
     "deit3": Case(WHOLE, wrapper="model", options=dict(model=VIT.clone(no_embed_class=True, layer_scale=0.1))),
@@ -131,7 +131,7 @@ CASES: Mapping[str, Case] = {
     "dinov2_registers": Case(WHOLE, options=dict(model=DINOV2.clone(num_registers=3, no_embed_class=True))),
     "beit": Case(WHOLE, wrapper="model"),
     "swin": Case((None, (64, 64), (64, 96)), wrapper="model"),
-    "swinv2": Case((None, (64, 64)), wrapper="model", options=dict(model=SWIN.clone(version=2))),
+    "swinv2": Case((None, (64, 64)), wrapper="model"),
 }
 
 
@@ -150,6 +150,8 @@ def draw_one(name: str, shape: tuple[int, ...], random: np.random.RandomState) -
     if INTEGERS.search(name):
         return np.zeros(shape, np.int64)
     noise = random.standard_normal(shape).astype(np.float32)
+    if name.endswith("relative_coords_table"):
+        return coordinates(shape[1] // 2)
     if re.search(r"token|pos|cls|patch_embed|embedding|conv_proj|features\.0\.0", name) and "bias" not in name:
         return noise * np.float32(0.05)
     if re.search(r"(norm|ln|LayerNorm)[\w.]*[./](weight|scale)$|gamma|lambda|features\.0\.2\.weight", name):
@@ -161,6 +163,13 @@ def draw_one(name: str, shape: tuple[int, ...], random: np.random.RandomState) -
     if name.endswith("logit_scale"):
         return 2 + noise * 3
     return noise * np.float32(math.prod(inputs(name, shape)) ** -0.5)
+
+
+def coordinates(farthest: int, scale: int | None = None) -> np.ndarray:
+    """Swin V2's table of offsets up to the farthest, of which the scale becomes 8 (by default the farthest)."""
+    offsets = np.arange(-farthest, farthest + 1) * 8 / (scale or farthest)
+    logarithms = np.sign(offsets) * np.log2(np.abs(offsets) + 1) / np.log2(8)
+    return np.stack(np.meshgrid(logarithms, logarithms, indexing="ij"), axis=-1)[None].astype(np.float32)
 
 
 def inputs(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import zoom
 
 from tests.pretrained.fitpack_reference import beit_bias_table
-from tests.pretrained.publisher_cases import CASES
+from tests.pretrained.publisher_cases import CASES, draw
 from tests.pretrained.resize_cases import BiasCase, PositionCase
 from tests.pretrained.resize_reference import torch_position_embedding
 
@@ -192,6 +192,16 @@ def swin_file(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     if "layers.0.blocks.0.attn.logit_scale" in shapes:
         buffers |= {f"layers.{i}.blocks.{j}.attn.relative_coords_table": (1, 7, 7, 2) for i in (0, 1) for j in (0, 1)}
     return {**shapes, **buffers, "layers.0.blocks.1.attn_mask": (4, 16, 16)}
+
+
+def swinv2_of_windows(pretrained: tuple[int, ...], images: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A file as Swin's authors write it, buffers included, of a network whose windows were others, and its logits."""
+    network = timm_swinv2(pretrained_window_sizes=pretrained)
+    parameters = draw(shapes_of(network.state_dict()), 1)
+    network.load_state_dict(tensors(parameters), strict=True)
+    buffers = {name: x.numpy() for name, x in network.named_buffers() if not name.endswith("k_bias")}
+    names = renamed((r"layers\.1\.downsample", "layers.0.downsample"), (r"^head\.fc\.", "head."))
+    return names({**parameters, **buffers}), run(network, images)
 
 
 # Google, through timm's reader of its files.

@@ -16,14 +16,14 @@ from vit_jax.pretrained.locate import Located
 from vit_jax.pretrained.publishers import networks
 from vit_jax.pretrained.publishers.formats import Format, own_format
 from vit_jax.pretrained.recognise import recognise
-from vit_jax.pretrained.stored import Weights
+from vit_jax.pretrained.stored import StoredArray, Weights
 from vit_jax.pretrained.weight_files import open_weights
 
 OF_PRETRAINING = (networks.masked_autoencoder, networks.beit_pretraining)
 """What makes a network that has an encoder, which may be asked for alone."""
 
 NUMERICS = ("norm_eps", "gelu", "window_rule")
-"""Fields that the publisher decides even where the caller gives the module."""
+"""Fields that the publisher decides even where the caller gives the module; of Swin V2 the scale of its biases, too."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     description = format.describe(located)
-    told = {**format.told(arrays), **description.fields}
+    told = {**told_by_arrays(weights, format, arrays), **description.fields}
     known = {**format.known, **told}
     shapes = converted.shapes()
     if model is None:
@@ -77,7 +77,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
     wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})
     if isinstance(wanted, SwinTransformer) and wanted.version == 2:  # whose shapes are those of any window
-        if known.get("pretrained_window_sizes"):
+        if "pretrained_window_sizes" in known:
             wanted = wanted.clone(pretrained_window_sizes=known["pretrained_window_sizes"])
         sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
     else:
@@ -91,6 +91,18 @@ def check_heads(path: Path, stored: Any, model: Network) -> None:
     heads = getattr(model, "num_heads", None)
     if isinstance(heads, int) and isinstance(stored, int) and stored != heads:
         raise ValueError(f"{path} is for {stored} attention heads; model= has {heads}")
+
+
+def told_by_arrays(weights: Weights, format: Format, arrays: Mapping[str, StoredArray]) -> Mapping[str, Any]:
+    """Fields that a file's arrays tell, by the names of the format's table.
+
+    Raises:
+        ValueError: if one of them is not what its name says.
+    """
+    try:
+        return format.told(arrays)
+    except ValueError as error:
+        raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
 
 
 def built(weights: Weights, format: Format, converted: Converted, known: Mapping[str, Any]) -> Network:

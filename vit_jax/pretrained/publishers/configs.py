@@ -4,7 +4,7 @@ Sources: `configuration_*.py` and the image processors of transformers; `_hub.py
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vit_jax.models.preprocessing import Interpolation, Preprocessing
@@ -75,9 +75,14 @@ def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
         fields["norm_eps"] = config["layer_norm_eps"]
     if "mlp_ratio" in config:
         fields["mlp_ratio"] = config["mlp_ratio"]
-    if any(config.get("pretrained_window_sizes", ())):
-        fields["pretrained_window_sizes"] = tuple(config["pretrained_window_sizes"])
+    if "pretrained_window_sizes" in config:
+        fields["pretrained_window_sizes"] = pretrained_windows(config["pretrained_window_sizes"])
     return fields
+
+
+def pretrained_windows(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Windows that Swin V2's biases are scaled by, of zeros where they are each stage's own."""
+    return tuple(sizes) if any(sizes) else ()
 
 
 def gelu_form(activation: str) -> str:
@@ -210,15 +215,17 @@ def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `SwinTransformer` that timm's config gives; windows by the architecture's name, too."""
     arguments = config.get("model_args") or {}
     _, registered = MODELS.get(config.get("architecture", ""), (None, {}))
-    fields = {name: registered[name] for name in ("window_size", "pretrained_window_sizes") if name in registered}
+    fields = {"window_size": registered["window_size"]} if "window_size" in registered else {}
+    if registered:
+        fields["pretrained_window_sizes"] = registered.get("pretrained_window_sizes", ())
     if timm_image_size(config):
         fields["image_size"] = timm_image_size(config)
     if "window_size" in arguments:
         fields["window_size"] = windows(arguments["window_size"])
     if "mlp_ratio" in arguments:
         fields["mlp_ratio"] = arguments["mlp_ratio"]
-    if any(arguments.get("pretrained_window_sizes", ())):
-        fields["pretrained_window_sizes"] = tuple(arguments["pretrained_window_sizes"])
+    if "pretrained_window_sizes" in arguments:
+        fields["pretrained_window_sizes"] = pretrained_windows(arguments["pretrained_window_sizes"])
     return fields
 
 

@@ -12,7 +12,17 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import BiasTableResize, PositionResize, Resizing, WindowScale
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.pretrained.locate import Located, read_config
-from vit_jax.pretrained.publishers import configs, facebook, google, huggingface, networks, pixels, timm, torchvision
+from vit_jax.pretrained.publishers import (
+    configs,
+    facebook,
+    google,
+    huggingface,
+    networks,
+    pixels,
+    swin_buffers,
+    timm,
+    torchvision,
+)
 from vit_jax.pretrained.rules import Table, array
 from vit_jax.pretrained.spelling import respelled
 from vit_jax.pretrained.stored import StoredArray
@@ -277,6 +287,7 @@ FORMATS: tuple[Format, ...] = (
         networks.swin_transformer,
         SWINS | dict(window_rule="torchvision"),
         pixels.torchvision_swin,
+        told=swin_buffers.told,
         respell=torchvision.respell_swin,
         left_out=BUFFERS,
     ),
@@ -331,6 +342,7 @@ FORMATS: tuple[Format, ...] = (
         networks.swin_transformer,
         SWINS,
         pixels.imagenet,
+        told=swin_buffers.told,
         left_out=BUFFERS,
     ),
     # timm.
