@@ -320,6 +320,15 @@ def test_the_network_of_texts_in_a_file_of_two_is_left_out(tmp_path: Path):
     jax.tree.map(np.testing.assert_array_equal, both.params, alone.params)
 
 
+@pytest.mark.parametrize("model", [None, VIT, VIT.clone(pos_embed="sincos")])
+def test_a_file_of_big_vision_s_with_fixed_positions_is_refused(tmp_path: Path, model: VisionTransformer | None):
+    """Its formula is not MAE's, which a network here has: all else would fit."""
+    stored = draw(golden_shapes()["google"], 0)
+    del stored["Transformer/posembed_input/pos_embedding"]
+    with pytest.raises(ValueError, match=r"weights\.npz \(google\): there are no position embeddings .*sincos2d"):
+        vit_jax.load_pretrained(write(CASES["google"], stored, tmp_path), model=model)
+
+
 def test_one_s_own_folder_decides_the_numerics_of_a_given_module(arrays: dict[str, np.ndarray], tmp_path: Path):
     _, params = vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT)
     vit_jax.save_pretrained(tmp_path / "own", VIT.clone(gelu="tanh", norm_eps=1e-3), params)

@@ -220,7 +220,7 @@ FORMATS: tuple[Format, ...] = (
         networks.vision_transformer,
         GOOGLES,
         pixels.google,
-        told=google.heads_of,
+        told=google.told,
         respell=google.respell,
         left_out=TEXT_TOWER,
         position_resize="bilinear_aligned",

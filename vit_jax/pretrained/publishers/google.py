@@ -40,6 +40,7 @@ def out(theirs: str, ours: str) -> Table:
     return (Rule((f"{theirs}/out/kernel",), f"{ours}/kernel", HEADS_IN), array(f"{theirs}/out/bias", f"{ours}/bias"))
 
 
+POSITIONS = "Transformer/posembed_input/pos_embedding"
 BLOCK = "Transformer/encoderblock_{i}/"
 ATTENTION = f"{BLOCK}MultiHeadDotProductAttention_1"
 MAP_ATTENTION = "MAPHead_0/MultiHeadDotProductAttention_0"
@@ -47,7 +48,7 @@ MAP_ATTENTION = "MAPHead_0/MultiHeadDotProductAttention_0"
 VIT = table(
     dense("embedding", "patch_embed"),
     array("cls", "cls_token"),
-    array("Transformer/posembed_input/pos_embedding", "pos_embed"),
+    array(POSITIONS, "pos_embed"),
     norm(f"{BLOCK}LayerNorm_0", "blocks_{i}/norm1"),
     heads(ATTENTION, ("query", "key", "value"), "blocks_{i}/attn/qkv"),
     out(ATTENTION, "blocks_{i}/attn/proj"),
@@ -68,15 +69,24 @@ VIT = table(
 
 SPELLINGS = (
     (r"^(opt/target/|params/img/|params/|img/)", ""),
-    (r"^pos_embedding$", "Transformer/posembed_input/pos_embedding"),
+    (r"^pos_embedding$", POSITIONS),
     (r"(encoderblock(_\d+)?)/MultiHeadDotProductAttention_0/", r"\1/MultiHeadDotProductAttention_1/"),
     (r"(encoderblock(_\d+)?)/LayerNorm_1/", r"\1/LayerNorm_2/"),
     (r"(encoderblock(_\d+)?)/MlpBlock_0/", r"\1/MlpBlock_3/"),
 )
 
 
-def heads_of(arrays: Mapping[str, StoredArray]) -> dict[str, int]:
-    """The number of heads, which these files have as an axis."""
+def told(arrays: Mapping[str, StoredArray]) -> dict[str, int]:
+    """The number of heads, which these files have as an axis.
+
+    Raises:
+        ValueError: if there are no positions: they are then computed in a way that no network here has.
+    """
+    if POSITIONS not in arrays:
+        raise ValueError(
+            'there are no position embeddings in it, as in big_vision\'s files of fixed ones (posemb="sincos2d", '
+            'SimpleViT): their formula is another than the "sincos" of a VisionTransformer here, so they are not read'
+        )
     query = arrays.get(f"{ATTENTION}/query/kernel".format(i=0))
     return {"num_heads": query.shape[1]} if query is not None and len(query.shape) == 3 else {}
 
