@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import vit_jax
 from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
@@ -133,20 +133,6 @@ def test_a_swin_is_no_vision_transformer(tmp_path: Path):
     assert "unexpected: layers_1/" in str(error.value)
 
 
-def test_a_guess_of_the_publisher_is_said_where_it_counts(
-    arrays: dict[str, np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    """timm, DeiT and DINO write the same names, but resize positions each in its way."""
-    path = saved(arrays, tmp_path)
-    vit_jax.load_pretrained(path, model=VIT)
-    vit_jax.load_pretrained(path, model=VIT, publisher="deit", image_size=24)
-    assert not caplog.text
-    vit_jax.load_pretrained(path, model=VIT, image_size=24)
-    assert (
-        "resized as timm does; dino and deit write the same names and resize otherwise: say publisher=" in caplog.text
-    )
-
-
 def test_heads_that_the_file_contradicts_are_refused(tmp_path: Path):
     """Their number changes no shape: it would be wrong in silence."""
     path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
@@ -164,35 +150,6 @@ def test_the_publisher_decides_epsilon_and_gelu_of_the_caller_s_module(tmp_path:
     model, _ = vit_jax.load_pretrained(path, model=VIT.clone(norm_eps=0.5))
     assert isinstance(model, VisionTransformer)
     assert (model.gelu, model.norm_eps) == ("tanh", 1e-6)
-
-
-def test_an_unknown_publisher_or_file_is_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
-    with pytest.raises(ValueError, match="unknown publisher 'tim'; it must be one of google"):
-        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="tim")
-    with pytest.raises(ValueError, match="holds no weights of torchvision: its names are blocks"):
-        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="torchvision")
-    save_file({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match=r"other.safetensors holds no weights of a known publisher"):
-        vit_jax.load_pretrained(tmp_path / "other.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        ({"architecture": "resnet50"}, "Its config says that they are of resnet50. "),
-        ({"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}, "of RegNetForImageClass"),
-        ({"model_type": "resnet"}, "of resnet. "),
-        (None, "...\nNetworks here, "),
-    ],
-)
-def test_a_network_that_is_not_here_is_named_beside_those_that_are(config, said: str, tmp_path: Path):
-    save_file({"conv1.weight": np.ones((8, 3, 7, 7), np.float32)}, tmp_path / "model.safetensors")
-    if config is not None:
-        (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="holds no weights of") as error:
-        vit_jax.load_pretrained(tmp_path if config is not None else tmp_path / "model.safetensors")
-    assert said in str(error.value)
-    assert "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2" in str(error.value)
 
 
 def test_windows_are_for_swin(arrays: dict[str, np.ndarray], tmp_path: Path):

@@ -10,6 +10,9 @@ from vit_jax.pretrained.stored import StoredArray, Weights
 WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")
 """Dicts that training code nests parameters in; of several, the first: averages before what they are averages of."""
 
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+"""Of all names: DistributedDataParallel's, torch.compile's, Lightning's, and that of a network beside a head."""
+
 logger = logging.getLogger(__name__)
 
 NETWORKS = "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2"
@@ -85,7 +88,7 @@ def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str,
 def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, StoredArray]]:
     """The parameters inside the dicts that training code saves, with the innermost dict's name; None for no dict.
 
-    The prefix of PyTorch's DistributedDataParallel is taken off, too.
+    Prefixes that all of them have are taken off, too.
     """
     arrays, wrapper = dict(arrays), None
     while True:
@@ -95,6 +98,6 @@ def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, Sto
             break
         wrapper = found
         arrays = {name.removeprefix(f"{found}/"): x for name, x in arrays.items() if name.startswith(f"{found}/")}
-    if arrays and all(name.startswith("module.") for name in arrays):
-        arrays = {name.removeprefix("module."): x for name, x in arrays.items()}
+    while prefix := next((p for p in PREFIXES if arrays and all(name.startswith(p) for name in arrays)), None):
+        arrays = {name.removeprefix(prefix): x for name, x in arrays.items()}
     return wrapper, arrays

@@ -1,4 +1,4 @@
-"""Where DINOv2's own files differ from timm's names: SwiGLU, registers, the class token's position.
+"""Where DINOv2's own files differ from timm's names: SwiGLU, registers, the class token's position; its training.
 
 Source: `dinov2/models/vision_transformer.py`. DeiT, DeiT-III, DINO and MAE have timm's names.
 """
@@ -11,6 +11,8 @@ from vit_jax.pretrained.spelling import respelled
 from vit_jax.pretrained.stored import StoredArray
 
 DINOV2_SPELLINGS = (
+    (r"^backbone\.", ""),  # beside the heads of its training (teacher_checkpoint.pth)
+    (r"^blocks\.\d+\.(\d+)\.", r"blocks.\1."),  # in chunks; the second number counts through
     (r"\.mlp\.w12\.", ".mlp.fc1."),
     (r"\.mlp\.w3\.", ".mlp.fc2."),
     (r"^register_tokens$", "reg_token"),

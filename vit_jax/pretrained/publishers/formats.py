@@ -130,7 +130,7 @@ BUFFERS = {
 }
 MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
 POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
-HEAD_OF_DINO = {r"^head\.(mlp|last_layer)": "the projection head of its training"}
+HEAD_OF_DINO = {r"^(head\.(mlp|last_layer)|(dino|ibot)_head\.)": "the projection head of its training"}
 TEXT_TOWER = {r"^(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
 
 VIT_MARKS = (r"^patch_embed\.proj\.weight$", r"^blocks\.0\.norm1\.weight$")
@@ -321,7 +321,7 @@ FORMATS: tuple[Format, ...] = (
         networks.vision_transformer,
         DEITS,
         pixels.imagenet,
-        respell=partial(respelled, spellings=((r"^(module\.)?(backbone\.)?", ""),)),
+        respell=partial(respelled, spellings=((r"^backbone\.", ""),)),
         left_out=HEAD_OF_DINO,
         wrappers=("teacher", "student"),
         position_resize="bicubic_offset",

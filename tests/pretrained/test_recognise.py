@@ -1,0 +1,105 @@
+"""Whose weights a file holds: told by names, whatever wraps them, or refused with what it holds instead."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import vit_jax
+from tests.pretrained.publisher_cases import CASES, VIT, draw, golden_shapes, write
+
+
+@pytest.fixture(scope="module")
+def arrays() -> dict[str, np.ndarray]:
+    """A small network by timm's names."""
+    return draw(golden_shapes()["timm"], seed=0)
+
+
+def saved(arrays: dict[str, np.ndarray], path: Path) -> Path:
+    """A file without a config."""
+    return write(CASES["timm_without_config"], arrays, path)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "_orig_mod.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+        "backbone.",
+        "state_dict/model.",
+        "state_dict/model._orig_mod.",
+        "state_dict/model.backbone.",
+    ],
+)
+def test_what_training_puts_before_all_names_is_taken_off(prefix: str, arrays: dict[str, np.ndarray], tmp_path: Path):
+    _, expected = vit_jax.load_pretrained(saved(arrays, tmp_path / "plain"), model=VIT)
+    path = saved({prefix + name: x for name, x in arrays.items()}, tmp_path / "wrapped")
+    _, params = vit_jax.load_pretrained(path, model=VIT)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+
+
+@pytest.mark.parametrize("case", ["dinov2", "dinov2_swiglu", "dinov2_registers"])
+@pytest.mark.parametrize("publisher", [None, "dinov2"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_teacher_of_dinov2_s_training_is_its_backbone(case: str, publisher, chunked: bool, tmp_path: Path):
+    """Chunks are numbered, and the blocks in them on through all chunks (`BlockChunk`)."""
+    plain: dict[str, Any] = draw(golden_shapes()[case], 0)
+    expected, params = vit_jax.load_pretrained(write(CASES[case], plain, tmp_path / "plain"), **CASES[case].options)
+    block = r"blocks.\1.\1." if chunked else r"blocks.\1."
+    teacher = {"teacher/backbone." + re.sub(r"^blocks\.(\d+)\.", block, name): x for name, x in plain.items()}
+    heads = ("dino_head.mlp.0.weight", "dino_head.last_layer.weight_g", "ibot_head.mlp.0.weight")
+    teacher |= {f"teacher/{name}": np.ones((2, 2), np.float32) for name in heads}
+    path = write(CASES[case], teacher, tmp_path / "training")
+    model, loaded = vit_jax.load_pretrained(path, publisher=publisher, **CASES[case].options)
+    assert model == expected
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+def test_a_guess_of_the_publisher_is_said_where_it_counts(
+    arrays: dict[str, np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """timm, DeiT and DINO write the same names, but resize positions each in its way."""
+    path = saved(arrays, tmp_path)
+    vit_jax.load_pretrained(path, model=VIT)
+    vit_jax.load_pretrained(path, model=VIT, publisher="deit", image_size=24)
+    assert not caplog.text
+    vit_jax.load_pretrained(path, model=VIT, image_size=24)
+    assert (
+        "resized as timm does; dino and deit write the same names and resize otherwise: say publisher=" in caplog.text
+    )
+
+
+def test_an_unknown_publisher_or_file_is_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="unknown publisher 'tim'; it must be one of google"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="tim")
+    with pytest.raises(ValueError, match="holds no weights of torchvision: its names are blocks"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), publisher="torchvision")
+    save_file({"conv1.weight": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other.safetensors holds no weights of a known publisher"):
+        vit_jax.load_pretrained(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"architecture": "resnet50"}, "Its config says that they are of resnet50. "),
+        ({"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}, "of RegNetForImageClass"),
+        ({"model_type": "resnet"}, "of resnet. "),
+        (None, "...\nNetworks here, "),
+    ],
+)
+def test_a_network_that_is_not_here_is_named_beside_those_that_are(config, said: str, tmp_path: Path):
+    save_file({"conv1.weight": np.ones((8, 3, 7, 7), np.float32)}, tmp_path / "model.safetensors")
+    if config is not None:
+        (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="holds no weights of") as error:
+        vit_jax.load_pretrained(tmp_path if config is not None else tmp_path / "model.safetensors")
+    assert said in str(error.value)
+    assert "ViT, DeiT, DINO, DINOv2, BEiT, MAE, Swin and Swin V2" in str(error.value)
