@@ -107,6 +107,17 @@ CASES: Mapping[str, Case] = {
             **HUGGING_FACE_VIT,
         ),
     ),
+    "huggingface_data2vec": Case(
+        WHOLE,
+        dict(
+            model_type="data2vec-vision",
+            use_relative_position_bias=True,
+            use_mean_pooling=True,
+            layer_scale_init_value=0.1,
+            **HUGGING_FACE_VIT,
+        ),
+    ),
+    "huggingface_ijepa": Case(WHOLE, dict(model_type="ijepa", **HUGGING_FACE_VIT)),
     "huggingface_dinov2": Case(WHOLE, dict(model_type="dinov2", **HUGGING_FACE_DINOV2)),
     "huggingface_dinov2_swiglu": Case(
         (None, (16, 24)), dict(model_type="dinov2", use_swiglu_ffn=True, **HUGGING_FACE_DINOV2)

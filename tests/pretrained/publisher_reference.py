@@ -398,6 +398,8 @@ REFERENCES: Mapping[str, Reference] = {
         "huggingface_deit_with_teacher", "DeiTForImageClassificationWithTeacher", **INTERPOLATE
     ),
     "huggingface_beit": hugging_face("huggingface_beit", "BeitForImageClassification", **INTERPOLATE),
+    "huggingface_data2vec": hugging_face("huggingface_data2vec", "Data2VecVisionForImageClassification", **INTERPOLATE),
+    "huggingface_ijepa": hugging_face("huggingface_ijepa", "IJepaForImageClassification", **INTERPOLATE),
     "huggingface_dinov2": hugging_face("huggingface_dinov2", "Dinov2ForImageClassification", return_dict=True),
     "huggingface_dinov2_swiglu": hugging_face(
         "huggingface_dinov2_swiglu", "Dinov2ForImageClassification", return_dict=True

@@ -1,7 +1,8 @@
 """The names that transformers writes to disk: those of its versions 4 and 5 alike.
 
-Sources: `modeling_{vit,deit,beit,dinov2,dinov2_with_registers,vit_mae,swin,swinv2}.py` of transformers 5.23 and 4.57.
-Names stand below the network's own ("vit.", "swin.") but for heads; files of a bare network have no such prefix.
+Sources: `modeling_{vit,deit,ijepa,beit,data2vec_vision,dinov2,dinov2_with_registers,vit_mae,swin,swinv2}.py` of
+transformers 5.23 and 4.57. Names stand below the network's own ("vit.", "swin.") but for heads; files of a bare network
+have no such prefix.
 """
 
 from collections.abc import Mapping
@@ -144,7 +145,7 @@ SWINV2 = table(
 )
 
 SPELLINGS = (
-    (r"^(vit|deit|beit|swin|swinv2|dinov2|dinov2_with_registers)\.", ""),
+    (r"^(vit|deit|beit|data2vec_vision|ijepa|swin|swinv2|dinov2|dinov2_with_registers)\.", ""),
     # In memory, version 5 has other names; files made of a state_dict() have these.
     (r"^layers\.(\d+)\.", r"encoder.layer.\1."),
     (r"^decoder\.decoder_encoder\.layer\.", "decoder.decoder_layers."),
