@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import tracemalloc
+import types
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.pretrained.damage import cut, equal, flipped, outcome, read_all
+from vit_jax.pretrained.safetensors_file import open_safetensors
 from vit_jax.pretrained.torch_file import DTYPES, open_torch
 
 torch: Any = pytest.importorskip("torch", reason="reading PyTorch's files needs torch: pip install '.[parity]'")
@@ -83,6 +85,24 @@ def test_nested_containers_are_flattened_and_the_rest_left_out(tmp_path, zipped)
 
 
 @FORMATS
+def test_a_config_of_yacs_is_read_past_without_its_code(tmp_path, zipped, monkeypatch):
+    """As in the checkpoints of Swin's `main.py`: a class of dictionaries, in one another, with attributes."""
+    yacs = types.ModuleType("yacs.config")
+    yacs.CfgNode = type("CfgNode", (dict,), {"__module__": "yacs.config", "__setstate__": refuse})  # pyright: ignore[reportAttributeAccessIssue]
+    with monkeypatch.context() as installed:
+        installed.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
+        installed.setitem(sys.modules, "yacs.config", yacs)
+        config = yacs.CfgNode(MODEL=yacs.CfgNode(NAME="swin"), LR=0.1)
+        config.__dict__.update(__immutable__=True, __deprecated_keys__={"OLD"}, __renamed_keys__={})
+        save(tmp_path / "x.pth", {"model": {"w": WEIGHT}, "config": config, "epoch": 3}, zipped)
+    assert equal(read_all(open_torch(tmp_path / "x.pth")), {"model/w": WEIGHT.numpy()})
+
+
+def refuse(config: object, state: object) -> None:
+    raise AssertionError("a class's own code has run")
+
+
+@FORMATS
 def test_views_are_read_as_they_were_seen(tmp_path, zipped):
     base = torch.arange(24.0).reshape(2, 3, 4)
     content = {
@@ -141,6 +161,16 @@ def test_a_bare_pickle_is_refused_and_not_run(tmp_path):
 def test_anything_but_tensors_is_refused_by_its_name(tmp_path, content, name):
     with pytest.raises(ValueError, match=rf"x\.pth asks for {name}, .* convert it"):
         open_torch(save(tmp_path / "x.pth", content))
+
+
+def test_what_is_advised_of_a_checkpoint_makes_a_file_that_loads(tmp_path):
+    path = save(tmp_path / "x.pth", {"model": {"w": WEIGHT}, "optimizer": {"state": {}}, "path": Path("x")})
+    with pytest.raises(ValueError, match=r"save_file\(x, 'model\.safe.* its \['model'\] or \['state_dict'\]"):
+        open_torch(path)
+    from safetensors.torch import save_file
+
+    save_file(torch.load(path, weights_only=False)["model"], tmp_path / "model.safetensors")
+    assert equal(read_all(open_safetensors(tmp_path / "model.safetensors")), {"w": WEIGHT.numpy()})
 
 
 def test_allowed_names_are_not_the_real_things(tmp_path):

@@ -3,6 +3,7 @@
 import functools
 import re
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -35,6 +36,8 @@ DTYPES = {
 }
 LEFT_OUT = ("argparse.Namespace", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
 """What published checkpoints (DeiT, MAE, DINO) hold beside tensors: the command line, the best accuracy."""
+DICTIONARIES = ("yacs.config.CfgNode",)
+"""Classes of dictionaries that are read as such: the config that Swin's training code puts into its checkpoints."""
 DEEPEST, MOST_ENTRIES = 64, 10**6
 """Of nested containers. A pickle can put one into itself, or share one so often that no one sees the end."""
 
@@ -45,6 +48,16 @@ class LeftOut:
     def __init__(self, *args: Any) -> None: ...
 
     def __setstate__(self, state: Any) -> None: ...
+
+
+class PlainDictionary:
+    """Stands for anything in `DICTIONARIES`: what is unpickled is a dictionary with its entries, and none of its code.
+
+    An `OrderedDict`, which torch's loader fills and takes attributes for.
+    """
+
+    def __new__(cls, *args: Any) -> OrderedDict[Any, Any]:
+        return OrderedDict()
 
 
 def open_torch(path: Path) -> Weights:
@@ -68,7 +81,7 @@ def open_torch(path: Path) -> Weights:
         is_zip = file.read(4) == b"PK\3\4"
     checksums = data_checksums(path, zip_members(path)) if is_zip else None
     try:
-        with torch.serialization.safe_globals([(LeftOut, name) for name in LEFT_OUT]):
+        with torch.serialization.safe_globals(stand_ins()):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except Exception as error:  # a stranger's pickle can make torch raise anything
         raise ValueError(refusal(path, error)) from error
@@ -95,6 +108,11 @@ def open_torch(path: Path) -> Weights:
     if not arrays:
         raise ValueError(f"{path} holds no tensors by name")
     return Weights(path, arrays)
+
+
+def stand_ins() -> list[tuple[type, str]]:
+    """What takes the place of the classes that a file may ask for, with their names."""
+    return [*((LeftOut, name) for name in LEFT_OUT), *((PlainDictionary, name) for name in DICTIONARIES)]
 
 
 def data_checksums(path: Path, members: Mapping[str, Member]) -> dict[int, set[int]]:
@@ -127,8 +145,8 @@ def refusal(path: Path, error: Exception) -> str:
     return (
         f"{path} asks for {forbidden[1]}, and a file that may ask for anything may run any code; nothing was run. Only "
         "tensors in plain containers are read. If you trust the file, convert it where nothing can be harmed: "
-        "safetensors.torch.save_file(torch.load(path, weights_only=False).state_dict(), 'model.safetensors'), for a "
-        "dictionary without .state_dict()"
+        "safetensors.torch.save_file(x, 'model.safetensors'), where x is torch.load(path, weights_only=False), or the "
+        "dictionary of tensors in it: its ['model'] or ['state_dict'] or, where it is a module, its .state_dict()"
     )
 
 
