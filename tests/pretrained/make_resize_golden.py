@@ -11,13 +11,11 @@ import numpy as np
 from tests.pretrained.resize_cases import (
     BIAS_CASES,
     GOLDEN_FILE,
-    PATCH_CASES,
     POSITION_CASES,
     bias_table,
-    patch_kernel,
     position_embedding,
 )
-from tests.pretrained.resize_reference import BIAS_TABLES, TORCH, timm_patch_kernel, torch_position_embedding
+from tests.pretrained.resize_reference import BIAS_TABLES, TORCH, torch_position_embedding
 
 
 def main() -> None:
@@ -28,8 +26,6 @@ def main() -> None:
     for name, case in BIAS_CASES.items():
         for method, reference in BIAS_TABLES.items():
             golden[f"bias.{method}.{name}"] = reference(bias_table(case), case)
-    for name, case in PATCH_CASES.items():
-        golden[f"patch.{name}"] = timm_patch_kernel(patch_kernel(case), case)
     np.savez(GOLDEN_FILE, **golden)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings, tables and kernels to resize, from a seed; shared by tests and by the scripts that make golden files.
+"""Embeddings and tables to resize, from a seed; shared by tests and by the scripts that make golden files.
 
 Sizes grow, shrink, stay and do both at once; squares and not, by whole factors and odd ones.
 """
@@ -31,13 +31,6 @@ class BiasCase(NamedTuple):
     extra: int = 0
 
 
-class PatchCase(NamedTuple):
-    """A patch kernel and the patch size it is for next."""
-
-    old: Size
-    new: Size
-
-
 POSITION_CASES = {
     "grow": PositionCase(1, (4, 4), (7, 7)),
     "shrink": PositionCase(2, (7, 7), (3, 3)),
@@ -62,15 +55,6 @@ BIAS_CASES = {
     "beyond_the_largest_ratio": BiasCase((3, 3), (9, 9)),
 }
 
-PATCH_CASES = {
-    "16_to_14": PatchCase((16, 16), (14, 14)),
-    "14_to_16": PatchCase((14, 14), (16, 16)),
-    "halve": PatchCase((8, 8), (4, 4)),
-    "double": PatchCase((4, 4), (8, 8)),
-    "to_oblong": PatchCase((4, 4), (2, 6)),
-    "from_oblong": PatchCase((6, 3), (5, 5)),
-}
-
 
 def position_embedding(case: PositionCase, seed: int = GOLDEN_SEED) -> np.ndarray:
     """float32 [1, prefix + rows * columns, 2], standard normal."""
@@ -80,11 +64,6 @@ def position_embedding(case: PositionCase, seed: int = GOLDEN_SEED) -> np.ndarra
 def bias_table(case: BiasCase, seed: int = GOLDEN_SEED) -> np.ndarray:
     """float32 [(2 Wh - 1)(2 Ww - 1) + extra, 2], standard normal."""
     return random(seed, (2 * case.old[0] - 1) * (2 * case.old[1] - 1) + case.extra, 2)
-
-
-def patch_kernel(case: PatchCase, seed: int = GOLDEN_SEED) -> np.ndarray:
-    """float32 [P1, P2, 3, 2], standard normal."""
-    return random(seed, *case.old, 3, 2)
 
 
 def random(seed: int, *shape: int) -> np.ndarray:

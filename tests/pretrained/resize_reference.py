@@ -1,4 +1,4 @@
-"""What torch, timm, Hugging Face and DINO's authors resize position embeddings, bias tables and patch kernels to.
+"""What torch, timm, Hugging Face and DINO's authors resize position embeddings and bias tables to.
 
 Importing this module needs torch, timm and transformers (the extra "parity").
 """
@@ -11,10 +11,9 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch.nn.functional import interpolate  # pyright: ignore[reportMissingImports]
 
 import tests.models.timm_reference  # noqa: F401  # prepares for torchvision's import
-from tests.pretrained.resize_cases import BiasCase, PatchCase, PositionCase, Size
+from tests.pretrained.resize_cases import BiasCase, PositionCase, Size
 
 # isort: split
-from timm.layers.patch_embed import resample_patch_embed  # pyright: ignore[reportMissingImports]
 from timm.layers.pos_embed import resample_abs_pos_embed  # pyright: ignore[reportMissingImports]
 from timm.layers.pos_embed_rel import (  # pyright: ignore[reportMissingImports]
     resize_rel_pos_bias_table,
@@ -46,8 +45,6 @@ def dino(grid: torch.Tensor, old: Size, new: Size) -> torch.Tensor:
 TORCH: Mapping[str, Resized] = {
     "bicubic": partial(torch_size, mode="bicubic"),
     "bicubic_antialias": partial(torch_size, mode="bicubic", antialias=True),
-    "bilinear": partial(torch_size, mode="bilinear"),
-    "bilinear_antialias": partial(torch_size, mode="bilinear", antialias=True),
     "bilinear_aligned": partial(torch_size, mode="bilinear", align_corners=True),
     "bicubic_aligned": partial(torch_size, mode="bicubic", align_corners=True),
     "bicubic_offset": dino,
@@ -64,7 +61,7 @@ def torch_position_embedding(embedding: np.ndarray, case: PositionCase, method: 
 
 
 def timm_position_embedding(embedding: np.ndarray, case: PositionCase, method: str) -> np.ndarray:
-    """timm's function, which its loaders call with "bicubic_antialias" and, for .npz files, "bilinear"."""
+    """timm's function, which its loaders call with "bicubic_antialias"."""
     interpolation, _, antialias = method.partition("_")
     return resample_abs_pos_embed(
         torch.tensor(embedding),
@@ -120,9 +117,3 @@ BIAS_TABLES: Mapping[str, Callable[[np.ndarray, BiasCase], np.ndarray]] = {
     "bilinear": huggingface_bias_table,
 }
 """By method; "geometric_cubic" is `fitpack_reference`'s."""
-
-
-def timm_patch_kernel(kernel: np.ndarray, case: PatchCase) -> np.ndarray:
-    """timm's function for kernels; [P1, P2, C, D] as ours."""
-    resized = resample_patch_embed(torch.tensor(kernel).permute(3, 2, 0, 1), list(case.new))
-    return resized.permute(2, 3, 1, 0).numpy()

@@ -3,7 +3,6 @@
 import itertools
 from typing import Any, get_args
 
-import jax.image
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -14,21 +13,17 @@ from tests.pretrained.resize_cases import (
     BIAS_CASES,
     GOLDEN_SEED,
     INTERP2D_FILE,
-    PATCH_CASES,
     POSITION_CASES,
     BiasCase,
-    PatchCase,
     PositionCase,
     Size,
     bias_table,
-    patch_kernel,
     position_embedding,
     random,
 )
 from vit_jax.pretrained.resize import (
     BiasTableResize,
     PositionResize,
-    resample_patch_kernel,
     resize_bias_table,
     resize_position_embedding,
 )
@@ -57,11 +52,6 @@ def test_the_window_a_table_is_for_leaves_it_as_it_is(method: BiasTableResize):
     np.testing.assert_array_equal(resize_bias_table(table, (4, 4), (4, 4), method, extra=3), table)
 
 
-def test_the_patch_a_kernel_is_for_leaves_it_as_it_is():
-    kernel = patch_kernel(PatchCase((4, 2), (4, 2)))
-    np.testing.assert_array_equal(resample_patch_kernel(kernel, (4, 2)), kernel)
-
-
 @pytest.mark.parametrize("method", POSITION_METHODS)
 def test_prefix_tokens_are_not_touched(method: PositionResize):
     case = PositionCase(5, (4, 4), (3, 6))
@@ -81,12 +71,11 @@ def test_extra_rows_are_not_touched(method: BiasTableResize):
 
 
 def test_results_are_float32_whatever_comes_in():
-    embedding, table, kernel = random(0, 1, 9, 2), random(0, 25, 2), random(0, 4, 4, 3, 2)
+    embedding, table = random(0, 1, 9, 2), random(0, 25, 2)
     for dtype in (np.float16, np.float64):
         for new in ((3, 3), (4, 5)):
             resized = [resize_position_embedding(embedding.astype(dtype), 0, (3, 3), new, m) for m in POSITION_METHODS]
             resized += [resize_bias_table(table.astype(dtype), (3, 3), new, m) for m in BIAS_METHODS]
-            resized += [resample_patch_kernel(kernel.astype(dtype), new)]
             assert {x.dtype for x in resized} == {np.dtype(np.float32)}
 
 
@@ -140,16 +129,6 @@ def test_geometric_cubic_is_what_beits_authors_compute(name: str):
             np.testing.assert_allclose(resized, np.load(INTERP2D_FILE)[name], rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["14_to_16", "double", "one_side"])
-def test_a_larger_patch_kernel_embeds_resized_patches_alike(name: str):
-    """What FlexiViT asks of it: the old kernel's embedding of a patch is the new one's of the resized patch."""
-    case = {**PATCH_CASES, "one_side": PatchCase((4, 4), (4, 7))}[name]
-    patch, kernel = random(1, *case.old, 3), patch_kernel(case)
-    larger = np.asarray(jax.image.resize(patch, (*case.new, 3), "cubic", antialias=True))
-    embedded = np.einsum("hwc,hwcd->d", larger, resample_patch_kernel(kernel, case.new))
-    np.testing.assert_allclose(embedded, np.einsum("hwc,hwcd->d", patch, kernel), rtol=0, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("shape", "prefix", "old", "new", "method", "message"),
     [
@@ -182,10 +161,3 @@ def test_position_errors(shape: tuple[int, ...], prefix: int, old: Size, new: Si
 def test_bias_table_errors(shape: tuple[int, ...], old: Size, new: Size, method: Any, extra: int, message: str):
     with pytest.raises(ValueError, match=message):
         resize_bias_table(np.zeros(shape, np.float32), old, new, method, extra)
-
-
-def test_patch_kernel_errors():
-    with pytest.raises(ValueError, match=r"\[P1, P2, C, D\], not \[48, 8\]"):
-        resample_patch_kernel(np.zeros((48, 8), np.float32), (8, 8))
-    with pytest.raises(ValueError, match=r"a patch has .* not \(8, 0\)"):
-        resample_patch_kernel(np.zeros((4, 4, 3, 8), np.float32), (8, 0))

@@ -13,34 +13,29 @@ from tests.pretrained.resize_cases import (
     BIAS_CASES,
     GOLDEN_FILE,
     GOLDEN_SEED,
-    PATCH_CASES,
     POSITION_CASES,
     bias_table,
-    patch_kernel,
     position_embedding,
 )
 from vit_jax.pretrained.resize import (
     POSITION_AXES,
     PositionResize,
-    resample_patch_kernel,
     resize_bias_table,
     resize_position_embedding,
 )
 
 TOLERANCE = 1e-5
 """Relative to the largest weight. Another kernel, offset or treatment of edges costs 1e-2 and more; the float32
-positions of torch and the float32 pseudo-inverse of timm, 5e-6."""
+positions of torch, 5e-6."""
 
 BIAS_REFERENCES = ("bicubic", "geometric_linear", "bilinear")
 LIVE_SEED = GOLDEN_SEED + 1
 
 
 def ours(key: str, seed: int) -> np.ndarray:
-    """What we resize to, by the golden file's key: kind, method (if the kind has several) and name of the case."""
-    kind, *methods, name = key.split(".")
-    if kind == "patch":
-        return resample_patch_kernel(patch_kernel(PATCH_CASES[name], seed), PATCH_CASES[name].new)
-    method: Any = methods[0]
+    """What we resize to, by the golden file's key: kind, method and name of the case."""
+    kind, way, name = key.split(".")
+    method: Any = way
     if kind == "bias":
         case = BIAS_CASES[name]
         return resize_bias_table(bias_table(case, seed), case.old, case.new, method, case.extra)
@@ -54,7 +49,6 @@ def check(resized: np.ndarray, expected: np.ndarray) -> None:
 
 KEYS = [f"position.{method}.{name}" for method in POSITION_AXES for name in POSITION_CASES]
 KEYS += [f"bias.{method}.{name}" for method in BIAS_REFERENCES for name in BIAS_CASES]
-KEYS += [f"patch.{name}" for name in PATCH_CASES]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -85,7 +79,7 @@ def test_positions_equal_torch(method: PositionResize):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("method", ["bicubic", "bicubic_antialias", "bilinear", "bilinear_antialias"])
+@pytest.mark.parametrize("method", ["bicubic", "bicubic_antialias"])
 def test_positions_equal_timm(method: PositionResize):
     require_references()
     from tests.pretrained.resize_reference import timm_position_embedding
@@ -107,15 +101,6 @@ def test_bias_tables_equal_their_library(method: str):
         check(ours(f"bias.{method}.{name}", LIVE_SEED), BIAS_TABLES[method](bias_table(case, LIVE_SEED), case))
 
 
-@pytest.mark.parity
-def test_patch_kernels_equal_timm():
-    require_references()
-    from tests.pretrained.resize_reference import timm_patch_kernel
-
-    for name, case in PATCH_CASES.items():
-        check(ours(f"patch.{name}", LIVE_SEED), timm_patch_kernel(patch_kernel(case, LIVE_SEED), case))
-
-
 @partial(jax.jit, static_argnums=(1, 2))
 def jax_resized(grid: jax.Array, new: tuple[int, int], method: PositionResize) -> jax.Array:
     """The same by jax.image, [H, W, D] to [new H, new W, D]."""
@@ -126,7 +111,7 @@ def jax_resized(grid: jax.Array, new: tuple[int, int], method: PositionResize) -
     if method.endswith("aligned"):
         scale, kernel = jnp.array((size - 1) / (old - 1)), "linear" if method == "bilinear_aligned" else "cubic-pytorch"
         return jax.image.scale_and_translate(grid, shape, (0, 1), scale, 0.5 - 0.5 * scale, kernel, antialias=False)
-    kernel = {"bicubic": "cubic-pytorch", "bicubic_antialias": "cubic"}.get(method, "linear")
+    kernel = "cubic-pytorch" if method == "bicubic" else "cubic"
     return jax.image.resize(grid, shape, kernel, antialias=method.endswith("antialias"))
 
 

@@ -6,8 +6,6 @@ from typing import Literal
 PositionResize = Literal[
     "bicubic",
     "bicubic_antialias",
-    "bilinear",
-    "bilinear_antialias",
     "bilinear_aligned",
     "bicubic_aligned",
     "bicubic_offset",
@@ -20,8 +18,6 @@ PositionResize = Literal[
 |                      |                                                | BEiT, DINOv2), which resizes DINO so, too   |
 | "bicubic_antialias"  | torch's bicubic with antialiasing              | timm; DINOv2 with registers (its authors',  |
 |                      |                                                | and Hugging Face's)                         |
-| "bilinear"           | torch's bilinear, without antialiasing         | timm's loader of Google's .npz files        |
-| "bilinear_antialias" | torch's bilinear with antialiasing             | FlexiViT (at each call; it loads as Google) |
 | "bilinear_aligned"   | bilinear, corners onto corners:                | Google's own code (vit_jax, big_vision)     |
 |                      | `scipy.ndimage.zoom(order=1)`                  |                                             |
 | "bicubic_aligned"    | torch's bicubic, corners onto corners          | torchvision                                 |

@@ -1,4 +1,4 @@
-"""Weights for another size: position embeddings, relative position biases and patch kernels, each publisher's way.
+"""Weights for another size: position embeddings and relative position biases, each publisher's way.
 
 A network at another resolution gives a publisher's results only if its embeddings are resized as that publisher does:
 the ways below differ from each other by tenths on embeddings of unit variance. (Swin V2 has nothing to resize: its
@@ -29,8 +29,6 @@ Axis = Callable[[int, int], np.ndarray]
 POSITION_AXES: Mapping[PositionResize, Axis] = {
     "bicubic": partial(plain, kernel=opencv_cubic),
     "bicubic_antialias": partial(antialiased, kernel=keys_cubic),
-    "bilinear": partial(plain, kernel=triangle),
-    "bilinear_antialias": partial(antialiased, kernel=triangle),
     "bilinear_aligned": partial(aligned, kernel=triangle),
     "bicubic_aligned": partial(aligned, kernel=opencv_cubic),
     "bicubic_offset": partial(plain, kernel=opencv_cubic, offset=0.1),
@@ -134,35 +132,6 @@ def resize_bias_table(
     axis, heads, offsets = BIAS_AXES[method], table.shape[-1], old[0] * old[1]
     resized = resample(table[:offsets].reshape(*old, heads), axis(old[0], new[0]), axis(old[1], new[1]))
     return np.concatenate([resized.reshape(-1, heads), table[offsets:]])
-
-
-def resample_patch_kernel(kernel: np.ndarray, new_patch: tuple[int, int]) -> np.ndarray:
-    """Resizes the kernel of a patch embedding to another patch size (FlexiViT's PI-resize, as timm computes it).
-
-    Not the kernel's own interpolation: the kernel that gives a patch's embedding from the patch resized to
-    `new_patch`, exactly where the patch grows, and as nearly as can be where it shrinks. With B the matrix that
-    resizes patches (bicubic with antialiasing), it is the pseudo-inverse of B's transpose times the old kernel.
-    FlexiViT's authors, and timm where it reads .npz files, resize patches bilinearly without antialiasing instead.
-
-    Args:
-        kernel: [P1, P2, C, D].
-        new_patch: height and width in pixels. If they are P1 and P2, the kernel is returned bit for bit.
-
-    Returns:
-        float32 [new P1, new P2, C, D].
-
-    Raises:
-        ValueError: if the kernel is not of this shape, or the size is none.
-    """
-    check_size("patch", new_patch)
-    if kernel.ndim != 4:
-        raise ValueError(f"a patch embedding's kernel is [P1, P2, C, D], not {list(kernel.shape)}")
-    kernel = np.asarray(kernel, np.float32)
-    if kernel.shape[:2] == tuple(new_patch):
-        return kernel
-    axis = POSITION_AXES["bicubic_antialias"]
-    rows, columns = (np.linalg.pinv(axis(old, new).T) for old, new in zip(kernel.shape[:2], new_patch, strict=True))
-    return resample(kernel, rows, columns)
 
 
 def check_method(method: str, known: Collection[str]) -> None:
