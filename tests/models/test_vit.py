@@ -363,7 +363,7 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
         (dict(embed_dim=42, pos_embed="sincos"), "multiple of 4, not 42"),
         (dict(pos_embed="sincosine"), "pos_embed must be one of learned, sincos, none; not 'sincosine'"),
         (dict(pool="mean"), "pool must be one of token, avg, token_avg, map; not 'mean'"),
-        (dict(gelu="gelu_tanh"), "gelu must be one of erf, tanh; not 'gelu_tanh'"),
+        (dict(gelu="gelu_tanh"), "gelu must be one of erf, tanh, quick; not 'gelu_tanh'"),
         (dict(class_token=False), "class_token=False"),
         (dict(class_token=False, distilled=True, pool="avg"), "class_token=False"),
         (dict(distilled=True, pool="avg"), "distilled=True"),

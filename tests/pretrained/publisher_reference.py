@@ -28,6 +28,7 @@ from tests.pretrained.resize_reference import torch_position_embedding
 import torchvision.models as torchvision  # pyright: ignore[reportMissingImports]
 import transformers  # pyright: ignore[reportMissingImports]
 from timm.layers.mlp import SwiGLUPacked  # pyright: ignore[reportMissingImports]
+from timm.layers.norm import LayerNorm  # pyright: ignore[reportMissingImports]
 from timm.models import (  # pyright: ignore[reportMissingImports]
     beit,
     deit,
@@ -135,6 +136,7 @@ def timm_reference(
 
 
 vit = partial(vision_transformer.VisionTransformer, **TIMM)
+clip = partial(vit, pre_norm=True, norm_layer=partial(LayerNorm, eps=1e-5))
 timm_beit = partial(
     beit.Beit, **TIMM, use_rel_pos_bias=True, use_shared_rel_pos_bias=False, use_abs_pos_emb=False, init_values=0.1
 )
@@ -386,6 +388,9 @@ REFERENCES: Mapping[str, Reference] = {
     "timm_registers": timm_reference(partial(vit, reg_tokens=3, no_embed_class=True)),
     "timm_average": timm_reference(partial(vit, global_pool="avg")),
     "timm_siglip": timm_reference(partial(vit, global_pool="map", class_token=False, act_layer="gelu_tanh")),
+    "timm_clip": timm_reference(clip),
+    "timm_clip_quick": timm_reference(partial(clip, act_layer="quick_gelu")),
+    "timm_clip_without_config": timm_reference(clip),
     "timm_distilled": timm_reference(partial(deit.VisionTransformerDistilled, **TIMM)),
     "timm_beit": timm_reference(timm_beit, beit.checkpoint_filter_fn),
     "timm_swin": timm_reference(timm_swin, swin_filter),

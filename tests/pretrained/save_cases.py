@@ -50,6 +50,7 @@ SAVE_CASES = {
         VisionTransformer, {**VIT, **WIDE, "gelu": "tanh", "in_channels": 1, "mlp_ratio": 2.5, "qkv_bias": False}
     ),
     "vit_oblong_patches": SaveCase(VisionTransformer, {**VIT, "patch_size": (8, 4)}),
+    "vit_quick": SaveCase(VisionTransformer, dict(**VIT, gelu="quick")),
     "vit_no_head": SaveCase(VisionTransformer, {**VIT, "num_classes": 0}),
     "distilled": SaveCase(VisionTransformer, dict(**VIT, distilled=True)),
     "huggingface_epsilon": of_huggingface(VisionTransformer, **VIT, norm_eps=1e-12),
@@ -58,6 +59,7 @@ SAVE_CASES = {
     "average_then_norm": of_timm(VisionTransformer, **VIT, pool="avg", fc_norm=True, num_registers=2),
     "average_without_class_token": of_timm(VisionTransformer, **VIT, pool="avg", class_token=False, qk_norm=True),
     "attention_pool": of_timm(VisionTransformer, **VIT, pool="map", fc_norm=True, pos_embed="none"),
+    "clip": of_timm(VisionTransformer, **VIT, pre_norm=True, gelu="quick", norm_eps=1e-5),
     "swiglu": of_timm(VisionTransformer, **VIT, swiglu=True, mlp_ratio=2.5, layer_scale=0.2),
     "swiglu_without_layer_scale": of_timm(VisionTransformer, **VIT, swiglu=True),
     "beit": SaveCase(VisionTransformer, dict(BEIT, depth=2, layer_scale=0.3)),

@@ -117,6 +117,7 @@ class VisionTransformer(Network):
         relative_position: a learned bias on the attention logits for each offset between patches and for the class
             token (BEiT): "per_block" from a table of each block's own, "shared" from one table, or "none".
         mask_token: whether there is a token that takes the place of masked patches (BEiT, DINOv2).
+        pre_norm: a LayerNorm before the first block, and no bias in the patch embedding (CLIP).
         no_embed_class: position embeddings for the patches only (DeiT-III, registers); otherwise, when learned, the
             extra tokens have theirs too.
         pool: "token" (the class token), "avg" (mean of the patches), "token_avg" (both side by side: DINOv2's linear
@@ -129,7 +130,7 @@ class VisionTransformer(Network):
         proj_drop_rate: dropout after the MLP's two layers and after attention's projection.
         attn_drop_rate: dropout on the attention weights.
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
-        gelu: "erf" (timm, DeiT, Hugging Face) or "tanh" (Google).
+        gelu: "erf" (timm, DeiT, Hugging Face), "tanh" (Google) or "quick" (OpenAI's CLIP).
         norm_eps: epsilon of every LayerNorm.
         attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
             that serve on the devices at hand; see `vit_jax.models.attention_kernel`.
@@ -156,6 +157,7 @@ class VisionTransformer(Network):
     pos_embed: Literal["learned", "sincos", "none"] = "learned"
     relative_position: Literal["none", "per_block", "shared"] = "none"
     mask_token: bool = False
+    pre_norm: bool = False
     no_embed_class: bool = False
     pool: Literal["token", "avg", "token_avg", "map"] = "token"
     fc_norm: bool = False
@@ -220,7 +222,7 @@ class VisionTransformer(Network):
         return choose_kernel(self.attention, tokens, head_dim, self.dtype, has_bias, self.attn_drop_rate)
 
     def setup(self):
-        self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
+        self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype, use_bias=not self.pre_norm)
         prefix = []
         if self.class_token:
             # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
@@ -260,6 +262,8 @@ class VisionTransformer(Network):
             for _ in range(self.depth)
         ]
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
+        if self.pre_norm:
+            self.norm_pre = norm()
         self.final_norm = norm(name="fc_norm" if self.fc_norm else "norm")
         if self.pool == "map":
             self.attn_pool = AttentionPool(self.num_heads, self.mlp_ratio, self.gelu, self.norm_eps, self.dtype)
@@ -302,7 +306,8 @@ class VisionTransformer(Network):
                 tokens = jnp.concatenate([*prefix, patches + positions], axis=1)
             else:
                 tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
-        return self.pos_drop(tokens, deterministic=not train)
+        tokens = self.pos_drop(tokens, deterministic=not train)
+        return self.norm_pre(tokens) if self.pre_norm else tokens
 
     def check_mask(self, mask: jax.Array, expected: tuple[int, ...]) -> None:
         """Raises ValueError if the model has no mask token, or `mask` is not one boolean a patch."""

@@ -51,6 +51,7 @@ def vit_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
         distilled="dist_token" in shapes,
         num_registers=shapes["reg_token"][-2] if "reg_token" in shapes else 0,
         mask_token="mask_token" in shapes,
+        pre_norm="norm_pre/scale" in shapes,
         fc_norm="fc_norm/scale" in shapes,
         num_classes=shapes["head/kernel"][-1] if "head/kernel" in shapes else 0,
         representation_size=shapes["pre_logits/kernel"][-1] if "pre_logits/kernel" in shapes else 0,

@@ -111,7 +111,7 @@ def shared(model: Any) -> dict[str, Any]:
         num_hidden_layers=model.depth,
         num_attention_heads=model.num_heads,
         layer_norm_eps=model.norm_eps,
-        hidden_act={"erf": "gelu", "tanh": "gelu_pytorch_tanh"}[getattr(model, "gelu", "erf")],
+        hidden_act={"erf": "gelu", "tanh": "gelu_pytorch_tanh", "quick": "quick_gelu"}[getattr(model, "gelu", "erf")],
     )
 
 
@@ -119,6 +119,7 @@ def encoder_conditions(model: VisionTransformer, whose: str) -> dict[str, tuple[
     """What all of these ask for, by field."""
     return {
         "class_token": (model.class_token, f"{whose} has a class token"),
+        "pre_norm": (not model.pre_norm, f"{whose} has no norm before its blocks"),
         "qk_norm": (not model.qk_norm, f"{whose} does not normalise queries and keys"),
         "representation_size": (model.representation_size == 0, f"{whose} has no layer between pooling and head"),
         "mask_token": (not model.mask_token, f"{whose}'s mask token is for pre-training; loading leaves it out"),

@@ -116,8 +116,13 @@ def reasons_against(model: Network) -> list[str]:
     if not isinstance(model, VisionTransformer):
         hint = "; its encoder is model.make_encoder() with params['encoder']" if hasattr(model, "make_encoder") else ""
         return [f"timm has no such network{hint}"]
+    epsilon = "1e-5" if model.pre_norm else "1e-6"
     conditions = {
-        "norm_eps": (model.norm_eps == 1e-6, f"timm's is 1e-6. {OTHER_EPSILON}"),
+        "norm_eps": (model.norm_eps == float(epsilon), f"timm's is {epsilon} there. {OTHER_EPSILON}"),
+        "pre_norm": (
+            not (model.pre_norm and (model.swiglu or model.distilled or is_beit(model))),
+            "timm has it in plain networks only",
+        ),
         "pool": (
             model.pool != "token_avg" and not (model.pool == "map" and model.swiglu),
             "timm pools the class token or the patches; by attention, not beside SwiGLU",
@@ -211,6 +216,7 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
         qk_norm=model.qk_norm,
         class_token=model.class_token,
         pos_embed="none" if model.pos_embed == "none" else "learn",
+        pre_norm=model.pre_norm,
         no_embed_class=model.no_embed_class or fixed,
         reg_tokens=model.num_registers,
         global_pool=model.pool,
@@ -218,7 +224,7 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
         init_values=model.layer_scale or 0.0,
     )
     if not model.swiglu:
-        arguments["act_layer"] = {"erf": "gelu", "tanh": "gelu_tanh"}[model.gelu]
+        arguments["act_layer"] = {"erf": "gelu", "tanh": "gelu_tanh", "quick": "quick_gelu"}[model.gelu]
     if fixed or model.distilled:
         arrays = with_all_positions(model, arrays)
     if fixed and not model.distilled:
@@ -227,8 +233,9 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
         arguments["no_embed_class"] = False  # timm makes a position for every token whatever it says
         name = its_name(model, "deit_base_distilled_patch16_224")
         return TimmNetwork(name, arguments, timm.VIT, arrays, ["head", "head_dist"])
-    # Only this architecture's layers are SwiGLU; a class of layer is nothing that JSON could say.
-    name = "vit_giant_patch14_dinov2" if model.swiglu else its_name(model, "vit_base_patch16_224")
+    # Classes of layers and epsilons are nothing that JSON could say: only these have SwiGLU, and CLIP's 1e-5.
+    plain = "vit_base_patch16_clip_224" if model.pre_norm else "vit_base_patch16_224"
+    name = "vit_giant_patch14_dinov2" if model.swiglu else its_name(model, plain)
     return TimmNetwork(name, arguments, timm.VIT, arrays)
 
 

@@ -16,8 +16,9 @@ GELU_FORMS = {
     "gelu_new": "tanh",
     "gelu_fast": "tanh",
     "gelu_pytorch_tanh": "tanh",
+    "quick_gelu": "quick",
 }
-"""Hugging Face's names of the two forms of GELU."""
+"""Hugging Face's names of the forms of GELU."""
 
 RESAMPLING: Mapping[Any, Interpolation] = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Pillow's numbers, which Hugging Face writes."""
@@ -175,13 +176,24 @@ def timm_heads(architecture: str) -> int | None:
     return other or (TIMM_HEADS.get(size[1]) if size else None)
 
 
+TIMM_GELU_FORMS = {"gelu": "erf", "gelu_tanh": "tanh", "quick_gelu": "quick"}
+"""timm's names of the forms of GELU."""
+
+
+def timm_activation(architecture: str) -> str:
+    """timm's name of the form of GELU in its network of a name."""
+    if TANH_GELU.search(architecture):
+        return "gelu_tanh"
+    return "quick_gelu" if "_quickgelu_" in architecture else "gelu"
+
+
 def refuse_other_networks(config: Mapping[str, Any]) -> None:
     """Raises ValueError for networks of timm's that would load, and compute something else."""
     arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
     changes = [
         name for name in ("use_rot_pos_emb", "rope_type", "block_fn", "pool_include_prefix") if arguments.get(name)
     ]
-    if arguments.get("act_layer") not in (None, "gelu", "gelu_tanh"):
+    if arguments.get("act_layer") not in (None, *TIMM_GELU_FORMS):
         changes.append(f"act_layer {arguments['act_layer']}")
     if (pool := arguments.get("global_pool", config.get("global_pool"))) not in (None, "", "token", "avg", "map"):
         changes.append(f"global_pool {pool}")
@@ -191,7 +203,7 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `VisionTransformer` that timm's config gives; heads and the form of GELU by the name, too.
+    """Fields of a `VisionTransformer` that timm's config gives; heads, the form of GELU and epsilon by the name, too.
 
     Raises:
         ValueError: if it is of another network, whose parameters have the same names.
@@ -201,8 +213,8 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
     if heads := arguments.get("num_heads", timm_heads(architecture)):
         fields["num_heads"] = heads
-    if arguments.get("act_layer", "gelu_tanh" if TANH_GELU.search(architecture) else "gelu") == "gelu_tanh":
-        fields["gelu"] = "tanh"
+    fields["gelu"] = TIMM_GELU_FORMS[arguments.get("act_layer") or timm_activation(architecture)]
+    fields["norm_eps"] = 1e-5 if "_clip_" in architecture else 1e-6
     if arguments.get("init_values"):
         fields["layer_scale"] = arguments["init_values"]
     pool = arguments.get("global_pool", config.get("global_pool"))

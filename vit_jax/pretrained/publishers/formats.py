@@ -106,7 +106,7 @@ class Format:
         if located.config is not None:
             return self.preprocessing(located, default)
         log = logger.warning if self.publisher in WITH_CONFIG else logger.info
-        message = "%s does not say how images are prepared, and no config beside it was read; taken for %s's: %s"
+        message = "%s does not say how images are prepared, and no config beside it was read; %s's usual is taken: %s"
         log(message, located.weights, self.publisher, default)
         return default
 
@@ -375,6 +375,7 @@ FORMATS: tuple[Format, ...] = (
         DEITS,
         pixels.timm,
         configs.timm_vit,
+        told=timm.told,
         position_resize="bicubic_antialias",
     ),
 )

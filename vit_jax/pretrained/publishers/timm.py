@@ -4,7 +4,10 @@ Sources: `vision_transformer.py`, `deit.py`, `beit.py`, `swin_transformer.py` an
 1.0.31; the papers' own repositories.
 """
 
+from collections.abc import Mapping
+
 from vit_jax.pretrained.rules import Table, array, convolution, linear, norm, table, within
+from vit_jax.pretrained.stored import StoredArray
 
 BLOCK = table(
     norm("blocks.{i}.norm1", "blocks_{i}/norm1"),
@@ -31,6 +34,7 @@ ENCODER = table(
     array("reg_token", "reg_token"),
     array("pos_embed", "pos_embed"),
     array("rel_pos_bias.relative_position_bias_table", "relative_position_bias/table"),
+    norm("norm_pre", "norm_pre"),  # CLIP
     BLOCK,
     norm("norm", "norm"),
 )
@@ -49,6 +53,11 @@ VIT = table(
     linear("head", "head"),
     linear("head_dist", "head_dist"),
 )
+
+
+def told(arrays: Mapping[str, StoredArray]) -> dict[str, float]:
+    """The epsilon of CLIP's networks, which alone have a norm before their blocks; a config may say otherwise."""
+    return {"norm_eps": 1e-5} if "norm_pre.weight" in arrays else {}
 
 
 def swin(merging: str, head: str) -> Table:
