@@ -84,7 +84,7 @@ def test_published_names_are_kept(tmp_path: Path):
 TALL = {**SWIN, "image_size": (24, 12), "version": 2, "preprocessing": Preprocessing(squash=True)}
 REFUSED: list[tuple[str, type[Network], dict[str, Any], str]] = [
     ("timm", VisionTransformer, dict(**VIT, norm_eps=1e-12), "norm_eps=1e-12: timm's is 1e-6"),
-    ("timm", VisionTransformer, dict(**VIT, pre_norm=True), "norm_eps=1e-06: timm's is 1e-5 there"),
+    ("timm", VisionTransformer, dict(**VIT, pre_norm=True), "norm_eps=1e-06: timm's is 1e-5"),
     ("timm", VisionTransformer, dict(**VIT, pre_norm=True, norm_eps=1e-5, swiglu=True), "pre_norm=True"),
     ("timm", VisionTransformer, dict(**VIT, pre_norm=True, norm_eps=1e-5, distilled=True), "pre_norm=True"),
     ("timm", VisionTransformer, dict(**BEIT, pre_norm=True, norm_eps=1e-5), "pre_norm=True"),

@@ -118,7 +118,7 @@ def reasons_against(model: Network) -> list[str]:
         return [f"timm has no such network{hint}"]
     epsilon = "1e-5" if model.pre_norm else "1e-6"
     conditions = {
-        "norm_eps": (model.norm_eps == float(epsilon), f"timm's is {epsilon} there. {OTHER_EPSILON}"),
+        "norm_eps": (model.norm_eps == float(epsilon), f"timm's is {epsilon}. {OTHER_EPSILON}"),
         "pre_norm": (
             not (model.pre_norm and (model.swiglu or model.distilled or is_beit(model))),
             "timm has it in plain networks only",

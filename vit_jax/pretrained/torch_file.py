@@ -60,6 +60,10 @@ class PlainDictionary:
         return OrderedDict()
 
 
+STAND_INS = dict.fromkeys(LEFT_OUT, LeftOut) | dict.fromkeys(DICTIONARIES, PlainDictionary)
+"""What takes the place of a class that a file asks for, by its name."""
+
+
 def open_torch(path: Path) -> Weights:
     """Opens a file written by `torch.save`, in the zip format or the one before PyTorch 1.6.
 
@@ -81,7 +85,7 @@ def open_torch(path: Path) -> Weights:
         is_zip = file.read(4) == b"PK\3\4"
     checksums = data_checksums(path, zip_members(path)) if is_zip else None
     try:
-        with torch.serialization.safe_globals(stand_ins()):
+        with torch.serialization.safe_globals([(kind, name) for name, kind in STAND_INS.items()]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except Exception as error:  # a stranger's pickle can make torch raise anything
         raise ValueError(refusal(path, error)) from error
@@ -108,11 +112,6 @@ def open_torch(path: Path) -> Weights:
     if not arrays:
         raise ValueError(f"{path} holds no tensors by name")
     return Weights(path, arrays)
-
-
-def stand_ins() -> list[tuple[type, str]]:
-    """What takes the place of the classes that a file may ask for, with their names."""
-    return [*((LeftOut, name) for name in LEFT_OUT), *((PlainDictionary, name) for name in DICTIONARIES)]
 
 
 def data_checksums(path: Path, members: Mapping[str, Member]) -> dict[int, set[int]]:
