@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -37,6 +38,28 @@ def test_the_name_of_the_network_tells_the_heads(arrays, tmp_path: Path):
     assert model.num_heads == 3
     with pytest.raises(ValueError, match=r"a config\.json beside it tell its num_heads; give model=, a network made"):
         load(folder(tmp_path, arrays, timm_config("vit_unheard_of")))
+
+
+def test_a_margin_that_patches_leave_over_is_left_and_said_to_be(arrays, tmp_path: Path, caplog):
+    """As of SigLIP's network of 384 px in patches of 14."""
+    config = timm_config("vit_tiny_patch16_224", img_size=[19, 16])
+    model = load(folder(tmp_path, arrays, config)).model
+    assert model.image_size == 16
+    assert "images are of 16 x 16 px, whole patches: of its own 19 x 16 px" in caplog.text
+
+
+@pytest.mark.parity
+def test_a_margin_is_not_seen_by_timm(arrays, tmp_path: Path):
+    if not all(map(find_spec, ("torch", "timm", "torchvision", "transformers"))):
+        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
+    from tests.pretrained.publisher_reference import REFERENCES
+
+    images = np.random.RandomState(0).standard_normal((2, 18, 18, 3)).astype(np.float32)
+    expected = REFERENCES["timm"].logits(arrays, images)
+    loaded = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224", img_size=18)))
+    with jax.default_matmul_precision("highest"):
+        logits = np.asarray(loaded.model.apply({"params": loaded.params}, images[:, :16, :16]))
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The network that stored parameters belong to, from their shapes (by our names) and what a publisher's config adds."""
 
 import dataclasses
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from vit_jax.models.network import Network, pair
 from vit_jax.models.registry import VIT_SIZES
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+
+logger = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of parameters by our paths, joined by "/"."""
@@ -68,8 +71,24 @@ def vit_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
     elif "head/kernel" in shapes and not fields["representation_size"] and shapes["head/kernel"][0] == 2 * embed_dim:
         fields["pool"] = "token_avg"
     fields |= known
+    if "image_size" in known:
+        fields["image_size"] = whole_patches(known["image_size"], fields["patch_size"])
     fields.setdefault("num_heads", vit_heads(shapes, embed_dim, depth, hidden))
     return fields | positions(shapes, fields)
+
+
+def whole_patches(image_size: Any, patch_size: Any) -> Any:
+    """The image's size without the margin at the bottom and the right that its patches leave over, which is said.
+
+    timm and Hugging Face have networks with one, which they do not see: SigLIP's of 384 px, in patches of 14.
+    """
+    (height, width), (patch_height, patch_width) = pair(image_size), pair(patch_size)
+    whole = (height // patch_height * patch_height, width // patch_width * patch_width)
+    if whole == (height, width):
+        return image_size
+    message = "images are of %d x %d px, whole patches: of its own %d x %d px the network does not see the rest"
+    logger.warning(message, *whole, height, width)
+    return whole[0] if whole[0] == whole[1] else whole
 
 
 def vit_heads(shapes: Shapes, embed_dim: int, depth: int, hidden: int) -> int | None:
