@@ -14,7 +14,7 @@ from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.converted import Parameter
-from vit_jax.pretrained.publishers.formats import Format
+from vit_jax.pretrained.publishers.format import Format
 from vit_jax.pretrained.resize import resize_bias_table, resize_position_embedding
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of
 

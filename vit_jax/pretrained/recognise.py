@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from vit_jax.pretrained.publishers.formats import FORMATS, PUBLISHERS, Format
+from vit_jax.pretrained.publishers.format import Format
+from vit_jax.pretrained.publishers.formats import FORMATS, PUBLISHERS
 from vit_jax.pretrained.stored import StoredArray, Weights
 
 WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")

@@ -14,7 +14,8 @@ from vit_jax.pretrained.architecture import stored_sizes
 from vit_jax.pretrained.converted import Converted, convert
 from vit_jax.pretrained.locate import Located
 from vit_jax.pretrained.publishers import networks
-from vit_jax.pretrained.publishers.formats import Format, own_format
+from vit_jax.pretrained.publishers.format import Format
+from vit_jax.pretrained.publishers.formats import own_format
 from vit_jax.pretrained.recognise import recognise
 from vit_jax.pretrained.stored import StoredArray, Weights
 from vit_jax.pretrained.weight_files import open_weights
