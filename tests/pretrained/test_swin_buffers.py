@@ -39,6 +39,14 @@ def test_a_module_gets_the_scale_of_the_file(own: tuple[int, ...], tmp_path: Pat
         assert model.pretrained_window_sizes == expected
 
 
+def test_a_module_gets_the_scale_of_one_s_own_folder(tmp_path: Path):
+    loaded, params = vit_jax.load_pretrained(file(tmp_path, scale=2))
+    vit_jax.save_pretrained(tmp_path / "own", loaded, params)
+    model, _ = vit_jax.load_pretrained(tmp_path / "own", model=V2)
+    assert isinstance(model, SwinTransformer)
+    assert model.pretrained_window_sizes == (3, 3)
+
+
 def test_a_larger_image_is_told_by_the_mask(tmp_path: Path):
     arrays: dict[str, Any] = draw(golden_shapes()["swinv2"], 0)
     mask = np.zeros((9, 16, 16), np.float32)

@@ -1,7 +1,7 @@
 """The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ OF_PRETRAINING = (networks.masked_autoencoder, networks.beit_pretraining)
 """What makes a network that has an encoder, which may be asked for alone."""
 
 NUMERICS = ("norm_eps", "gelu", "window_rule")
-"""Fields that the publisher decides even where the caller gives the module; of Swin V2 the scale of its biases, too."""
+"""Fields that the publisher decides even where the caller gives the module."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,21 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     check_heads(weights.path, told.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
-    wanted = model.clone(**{name: known[name] for name in NUMERICS if name in known and hasattr(model, name)})
+    wanted = with_numerics(model, known)
     if isinstance(wanted, SwinTransformer) and wanted.version == 2:  # whose shapes are those of any window
-        if "pretrained_window_sizes" in known:
-            wanted = wanted.clone(pretrained_window_sizes=known["pretrained_window_sizes"])
         sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
     else:
         sizes = stored_sizes(wanted, shapes)
     names = description.class_names if wanted.num_classes else ()
     return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
+
+
+def with_numerics(model: Network, known: Mapping[str, Any]) -> Network:
+    """A module with the publisher's numerics, as far as they are known: of Swin V2 the scale of its biases, too."""
+    names = [name for name in NUMERICS if hasattr(model, name)]
+    if isinstance(model, SwinTransformer) and model.version == 2:
+        names += ["pretrained_window_sizes"]
+    return model.clone(**{name: known[name] for name in names if name in known})
 
 
 def check_heads(path: Path, stored: Any, model: Network) -> None:
@@ -147,8 +153,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     wanted = model or stored
     if config is not None and model is not None:
         check_heads(located.weights, getattr(config, "num_heads", None), model)
-        decided = {name: getattr(config, name) for name in NUMERICS if hasattr(config, name) and hasattr(model, name)}
-        wanted = model.clone(**decided)
+        wanted = with_numerics(model, {field.name: getattr(config, field.name) for field in fields(config)})
     return StoredNetwork(stored, wanted, converted, format, names)
 
 
