@@ -136,9 +136,9 @@ def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:
 def gelu(x: jax.Array, form: Gelu) -> jax.Array:
     """x times the normal distribution function of x, or the approximation of that by tanh or the sigmoid of 1.702 x.
 
-    In float32 and written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower (5% of a training step on a CPU).
-    The backward pass computes it again from x: erf(x), too, would be kept for it otherwise, an array of the hidden
-    layer's size, which takes more time than the work (a sixth of Swin-T's training step on a CPU).
+    In float32 and written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower (5% of a training step
+    on a CPU). The backward pass computes it again from x: erf(x), too, would be kept for it otherwise, an array of the
+    hidden layer's size, which takes more time than the work (a sixth of Swin-T's training step on a CPU).
     """
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # in 16 bits, 1 + erf(x) of negative x has few left
     if form == "tanh":
