@@ -150,6 +150,13 @@ def gelu(x: jax.Array, form: Gelu) -> jax.Array:
     return y.astype(x.dtype)
 
 
+def unit_vectors(x: jax.Array) -> jax.Array:
+    """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
+    square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
+    # Not `maximum`, whose gradient asks whether the result equals `square`, which the compiler may round otherwise.
+    return (x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
+
+
 def hidden_width(width: int, mlp_ratio: float) -> int:
     """Width of an MLP's hidden layer: `width * mlp_ratio`, cut to a whole number as publishers do.
 
