@@ -270,6 +270,7 @@ def test_a_source_that_does_not_tell_its_network_has_it_by_name(config, tmp_path
     params = random_params(model)
     vit_jax.save_pretrained(tmp_path / "digits", model, params)
     bare = str(tmp_path / "digits" / "model.safetensors")
+    (tmp_path / "digits" / "config.json").unlink()
     with pytest.raises(ValueError, match="model="):
         prepare(with_model(config, pretrained=bare, fields={}), tmp_path / "run")
     run = prepare(with_model(config, pretrained=bare, name="vit_digits_patch2_8", fields={}), tmp_path / "run")
