@@ -165,7 +165,7 @@ def test_each_rate_draws_the_masks_of_its_places(rate: str):
         (dict(depths=(), num_heads=()), "there must be a stage"),
         (dict(depths=(2, 0)), "must be positive"),
         (dict(mlp_ratio=0.01), "must leave a hidden layer"),
-        (dict(version=3), "version must be 1 or 2, not 3"),
+        (dict(version=3), "version must be one of 1, 2; not 3"),
         (dict(pretrained_window_sizes=(4, 4)), "pretrained_window_sizes belongs to version=2"),
         (dict(version=2, pretrained_window_sizes=(4,)), "pretrained_window_sizes (4,) is for 1"),
         (

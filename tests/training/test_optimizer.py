@@ -105,7 +105,7 @@ def test_weight_decay_goes_to_its_final_value(name, params):
 def test_a_final_weight_decay_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="final_weight_decay"):
         OptimizerConfig("muon", final_weight_decay=0.4)
-    with pytest.raises(ValueError, match="clip must be all or each"):
+    with pytest.raises(ValueError, match=r"optimizer\.clip must be one of all, each"):
         OptimizerConfig(clip="some")  # pyright: ignore[reportArgumentType]
 
 
