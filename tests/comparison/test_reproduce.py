@@ -34,8 +34,8 @@ def test_one_run_has_no_spread():
 
 def test_the_tables_of_this_project_are_read():
     listed = read_listed(sorted((ROOT / "docs").rglob("*.csv")))["vit_cifar10_cpu"]
-    assert (listed.seeds, listed.accuracies, listed.steps) == ((0, 1, 2), (66.92, 66.82, 66.86), 1954)
-    assert listed.describe().startswith("vit_cifar10_cpu: 66.92%, 66.82%, 66.86% (seeds 0, 1, 2); 95% of further runs")
+    assert (listed.seeds, listed.accuracies, listed.steps) == ((0, 1, 2), (66.13, 66.62, 66.16), 1954)
+    assert listed.describe().startswith("vit_cifar10_cpu: 66.13%, 66.62%, 66.16% (seeds 0, 1, 2); 95% of further runs")
 
 
 def test_what_is_not_listed_is_refused_with_what_is(tmp_path: Path):
