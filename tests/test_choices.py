@@ -38,7 +38,7 @@ def test_a_config_s_precision_is_one_of_two():
     [
         ("swin_cifar_patch2_window4_32", {"window_rule": "google"}, "window_rule must be one of microsoft, "),
         ("swin_cifar_patch2_window4_32", {"version": 3}, "version must be one of 1, 2; not 3"),
-        ("vit_digits_patch2_8", {"gelu": "quick"}, "gelu must be one of erf, tanh; not 'quick'"),
+        ("vit_digits_patch2_8", {"gelu": "swish"}, "gelu must be one of erf, tanh, quick; not 'swish'"),
         ("mae_cifar_patch2_32", {"pos_embed": "none"}, "pos_embed must be one of sincos, learned; not 'none'"),
     ],
 )
