@@ -5,7 +5,7 @@
 Not measured yet. Touvron et al. (2022), table 1, at 32 px: LAMB, every class a yes or no of its own, one of grey,
 solarized or blurred and little jitter (3-Augment), mixup or cutmix, layer scale, each image three times in a batch,
 positions of the patches alone. What differs: stochastic depth grows with depth (there, all blocks have it alike);
-crops are shifted by up to 4 pixels (there, resized); the learning rate falls to 0 (there, to 1e-5).
+crops are shifted by up to 4 pixels (there, resized).
 """
 
 from vit_jax.data.augment import ColorJitter, MixupOrCutmix, RandomCrop, RandomHorizontalFlip, ThreeAugment
@@ -30,7 +30,7 @@ def get_config() -> Config:
         ),
         objective=Classification(binary=True),
         optimizer=OptimizerConfig("lamb", learning_rate=4e-3, weight_decay=0.05, clip_norm=1.0),
-        schedule=ScheduleConfig(warmup="5 epochs"),
+        schedule=ScheduleConfig(warmup="5 epochs", final=0.0025),
         duration="400 epochs",
         batch_size=2048,
         dtype="bfloat16",
