@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import jax
 import pytest
 
 import train
@@ -48,6 +49,28 @@ def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
         "python train.py --model.embed_dim 16",
     ):
         assert part in page
+
+
+def test_a_device_without_memory_is_told_with_what_takes_less(tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.\nA long list")
+
+    monkeypatch.setattr("vit_jax.inspection.train_and_report.train", fail)
+    assert train.main([*SMALL, "--workdir", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "memory of a device is full (RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.). What takes less" in said
+    )
+    assert "A long list" not in said
+
+
+def test_other_errors_of_a_device_are_not_taken_for_that(tmp_path, monkeypatch):
+    def fail(*_):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr("vit_jax.inspection.train_and_report.train", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        train.main([*SMALL, "--workdir", str(tmp_path / "run")])
 
 
 @pytest.mark.parametrize(

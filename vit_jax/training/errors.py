@@ -1,8 +1,32 @@
 """Why a run that had begun ended before its end."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+
 
 class TrainingError(RuntimeError):
     """Something that training cannot go on from; the message says what, where, and what to do."""
+
+
+@contextmanager
+def told_when_memory_is_full() -> Iterator[None]:
+    """What is done with devices whose memory may not be enough.
+
+    Raises:
+        TrainingError: if it is not, with what takes less.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        if "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        raise TrainingError(
+            f"the memory of a device is full ({reason}). What takes less: --accumulate_steps 2, whose updates are the "
+            "same, --model.remat True (ViT, Swin), --dtype bfloat16, --data.feed streaming, a smaller --batch_size"
+        ) from error
 
 
 class Stopped(Exception):
