@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.evaluation.accuracy import Predictions
+from vit_jax.models.layers import unit_vectors
 
 SIMILARITIES = 2**26
 """Similarities that are held at once: 256 MiB."""
@@ -102,19 +103,13 @@ def votes(
     at_once: int,
 ) -> jax.Array:
     """The votes, `at_once` examples at a time: float32 [M, num_classes]."""
-    known = unit_vectors(train_features)
+    known = unit_vectors(jnp.asarray(train_features, jnp.float32))
 
     def vote(feature: jax.Array) -> jax.Array:
         similarity, nearest = jax.lax.top_k(jnp.matmul(known, unit_vectors(feature), precision="highest"), k)
         return jnp.zeros(num_classes).at[train_labels[nearest]].add(jnp.exp(similarity / temperature))
 
-    return jax.lax.map(vote, jnp.asarray(features), batch_size=at_once)
-
-
-def unit_vectors(features: jax.typing.ArrayLike) -> jax.Array:
-    """Features [..., D] divided by their length, float32; zeros stay."""
-    features = jnp.asarray(features, jnp.float32)
-    return features / jnp.maximum(jnp.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
+    return jax.lax.map(vote, jnp.asarray(features, jnp.float32), batch_size=at_once)
 
 
 def top_accuracy(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> float:
