@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
     work = make_workload(args.model, "float32")
-    run = ours(work, Setting("cpu", args.steps, 1)).training(work.batch(args.batch)).run
+    run = ours(work, Setting("cpu", args.steps, 1)).training(work.batch(args.batch), 1).run
     run()
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     run()

@@ -33,15 +33,17 @@ CHECKED = 4
 
 @dataclass(frozen=True)
 class Chosen:
-    """The best of an implementation's batches.
+    """The best of an implementation's batches, and of the parts that a training step may differentiate them in.
 
     Attributes:
         batch: its size; None if none could be computed.
+        parts: of it.
         program: of that size.
         tried: images per second of each in a trial, if there are several; or why it failed.
     """
 
     batch: int | None
+    parts: int
     program: Program | None
     tried: dict[str, Any]
 
@@ -79,28 +81,38 @@ def implementations(
         yield made, failed
 
 
-def choose(implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int]) -> Chosen:
-    """Tries each batch, and keeps the one with the most images per second.
+def choose(
+    implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int], parts: Sequence[int]
+) -> Chosen:
+    """Tries each batch, in training in each number of parts, and keeps the one with the most images per second.
 
     Raises:
         RuntimeError: if our own program fails, other than for want of memory. What fails of others is recorded.
     """
-    best, best_speed, tried = (None, None), 0.0, {}
-    for size in batches:
+    best, best_speed, tried = (None, 1, None), 0.0, {}
+    forms = [(size, number) for size in batches for number in (parts if kind == "training" else (1,))]
+    for size, number in forms:
+        form = in_parts(size, number)
         try:
-            program = getattr(implementation, kind)(work.batch(size))
-            speed = program.images / trial(program) if len(batches) > 1 else None
+            batch = work.batch(size)
+            program = implementation.training(batch, number) if kind == "training" else implementation.inference(batch)
+            speed = program.images / trial(program) if len(forms) > 1 else None
         except RuntimeError as error:
             if implementation.name == "ours" and not is_out_of_memory(error):
                 raise
-            tried[str(size)] = {"failed": reason(error)}
-            print(f"{work.name}, {kind}, {implementation.name}, batch {size} failed: {reason(error)}")
+            tried[form] = {"failed": reason(error)}
+            print(f"{work.name}, {kind}, {implementation.name}, batch {form} failed: {reason(error)}")
             continue
         if speed is not None:
-            tried[str(size)] = {"images_per_second": float(f"{speed:.4g}")}
+            tried[form] = {"images_per_second": float(f"{speed:.4g}")}
         if speed is None or speed > best_speed:
-            best, best_speed = (size, program), speed or 0.0
+            best, best_speed = (size, number, program), speed or 0.0
     return Chosen(*best, tried)
+
+
+def in_parts(batch: int, parts: int) -> str:
+    """A batch and the parts that it is differentiated in, e.g. "64 in 4"."""
+    return str(batch) if parts == 1 else f"{batch} in {parts}"
 
 
 def reason(error: Exception) -> str:
@@ -150,7 +162,7 @@ def blocks(work: Workload) -> int:
 
 
 def compared(
-    work: Workload, setting: Setting, names: Sequence[str], batches: Sequence[int], rounds: int
+    work: Workload, setting: Setting, names: Sequence[str], batches: Sequence[int], parts: Sequence[int], rounds: int
 ) -> dict[str, Any]:
     """Measures a network: ours and the implementations of these names.
 
@@ -170,7 +182,7 @@ def compared(
     }
     with implementations(work, setting, names) as (made, entry["failed"]):
         for kind in KINDS:  # inference first: its logits are compared
-            chosen = {name: choose(implementation, kind, work, batches) for name, implementation in made.items()}
+            chosen = {name: choose(implementation, kind, work, batches, parts) for name, implementation in made.items()}
             programs = {name: choice.program for name, choice in chosen.items() if choice.program is not None}
             if "ours" not in programs:
                 raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")
@@ -198,7 +210,7 @@ def timed(
     speeds = {name: programs[name].images / seconds[name] for name in programs}
     rows: dict[str, Any] = {}
     for name, choice in chosen.items():
-        rows[name] = {"batch": choice.batch, "tried": choice.tried}
+        rows[name] = {"batch": choice.batch, "parts": choice.parts, "tried": choice.tried}
         if choice.program is not None:
             rows[name] |= {
                 "images_per_second": spread(speeds[name]),

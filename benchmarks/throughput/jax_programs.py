@@ -48,17 +48,21 @@ class JaxImplementation:
         run()
         return Program(run, len(images) * self.dispatches, 1, seconds, planned_bytes(compiled))
 
-    def training(self, batch: Batch) -> Program:
+    def training(self, batch: Batch, parts: int) -> Program:
         """`dispatches` times `steps` steps of training; the parameters go on from turn to turn."""
         optimizer = optax.adamw(LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
-        def step(state: Any, batch: Any) -> Any:
+        def gradient(params: Any, batch: Any) -> Any:
             def loss(params: Any) -> jax.Array:
                 logits = self.apply(params, batch[0], True)
                 return optax.softmax_cross_entropy_with_integer_labels(logits, batch[1]).mean()
 
+            return jax.grad(loss)(params)
+
+        def step(state: Any, batch: Any) -> Any:
             params, optimizer_state = state
-            updates, optimizer_state = optimizer.update(jax.grad(loss)(params), optimizer_state, params)
+            gradients = mean_gradient(gradient, params, batch, parts)
+            updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
             return (optax.apply_updates(params, updates), optimizer_state), None
 
         def dispatched(state: Any, batches: Any) -> Any:
@@ -86,6 +90,19 @@ class JaxImplementation:
         start = time.perf_counter()
         program = jax.jit(function, donate_argnums=donate).lower(*inputs).compile()
         return program, time.perf_counter() - start
+
+
+def mean_gradient(gradient: Callable[[Any, Any], Any], params: Any, batch: Any, parts: int) -> Any:
+    """The gradient of a batch, the mean over its parts, as `vit_jax.training.step.Step` computes it."""
+    if parts == 1:
+        return gradient(params, batch)
+
+    def add(sums: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, sums, gradient(params, part)), None
+
+    batches = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+    sums, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, params), batches)
+    return jax.tree.map(lambda x: x / parts, sums)
 
 
 def planned_bytes(compiled: Any) -> int | None:

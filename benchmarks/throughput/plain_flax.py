@@ -248,10 +248,10 @@ class PlainFlax:
         """The logits of a batch."""
         return self.looped.inference(batch)
 
-    def training(self, batch: Batch) -> Program:
+    def training(self, batch: Batch, parts: int) -> Program:
         """The form that is faster in a trial."""
         forms = [self.single] if self.looped.steps == 1 else [self.single, self.looped]
-        programs = [form.training(batch) for form in forms]
+        programs = [form.training(batch, parts) for form in forms]
         return programs[0] if len(programs) == 1 else min(programs, key=trial)
 
 

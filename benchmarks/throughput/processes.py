@@ -35,14 +35,14 @@ class RemoteImplementation:
         """The logits of a batch."""
         return self.program("inference", batch)
 
-    def training(self, batch: Batch) -> Program:
+    def training(self, batch: Batch, parts: int) -> Program:
         """Steps of training."""
-        return self.program("training", batch)
+        return self.program("training", batch, parts)
 
-    def program(self, kind: str, batch: Batch) -> Program:
+    def program(self, kind: str, batch: Batch, *parts: int) -> Program:
         """A program of the other process; a turn of it here is a turn there."""
-        facts = self.ask(kind, batch)
-        return Program(lambda: self.ask("run", (kind, len(batch[0]))), **facts)
+        facts = self.ask(kind, (batch, *parts))
+        return Program(lambda: self.ask("run", (kind, len(batch[0]), *parts)), **facts)
 
     def ask(self, what: str, of: Any = None) -> Any:
         """What the other process answers.
@@ -103,11 +103,11 @@ def serve(connection: Connection, make: Make, name: str, work: Workload, setting
 
 
 class Served:
-    """An implementation in its own process, and its programs of one kind, by batch size."""
+    """An implementation in its own process, and its programs of one kind, by batch size and parts."""
 
     def __init__(self, make: Callable[[], Implementation]):
         self.make = make
-        self.programs: dict[tuple[str, int], Program] = {}
+        self.programs: dict[tuple[str | int, ...], Program] = {}
 
     def answer(self, what: str, of: Any) -> Any:
         """Makes the implementation or a program, or runs one."""
@@ -118,5 +118,6 @@ class Served:
             return self.programs[of].run()
         for key in [key for key in self.programs if key[0] != what]:
             del self.programs[key]  # one kind is measured after the other
-        program = self.programs[what, len(of[0])] = getattr(self.implementation, what)(of)
+        batch, *parts = of
+        program = self.programs[what, len(batch[0]), *parts] = getattr(self.implementation, what)(batch, *parts)
         return {field.name: getattr(program, field.name) for field in fields(program) if field.name != "run"}

@@ -39,8 +39,8 @@ class Implementation(Protocol):
         """The logits of a batch."""
         ...
 
-    def training(self, batch: Batch) -> Program:
-        """Steps of training: forward, cross-entropy, backward, update by AdamW."""
+    def training(self, batch: Batch, parts: int) -> Program:
+        """Steps of training: forward, cross-entropy, backward, of so many parts of the batch in turn; then AdamW."""
         ...
 
 

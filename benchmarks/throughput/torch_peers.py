@@ -59,7 +59,7 @@ class TorchImplementation:
 
         return self.program(run, self.setting.dispatches, before, len(images))
 
-    def training(self, batch: Batch) -> Program:
+    def training(self, batch: Batch, parts: int) -> Program:
         """As many steps of training as the others do in a turn."""
         before, network, images, labels = self.placed(batch)
         network.train()
@@ -68,9 +68,10 @@ class TorchImplementation:
         def run(steps: int) -> None:
             for _ in range(steps):
                 optimizer.zero_grad()
-                with self.precision():
-                    logits = network(images)
-                torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+                for some, their_labels in zip(images.chunk(parts), labels.chunk(parts), strict=True):
+                    with self.precision():
+                        logits = network(some)
+                    (torch.nn.functional.cross_entropy(logits.float(), their_labels) / parts).backward()
                 optimizer.step()
             if self.setting.device == "gpu":
                 torch.cuda.synchronize()

@@ -36,7 +36,7 @@ class Fake:
     def inference(self, batch: Batch) -> Program:
         return Program(lambda: (os.getpid(), len(batch[0])), len(batch[0]), 3, 0.5, None)
 
-    def training(self, batch: Batch) -> Program:
+    def training(self, batch: Batch, parts: int) -> Program:
         if len(batch[0]) == 1:
             raise Unsendable("out of memory", 7)
         return Program(lambda: os._exit(1), len(batch[0]), 1, None, None)
@@ -58,8 +58,8 @@ def test_programs_run_in_another_process_and_errors_come_back():
         assert (images, more) == (1, 2)
         assert process == same != os.getpid()
         with pytest.raises(RuntimeError, match="out of memory"):
-            remote.training(batch(1))
-        ends = remote.training(batch(2))
+            remote.training(batch(1), 1)
+        ends = remote.training(batch(2), 2)
         with pytest.raises(RuntimeError, match="process of fake has ended"):
             ends.run()
     assert not multiprocessing.active_children()

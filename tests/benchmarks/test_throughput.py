@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks import measure
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
 from benchmarks.throughput.compare import check_equal, choose, compared, make, ratios, share_of_peak
+from benchmarks.throughput.jax_programs import mean_gradient
 from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
 from benchmarks.throughput.program import Implementation, Program
@@ -108,14 +110,17 @@ class Failing:
 
         return Program(run, {1: 1, 2: 200, 4: 4}.get(size, size), 1, None, None)
 
-    training = inference
+    def training(self, batch: Batch, parts: int) -> Program:
+        """Twice as fast in two parts."""
+        program = self.inference(batch)
+        return replace(program, images=program.images * (2 if parts == 2 else 1))
 
 
 def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
-    chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8))
-    assert chosen.batch == 2
+    chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8), (1, 2))
+    assert (chosen.batch, chosen.parts) == (2, 1)
     assert chosen.tried["2"] == {"images_per_second": 200.0}
     assert "RESOURCE_EXHAUSTED" in chosen.tried["8"]["failed"]
 
@@ -123,10 +128,32 @@ def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytes
 def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
-    chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16))
+    chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16), (1,))
     assert (chosen.batch, chosen.tried["8"]) == (None, {"failed": "no compiler"})
     with pytest.raises(RuntimeError, match="no compiler"):
-        choose(Failing("ours", "no compiler"), "training", work, (8, 16))
+        choose(Failing("ours", "no compiler"), "training", work, (8, 16), (1,))
+
+
+def test_the_best_number_of_parts_is_chosen_for_training(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
+    chosen = choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 4))
+    assert (chosen.batch, chosen.parts) == (4, 2)
+    speeds = {form: tried["images_per_second"] for form, tried in chosen.tried.items()}
+    assert speeds == {"4": 4, "4 in 2": 8, "4 in 4": 4}
+
+
+def test_the_gradient_of_a_batch_is_that_of_its_parts():
+    work = workload(VIT)
+
+    def gradient(params: Any, batch: Any) -> Any:
+        def loss(params: Any) -> jax.Array:
+            logits: Any = work.model.apply({"params": params}, batch[0])
+            return (logits * batch[1][:, None]).mean()
+
+        return jax.grad(loss)(params)
+
+    whole, parted = (mean_gradient(gradient, work.params, work.batch(4), parts) for parts in (1, 2))
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), whole, parted)
 
 
 @pytest.mark.slow
@@ -220,7 +247,7 @@ def test_unequal_networks_are_not_timed(device: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(compare, "make", off_by_a_hundredth)
     monkeypatch.setitem(SIDE, device, 64)
     with pytest.raises(ValueError, match="not the same network"):
-        compared(workload(VIT), setting, ["plain_flax"], (2,), rounds=1)
+        compared(workload(VIT), setting, ["plain_flax"], (2,), (1,), rounds=1)
     assert not multiprocessing.active_children()
 
 
@@ -239,7 +266,7 @@ def test_the_peers_in_pytorch_compute_what_ours_do():
         programs = {name: torch_peer(name, work, SETTING).inference(work.batch(2)) for name in ("timm", "transformers")}
         assert max(check_equal(work, programs).values()) < 1e-5
         assert programs["timm"].images == 2
-        training = torch_peer("timm", work, SETTING).training(work.batch(2))
+        training = torch_peer("timm", work, SETTING).training(work.batch(2), 2)
         assert (training.images, training.compile_seconds, training.peak_bytes) == (4, None, None)
 
 
@@ -283,6 +310,6 @@ def test_a_failure_of_torch_compile_says_so(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(torch, "compile", fails)
     work = workload(VIT)
-    chosen = choose(torch_peer("timm_compiled", work, SETTING), "inference", work, (2,))
+    chosen = choose(torch_peer("timm_compiled", work, SETTING), "inference", work, (2,), (1,))
     assert chosen.program is None
     assert chosen.tried["2"] == {"failed": "torch.compile failed: OSError: no C++ compiler"}

@@ -65,6 +65,16 @@ def test_targets_of_an_epoch_are_for_all_of_cifar10_on_a_gpu():
     assert targets(epoch(0.1, images=500)) == targets(epoch(1.4, device="cpu")) == []
 
 
+def test_parts_of_a_batch_are_in_the_table_and_explained():
+    parted = entry()
+    parted["training"]["implementations"]["ours"]["parts"] = 4
+    text = section([parted])
+    assert "| `vit_base_patch16_224` | training | 8 in 4 |" in text
+    assert "| `vit_base_patch16_224` | inference | 8 |" in text
+    assert "--accumulate_steps 4" in text
+    assert "--accumulate_steps" not in section([entry()])
+
+
 def test_the_section_has_all_that_was_measured():
     text = section([entry(), epoch(1.6)])
     lines = text.splitlines()

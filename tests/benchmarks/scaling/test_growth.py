@@ -3,12 +3,15 @@
 import json
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import measure
 from benchmarks.scaling import __main__, growth, tables
 from benchmarks.scaling.growth import Family, Point
+from benchmarks.scaling.parameters import random_parameters
+from vit_jax.models.registry import create_model
 
 TINY = Family("vit_digits_patch2_8", dict(embed_dim=16, depth=1, num_heads=2, patch_size=4), (8, 16), "tokens", 2.0)
 
@@ -60,6 +63,12 @@ def test_wrong_arguments_are_refused(arguments, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["scaling", *arguments])
     with pytest.raises(SystemExit, match="2"):
         __main__.main()
+
+
+def test_a_programs_memory_has_its_results():
+    model = create_model(TINY.registered, **TINY.fields)
+    gradient = sum(array.nbytes for array in jax.tree.leaves(random_parameters(model)))
+    assert growth.programs(model, 1)["gradient"].program_bytes > gradient
 
 
 @pytest.mark.slow
