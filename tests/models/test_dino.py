@@ -10,6 +10,7 @@ from scipy.special import erf
 
 from tests.models.cases import random_images, random_params
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer, ProjectionHead
+from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.training.optimizer import decays
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=24, head_bottleneck_dim=8)
@@ -54,6 +55,16 @@ def test_its_centre_changes_no_output():
     params, images = random_params(VIT, 0), random_images(VIT, 0)
     other = {**params, "centre": params["centre"] + 1}
     np.testing.assert_array_equal(VIT.apply({"params": params}, images), VIT.apply({"params": other}, images))
+
+
+def test_fixed_positions_are_those_of_learned_ones_with_their_table():
+    fixed, params = VIT.clone(pos_embed="sincos"), random_params(VIT, 0)
+    table = np.pad(sincos_position_embedding((4, 4), 16), ((1, 0), (0, 0)))
+    params["encoder"]["pos_embed"] = table[None]
+    images, rest = random_images(VIT, 0), {**params, "encoder": {**params["encoder"]}}
+    del rest["encoder"]["pos_embed"]
+    expected = VIT.apply({"params": params}, images)
+    np.testing.assert_allclose(fixed.apply({"params": rest}, images), expected, atol=1e-6)
 
 
 def test_prototypes_decay_as_matrices():

@@ -1,6 +1,6 @@
 """Self-distillation without labels (DINO: Caron et al., 2021): an encoder, and a head that compares with prototypes."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -114,11 +114,17 @@ class DinoNetwork(PretrainingNetwork):
 
 
 class DinoVisionTransformer(DinoNetwork, VisionTransformerPretraining):
-    """DINO with a Vision Transformer, whose class token is compared. Fields as those of both base classes."""
+    """DINO with a Vision Transformer, whose class token is compared. Fields as those of both base classes, and:
+
+    Attributes:
+        pos_embed: "learned", as published, or fixed "sincos", which in small crops begin at a corner of their own.
+    """
+
+    pos_embed: Literal["learned", "sincos"] = "learned"
 
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
-        return self.encoder_with(drop_path_rate=self.drop_path_rate)
+        return self.encoder_with(drop_path_rate=self.drop_path_rate, pos_embed=self.pos_embed)
 
 
 class DinoSwinTransformer(DinoNetwork):
