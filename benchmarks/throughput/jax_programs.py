@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.throughput.program import Program
 from benchmarks.throughput.workload import Batch
@@ -27,6 +28,7 @@ class JaxImplementation:
         params: on the host.
         steps: that are dispatched at once, in a `lax.scan`.
         dispatches: in a turn.
+        spread: whether inference divides a batch among all devices, if they divide it.
     """
 
     name: str
@@ -34,10 +36,14 @@ class JaxImplementation:
     params: Any
     steps: int
     dispatches: int
+    spread: bool = False
 
     def inference(self, batch: Batch) -> Program:
         """The logits of a batch, `dispatches` times."""
-        params, images = jax.device_put((self.params, batch[0]))
+        devices = jax.devices() if self.spread and len(batch[0]) % jax.device_count() == 0 else jax.devices()[:1]
+        mesh = Mesh(np.array(devices), ("data",))
+        params = jax.device_put(self.params, NamedSharding(mesh, PartitionSpec()))
+        images = jax.device_put(batch[0], NamedSharding(mesh, PartitionSpec("data")))
         compiled, seconds = self.compiled(lambda params, images: self.apply(params, images, False), params, images)
 
         def run() -> np.ndarray:
@@ -46,7 +52,8 @@ class JaxImplementation:
             return np.asarray(compiled(params, images))  # the device computes in order
 
         run()
-        return Program(run, len(images) * self.dispatches, 1, seconds, planned_bytes(compiled))
+        peak_bytes = planned_bytes(compiled)
+        return Program(run, len(images) * self.dispatches, 1, seconds, peak_bytes and peak_bytes * len(devices))
 
     def training(self, batch: Batch, parts: int) -> Program:
         """`dispatches` times `steps` steps of training; the parameters go on from turn to turn."""

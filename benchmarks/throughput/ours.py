@@ -9,9 +9,14 @@ from benchmarks.throughput.workload import Setting, Workload
 
 
 def ours(work: Workload, setting: Setting) -> JaxImplementation:
-    """This project's network."""
+    """A network of the registry.
+
+    On a CPU its inference divides a batch among all devices, one for each core, as `vit-jax predict` does with
+    JAX_NUM_CPU_DEVICES. On a GPU one device is measured.
+    """
 
     def apply(params: Any, images: jax.Array, train: bool) -> Any:
         return work.model.apply({"params": params}, images, train)
 
-    return JaxImplementation("ours", apply, work.params, setting.steps, setting.dispatches)
+    spread = setting.device == "cpu"
+    return JaxImplementation("ours", apply, work.params, setting.steps, setting.dispatches, spread)

@@ -115,8 +115,14 @@ def notes(entries: Sequence[Entry]) -> str:
     ]
     if any(entry["training"]["implementations"]["ours"].get("parts", 1) > 1 for entry in entries):
         found.append(
-            "A batch \"64 in 4\" is differentiated in four parts, one after the other (`--accumulate_steps 4`). Each "
+            'A batch "64 in 4" is differentiated in four parts, one after the other (`--accumulate_steps 4`). Each '
             "implementation was tried with whole batches and with parts, and has what was faster."
+        )
+    devices = max(entry["machine"]["devices"] for entry in entries)
+    if entries[0]["device"] == "cpu" and devices > 1:
+        found.append(
+            "This project's inference divides a batch among the cores, a device for each, as `vit-jax predict` and "
+            f"`evaluate` do with `JAX_NUM_CPU_DEVICES={devices}` in the environment. Nobody else was given this."
         )
     for entry in entries:
         failed = dict(entry["failed"])

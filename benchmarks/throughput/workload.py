@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import vit_jax
+from benchmarks.measure import cores
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.swin import SwinTransformer
@@ -107,4 +108,6 @@ def use_device(device: Literal["cpu", "gpu"]) -> None:
     if "XLA_PYTHON_CLIENT_MEM_FRACTION" not in os.environ:  # its former name: JAX refuses both together
         os.environ.setdefault("XLA_CLIENT_MEM_FRACTION", str(GPU_SHARE))
     jax.config.update("jax_platforms", {"cpu": "cpu", "gpu": "cuda"}[device])
+    if device == "cpu":
+        jax.config.update("jax_num_cpu_devices", cores())  # whose threads are the same, however many there are
     jax.config.update("jax_enable_compilation_cache", False)  # seconds of compilation are measured, too

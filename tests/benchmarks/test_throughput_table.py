@@ -75,6 +75,12 @@ def test_parts_of_a_batch_are_in_the_table_and_explained():
     assert "--accumulate_steps" not in section([entry()])
 
 
+def test_devices_that_inference_is_spread_over_are_told_on_a_cpu_alone():
+    spread_out = dict(machine=dict(MACHINE, devices=2))
+    assert "`JAX_NUM_CPU_DEVICES=2`" in section([entry() | spread_out])
+    assert "JAX_NUM_CPU_DEVICES" not in section([entry()]) + section([entry(device="gpu") | spread_out])
+
+
 def test_the_section_has_all_that_was_measured():
     text = section([entry(), epoch(1.6)])
     lines = text.splitlines()
