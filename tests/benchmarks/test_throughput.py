@@ -18,7 +18,8 @@ from benchmarks import measure
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
 from benchmarks.throughput.compare import check_equal, choose, compared, make, ratios, share_of_peak
-from benchmarks.throughput.jax_programs import JaxImplementation, mean_gradient
+from benchmarks.throughput.jax_programs import mean_gradient
+from benchmarks.throughput.ours import ours
 from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
 from benchmarks.throughput.program import Implementation, Program
@@ -144,11 +145,8 @@ def test_the_best_number_of_parts_is_chosen_for_training(monkeypatch: pytest.Mon
 
 def test_inference_that_is_spread_over_devices_gives_the_same():
     work = workload(VIT)
-    alone, spread = (
-        JaxImplementation("ours", lambda params, images, train: work.model.apply({"params": params}, images),
-                          work.params, 1, 1, spread)
-        for spread in (False, True)
-    )  # fmt: skip
+    spread = ours(work, SETTING)
+    alone = replace(spread, spread=False)
     for size in (8, 6):  # of which eight devices divide the first
         one, several = (implementation.inference(work.batch(size)) for implementation in (alone, spread))
         np.testing.assert_allclose(one.run(), several.run(), atol=1e-5)

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from vit_jax.evaluation.few_shot import few_shot
-from vit_jax.evaluation.linear_probe import linear_probe
-from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
+from vit_jax.evaluation.judge import How, Labelled, judge
+from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inference.classifier import compile_classifier
 from vit_jax.inference.evaluate import tracked, write_table
 from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
@@ -17,11 +16,6 @@ from vit_jax.inference.model_source import ModelSource
 from vit_jax.inference.set_input import set_input
 from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
-
-How = Literal["knn", "probe", "few-shot"]
-
-Labelled = tuple[np.ndarray, np.ndarray]
-"""Features float32 [N, D] and labels int32 [N]."""
 
 
 def evaluate_features(
@@ -51,28 +45,15 @@ def evaluate_features(
     for part in ("train", split):
         examples = load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable)
         both.append(features_of(model, params, examples, batch_size, part))
-    judgement = judge(how, *both, num_classes=len(examples.class_names))
+    learned_from, judged = both
+    judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours())
     if output == "json":
         told = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
-        counted = {"examples": len(both[1][1]), "learned_from": len(both[0][1])}
+        counted = {"examples": len(judged[1]), "learned_from": len(learned_from[1])}
         print(json.dumps({**told, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
     else:
-        title = f"{len(both[1][1]):,} ({data}, {split})"
+        title = f"{len(judged[1]):,} ({data}, {split})"
         write_table({"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.told}, examples.notes)
-
-
-class Judgement(NamedTuple):
-    """What came of features.
-
-    Attributes:
-        accuracy: share of the images whose class was predicted.
-        details: further figures, for the JSON.
-        told: how the classes were predicted, in words.
-    """
-
-    accuracy: float
-    details: Mapping[str, Any]
-    told: str
 
 
 def features_of(
@@ -100,21 +81,3 @@ def make_pooled(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str,
         return {"feature": pooled_features(model, params, to_input(model, batch["image"]))}
 
     return pooled
-
-
-def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int) -> Judgement:
-    """Predicts the classes of features from those of other images."""
-    known = f"{len(learned_from[1]):,} training images"
-    if how == "knn":
-        k, temperature = min(Neighbours.k, len(learned_from[1])), Neighbours.temperature
-        votes = nearest_neighbour_votes(*learned_from, judged[0], num_classes, k, temperature)
-        told = f"the {k} nearest of {known}, temperature {temperature}"
-        return Judgement(top_accuracy(votes, judged[1]), {"k": k, "temperature": temperature}, told)
-    if how == "probe":
-        probe = linear_probe(*learned_from, *judged)
-        told = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
-        return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
-    few = few_shot(*learned_from, *judged)
-    low, high = min(few.accuracies), max(few.accuracies)
-    told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
-    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, told)

@@ -34,6 +34,7 @@ from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.training.loop import Result
+from vit_jax.training.progress import judged_features
 from vit_jax.training.run import Run
 
 MISTAKES, RIGHT_ANSWERS = 12, 12
@@ -92,6 +93,7 @@ def main_figure(run: Run, result: Result) -> dict[str, str]:
         return {"Training loss": f"{losses[-1]:.4f}" if losses else "none", "Images": f"{len(run.dataset.train):,}"}
     return {
         measure(run).capitalize(): f"{result.test.accuracy:.2%}",
+        **{f"By {title}": f"{accuracy:.2%}" for title, accuracy in judged_features(result.rows[-1]).items()},
         "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",
         "Test images": f"{len(result.test.label):,}",
     }

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vit_jax import durations
 from vit_jax.choices import check_choices
 from vit_jax.data.augment import Transform
 from vit_jax.data.dataset import DataConfig
+from vit_jax.evaluation.judge import How
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.models.attention_kernel import Kernel
 from vit_jax.models.preprocessing import Preprocessing
@@ -128,6 +129,8 @@ class Config:
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
         neighbours: how a network without classes is evaluated.
+        judge_features: by what else each evaluation judges a network, with classes or without: its pooled features by
+            "knn", a linear "probe" or "few-shot", as `vit-jax evaluate --how` does, from `neighbours.examples` images.
         dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always). Accelerators
             multiply float32 in fewer bits, TPUs in bfloat16 and NVIDIA's GPUs since Ampere in TF32, unless
             `jax_default_matmul_precision` says otherwise.
@@ -152,6 +155,7 @@ class Config:
     steps_per_dispatch: int = 1
     ema_decay: float | None = None
     neighbours: Neighbours = Neighbours()
+    judge_features: tuple[How, ...] = ()
     dtype: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     log_every: str = "50 steps"
@@ -162,6 +166,9 @@ class Config:
 
     def __post_init__(self):
         check_choices(self)
+        unknown = set(self.judge_features) - set(get_args(How))
+        if unknown:
+            raise ValueError(f"judge_features can have {', '.join(get_args(How))}; not {', '.join(sorted(unknown))}")
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
             number, _ = durations.parse(getattr(self, name), name)
             if number == 0:
@@ -220,7 +227,8 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     if objective["objective"] == Classification.__name__:
         objective = {"binary": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
-    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
+    added = {"neighbours": to_json(Neighbours()), "judge_features": []}
+    return {**added, **old, "objective": objective, "optimizer": optimizer, "data": data}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -1,7 +1,9 @@
-"""How a run is evaluated: a classifier by its answers, a network without classes by its nearest neighbours."""
+"""How a run is evaluated: a classifier by its answers, a network without classes by its nearest neighbours; and the
+features of either by what the config names.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +12,30 @@ import numpy as np
 from vit_jax.data.dataset import Part, Source
 from vit_jax.data.feed import Batch, gather
 from vit_jax.evaluation.accuracy import Predictions, collect
+from vit_jax.evaluation.judge import How, judge
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
 from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
+from vit_jax.training.errors import TrainingError
 from vit_jax.training.feeding import feed_of, reading
 from vit_jax.training.run import Run
 from vit_jax.training.stop_signals import StopSignals
 
-Evaluate = Callable[[Any], Predictions]
-"""From parameters to the predictions on all of a split."""
+
+class Evaluation(NamedTuple):
+    """What came of an evaluation on a split.
+
+    Attributes:
+        predictions: on all of it.
+        judged: the accuracy of what each of the config's `judge_features` predicts from the features.
+    """
+
+    predictions: Predictions
+    judged: Mapping[How, float]
+
+
+Evaluate = Callable[[Any], Evaluation]
+"""From parameters to the evaluation on all of a split."""
 
 Compute = Callable[[Any], dict[str, np.ndarray]]
 """From parameters to arrays [N, ...] by name, of all examples of a split that count."""
@@ -34,13 +51,18 @@ def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate] 
     """
     if not run.dataset.class_names:
         return None
-    compile_step = run.parallel.compile_predict
-    if run.config.objective.learns_classes:
-        predict = compile_step(make_predict(run.model))
+    config, compile_step = run.config, run.parallel.compile_predict
+    predict = compile_step(make_predict(run.model)) if config.objective.learns_classes else None
+    if predict is not None and not config.judge_features:
         return lambda source: by_answers(over_split(run, source, predict, stop))
     embed = compile_step(make_embed(run.model))
-    voters = over_split(run, some_of(run.dataset.train, run.config.neighbours.examples), embed, stop)
-    return lambda source: by_neighbours(run, voters, over_split(run, source, embed, stop))
+    known = over_split(run, some_of(run.dataset.train, config.neighbours.examples), embed, stop)
+
+    def evaluator(source: Source) -> Evaluate:
+        answers = None if predict is None else over_split(run, source, predict, stop)
+        return by_features(run, known, over_split(run, source, embed, stop), answers)
+
+    return evaluator
 
 
 def make_predict(model: Network) -> Callable[[Any, Any, Any], dict[str, jax.Array]]:
@@ -96,20 +118,45 @@ def over_split(run: Run, source: Source, compiled: Callable[..., Any], stop: Sto
 
 def by_answers(predict: Compute) -> Evaluate:
     """A classifier's answers."""
-    return lambda params: Predictions(**predict(params))
+    return lambda params: Evaluation(Predictions(**predict(params)), {})
 
 
-def by_neighbours(run: Run, embed_voters: Compute, embed_judged: Compute) -> Evaluate:
-    """The votes of the training examples whose features are nearest."""
-    settings, classes = run.config.neighbours, len(run.dataset.class_names)
+def by_features(run: Run, embed_known: Compute, embed_judged: Compute, answers: Compute | None) -> Evaluate:
+    """A classifier's answers, or else the votes of the nearest training examples; and what else judges the features."""
 
-    def evaluate(params: Any) -> Predictions:
-        voters, judged = embed_voters(params), embed_judged(params)
-        known, k = (voters["feature"], voters["label"]), min(settings.k, len(voters["label"]))
-        votes = nearest_neighbour_votes(*known, judged["feature"], classes, k, settings.temperature)
-        return neighbour_predictions(votes, judged["label"], judged["place"])
+    def evaluate(params: Any) -> Evaluation:
+        predictions = None if answers is None else Predictions(**answers(params))
+        known, judged = embed_known(params), embed_judged(params)
+        return Evaluation(predictions or votes_of(run, known, judged), judgements(run, known, judged))
 
     return evaluate
+
+
+def votes_of(run: Run, known: Mapping[str, np.ndarray], judged: Mapping[str, np.ndarray]) -> Predictions:
+    """What the training examples say whose features are nearest."""
+    settings, classes = run.config.neighbours, len(run.dataset.class_names)
+    k = min(settings.k, len(known["label"]))
+    votes = nearest_neighbour_votes(
+        known["feature"], known["label"], judged["feature"], classes, k, settings.temperature
+    )
+    return neighbour_predictions(votes, judged["label"], judged["place"])
+
+
+def judgements(run: Run, known: Mapping[str, np.ndarray], judged: Mapping[str, np.ndarray]) -> dict[How, float]:
+    """The accuracy by each of the config's `judge_features`.
+
+    Raises:
+        TrainingError: if there are too few examples to learn from.
+    """
+    learned_from, asked = ((features["feature"], features["label"]) for features in (known, judged))
+    found: dict[How, float] = {}
+    for how in run.config.judge_features:
+        try:
+            judgement = judge(how, learned_from, asked, len(run.dataset.class_names), run.config.neighbours)
+        except ValueError as error:
+            raise TrainingError(f"judge_features {how}, from {len(known['label']):,} images: {error}") from None
+        found[how] = judgement.accuracy
+    return found
 
 
 def some_of(source: Source, count: int) -> Source:

@@ -85,15 +85,15 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
         )
         state = course.train_steps(state, start)
         try:
-            predictions = test and test(state.evaluated_params)
+            evaluation = test and test(state.evaluated_params)
         except CutShort:
             raise Stopped(run.total_steps, str(stop.received)) from None
         # A finished run that is only tested again needed what its training needed.
         peak = max(peak_memory(), recorder.log.peak_memory_before)
-        recorder.end(predictions, peak)
+        recorder.end(evaluation, peak)
         params = write_model(run, state)
         recorder.log.close()
-        return Result(params, predictions, recorder.log.rows, recorder.seconds)
+        return Result(params, evaluation and evaluation.predictions, recorder.log.rows, recorder.seconds)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from vit_jax.evaluation.judge import TITLES
 from vit_jax.training.processes import is_first
 
 
@@ -45,7 +46,14 @@ def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
 def evaluate_text(kind: str, row: dict[str, Any]) -> str:
     """A row of evaluation metrics in words."""
     by = f" by {row['neighbours']} nearest neighbours" if "neighbours" in row else ""
-    return f"epoch {row['epoch']:6.2f}  {kind} accuracy{by} {row['accuracy']:.2%}  loss {row['loss']:.4f}"
+    judged = "".join(f"  by {title} {accuracy:.2%}" for title, accuracy in judged_features(row).items())
+    return f"epoch {row['epoch']:6.2f}  {kind} accuracy{by} {row['accuracy']:.2%}  loss {row['loss']:.4f}{judged}"
+
+
+def judged_features(row: dict[str, Any]) -> dict[str, float]:
+    """What the features of a network tell by each of the config's `judge_features`, by what that is in words."""
+    accuracies = {title: row.get(f"accuracy_by_{how}") for how, title in TITLES.items()}
+    return {title: accuracy for title, accuracy in accuracies.items() if accuracy is not None}
 
 
 class Lines:

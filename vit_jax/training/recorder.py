@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.evaluation.accuracy import Predictions
+from vit_jax.training.evaluating import Evaluation
 from vit_jax.training.metrics import MetricsLog
 from vit_jax.training.progress import Display
 from vit_jax.training.run import Run
@@ -94,17 +94,21 @@ class Recorder:
         self.recent = []
         self.timed_steps, self.timed_seconds = 0, 0.0
 
-    def evaluation(self, kind: str, step: int, predictions: Predictions, **extra: Any) -> None:
-        """Takes the predictions on the split `kind` after `step` steps; of neighbours it says how many."""
-        figures = dict(loss=predictions.mean_loss, accuracy=predictions.accuracy, examples=len(predictions.label))
+    def evaluation(self, kind: str, step: int, evaluation: Evaluation, **extra: Any) -> None:
+        """Takes the evaluation on the split `kind` after `step` steps; of neighbours it says how many."""
+        predictions, judged = evaluation
+        figures: dict[str, Any] = dict(
+            loss=predictions.mean_loss, accuracy=predictions.accuracy, examples=len(predictions.label)
+        )
         if not self.run.config.objective.learns_classes:
             figures["neighbours"] = min(self.run.config.neighbours.k, len(self.run.dataset.train))
+        figures |= {f"accuracy_by_{how}": accuracy for how, accuracy in judged.items()}
         row = {**self.when(step), **figures, "seconds": self.seconds, **extra}
         self.log.write(kind, step, **row)
         self.display.evaluate(kind, step, row)
         self.resume_clock()
 
-    def end(self, test: Predictions | None, peak_memory: int) -> None:
+    def end(self, test: Evaluation | None, peak_memory: int) -> None:
         """Takes what the whole run came to: its final test, if there are labels."""
         last = dict(final=True, peak_memory=peak_memory)
         if test is None:

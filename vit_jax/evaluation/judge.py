@@ -1,0 +1,64 @@
+"""What frozen features tell of classes: by nearest neighbours, by a linear probe, or by a handful of images of each."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from vit_jax.evaluation.few_shot import few_shot
+from vit_jax.evaluation.linear_probe import linear_probe
+from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
+
+How = Literal["knn", "probe", "few-shot"]
+
+TITLES: Mapping[How, str] = {
+    "knn": "nearest neighbours",
+    "probe": "a linear probe",
+    "few-shot": "ten images of each class",
+}
+
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Features float32 [N, D] and labels int32 [N]."""
+
+
+class Judgement(NamedTuple):
+    """What came of features.
+
+    Attributes:
+        accuracy: share of the images whose class was predicted.
+        details: further figures, for the JSON.
+        told: how the classes were predicted, in words.
+    """
+
+    accuracy: float
+    details: Mapping[str, Any]
+    told: str
+
+
+def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, neighbours: Neighbours) -> Judgement:
+    """Predicts the classes of features from those of other images.
+
+    Args:
+        how: "knn", "probe" or "few-shot".
+        learned_from: features and labels that are known.
+        judged: those to predict.
+        num_classes: number of classes.
+        neighbours: of "knn", which takes all it is given.
+
+    Raises:
+        ValueError: if there are too few examples of a class to learn from.
+    """
+    known = f"{len(learned_from[1]):,} training images"
+    if how == "knn":
+        k, temperature = min(neighbours.k, len(learned_from[1])), neighbours.temperature
+        votes = nearest_neighbour_votes(*learned_from, judged[0], num_classes, k, temperature)
+        told = f"the {k} nearest of {known}, temperature {temperature}"
+        return Judgement(top_accuracy(votes, judged[1]), {"k": k, "temperature": temperature}, told)
+    if how == "probe":
+        probe = linear_probe(*learned_from, *judged)
+        told = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
+        return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
+    few = few_shot(*learned_from, *judged)
+    low, high = min(few.accuracies), max(few.accuracies)
+    told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
+    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, told)
