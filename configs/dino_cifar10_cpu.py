@@ -17,9 +17,10 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 
 def get_config() -> Config:
     """The experiment."""
-    fields = dict(embed_dim=96, depth=4, num_heads=3, head_hidden_dim=256, head_bottleneck_dim=64)
+    fields = dict(patch_size=8, embed_dim=96, depth=4, num_heads=3, pos_embed="sincos", drop_path_rate=0.0)
+    head = dict(head_hidden_dim=256, head_bottleneck_dim=64)
     return Config(
-        model=ModelConfig("dino_pretraining_vit_cifar_patch4_32", fields),
+        model=ModelConfig("dino_pretraining_vit_cifar_patch4_32", fields | head),
         data=DataConfig("cifar10"),
         objective=SelfDistillation(
             local_crops=2,
@@ -31,9 +32,9 @@ def get_config() -> Config:
             teacher_momentum=0.99,
             frozen_prototypes="100 steps",
         ),
-        optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.04, clip_norm=3.0, clip="each"),
+        optimizer=OptimizerConfig("muon", learning_rate=2e-3, weight_decay=0.04, clip_norm=3.0, clip="each"),
         schedule=ScheduleConfig(warmup="200 steps"),
-        duration="3 epochs",
-        batch_size=128,
+        duration="6 epochs",
+        batch_size=64,
         steps_per_dispatch=10,
     )
