@@ -63,8 +63,9 @@ def test_fixed_positions_are_those_of_learned_ones_with_their_table():
     params["encoder"]["pos_embed"] = table[None]
     images, rest = random_images(VIT, 0), {**params, "encoder": {**params["encoder"]}}
     del rest["encoder"]["pos_embed"]
-    expected = VIT.apply({"params": params}, images)
-    np.testing.assert_allclose(fixed.apply({"params": rest}, images), expected, atol=1e-6)
+    expected: Any = VIT.apply({"params": params}, images)
+    found: Any = fixed.apply({"params": rest}, images)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_prototypes_decay_as_matrices():
