@@ -99,6 +99,8 @@ def prepare(config: Config, workdir: Path) -> Run:
     dataset = load_dataset(config.data, workdir / LISTING)
     if config.objective.learns_classes and not dataset.class_names:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
+    if config.judge_features and not dataset.class_names:
+        raise ValueError(f"judge_features needs classes; {dataset.name} is read without labels (data.labels False)")
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
