@@ -103,3 +103,5 @@ def test_what_needs_labels_is_refused(trained, config, small_config, tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(ValueError, match=r"has no labels .*nothing to compare by"):
         check_measurable(run)
+    with pytest.raises(ValueError, match=r"judge_features needs classes; .* is read without labels"):
+        prepare(dataclasses.replace(config, judge_features=("probe",)), tmp_path / "run")
