@@ -84,13 +84,14 @@ def implementations(
 def choose(
     implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int], parts: Sequence[int]
 ) -> Chosen:
-    """Tries each batch, in training in each number of parts, and keeps the one with the most images per second.
+    """Tries each batch, in training in each number of parts that divides it, and keeps the fastest.
 
     Raises:
         RuntimeError: if our own program fails, other than for want of memory. What fails of others is recorded.
     """
     best, best_speed, tried = (None, 1, None), 0.0, {}
-    forms = [(size, number) for size in batches for number in (parts if kind == "training" else (1,))]
+    numbers = parts if kind == "training" else (1,)
+    forms = [(size, number) for size in batches for number in numbers if size % number == 0]
     for size, number in forms:
         form = in_parts(size, number)
         try:

@@ -137,7 +137,7 @@ def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: p
 
 def test_the_best_number_of_parts_is_chosen_for_training(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
-    chosen = choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 4))
+    chosen = choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 3, 4))
     assert (chosen.batch, chosen.parts) == (4, 2)
     speeds = {form: tried["images_per_second"] for form, tried in chosen.tried.items()}
     assert speeds == {"4": 4, "4 in 2": 8, "4 in 4": 4}

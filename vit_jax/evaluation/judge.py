@@ -5,8 +5,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from vit_jax.evaluation.few_shot import few_shot
-from vit_jax.evaluation.linear_probe import linear_probe
 from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
 
 How = Literal["knn", "probe", "few-shot"]
@@ -55,9 +53,13 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
         told = f"the {k} nearest of {known}, temperature {temperature}"
         return Judgement(top_accuracy(votes, judged[1]), {"k": k, "temperature": temperature}, told)
     if how == "probe":
+        from vit_jax.evaluation.linear_probe import linear_probe  # scikit-learn takes a second to import
+
         probe = linear_probe(*learned_from, *judged)
         told = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
         return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
+    from vit_jax.evaluation.few_shot import few_shot
+
     few = few_shot(*learned_from, *judged)
     low, high = min(few.accuracies), max(few.accuracies)
     told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
