@@ -4,8 +4,8 @@ python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py
 
 At the end `squared_error` is 0.026 (0.24 in the first 50 steps) and `tokens_used` 195 of 512, by the rows of
-metrics.jsonl; one run, seed 0, 212 s on 2 CPU cores with nothing beside (2026-11-28; on a copy of CIFAR-10 re-encoded as
-JPEG).
+metrics.jsonl; one run, seed 0, 212 s on 2 CPU cores with nothing beside (2026-11-28; on a copy of CIFAR-10 re-encoded
+as JPEG).
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
