@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args, get_origin
 
 
 def check_choices(value: Any, prefix: str = "") -> None:
-    """Looks at the fields of a dataclass (or Flax module) that are annotated with a Literal.
+    """Looks at the fields of a dataclass (or Flax module) that are annotated with a Literal, or a tuple of them.
 
     Args:
         value: the dataclass.
@@ -15,7 +15,12 @@ def check_choices(value: Any, prefix: str = "") -> None:
         ValueError: if one holds none of its values.
     """
     for field in dataclasses.fields(value):
-        found = getattr(value, field.name)
-        if get_origin(field.type) is Literal and found not in get_args(field.type):
-            names = ", ".join(map(str, get_args(field.type)))
-            raise ValueError(f"{prefix}{field.name} must be one of {names}; not {found!r}")
+        found, type_ = getattr(value, field.name), field.type
+        several = get_origin(type_) is tuple and get_origin(get_args(type_)[0]) is Literal
+        choices = get_args(type_)[0] if several else type_
+        if get_origin(choices) is not Literal:
+            continue
+        for one in found if several else (found,):
+            if one not in get_args(choices):
+                names = ", ".join(map(str, get_args(choices)))
+                raise ValueError(f"{prefix}{field.name} must be {'of' if several else 'one of'} {names}; not {one!r}")

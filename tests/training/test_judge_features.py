@@ -91,7 +91,7 @@ def test_too_few_examples_of_a_class_end_the_run_and_say_so(small_config, run_to
 
 
 def test_an_unknown_judge_is_refused(small_config):
-    with pytest.raises(ValueError, match="judge_features can have knn, probe, few-shot; not linear"):
+    with pytest.raises(ValueError, match="judge_features must be of knn, probe, few-shot; not 'linear'"):
         dataclasses.replace(small_config, judge_features=("linear",))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from vit_jax import durations
 from vit_jax.choices import check_choices
@@ -166,9 +166,6 @@ class Config:
 
     def __post_init__(self):
         check_choices(self)
-        unknown = set(self.judge_features) - set(get_args(How))
-        if unknown:
-            raise ValueError(f"judge_features can have {', '.join(get_args(How))}; not {', '.join(sorted(unknown))}")
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
             number, _ = durations.parse(getattr(self, name), name)
             if number == 0:
