@@ -2,10 +2,11 @@
 
     python train.py --config configs/deit3_cifar10.py
 
-Not measured yet. Touvron et al. (2022), table 1, at 32 px: LAMB, every class a yes or no of its own, one of grey,
-solarized or blurred and little jitter (3-Augment), mixup or cutmix, layer scale, each image three times in a batch,
-positions of the patches alone. What differs: stochastic depth grows with depth (there, all blocks have it alike);
-crops are shifted by up to 4 pixels (there, resized).
+Not measured yet. Touvron et al. (2022) at 32 px, with the rate and decay of their code for ViT-S (README_revenge.md;
+table 1 of the paper has 3e-3 and 0.02): LAMB, every class a yes or no of its own, one of grey, solarized or blurred and
+little jitter (3-Augment), mixup or cutmix, layer scale, each image three times in a batch, positions of the patches
+alone. What differs: stochastic depth grows with depth (there, all blocks have it alike); crops are shifted by up to 4
+pixels (there, resized).
 """
 
 from vit_jax.data.augment import ColorJitter, MixupOrCutmix, RandomCrop, RandomHorizontalFlip, ThreeAugment

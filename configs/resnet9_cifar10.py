@@ -5,7 +5,8 @@
 Not measured yet. Network and recipe are those of Page (2018, "How to train your ResNet"), an entry of DAWNBench that
 reports 94.1% after 24 epochs: SGD with Nesterov momentum, a learning rate that rises for 5 epochs and falls linearly to
 0, shifted and mirrored images with a square of 8x8 pixels cut out (here black; there, grey). The published rate of 0.4
-and decay of 5e-4 x 512 are for the batch's summed loss: this is the same for its mean.
+and decay of 5e-4 x 512 are for the batch's summed loss: this is the same for its mean. There, images are padded by
+their mirror image, everything decays, and the linear layer has no bias.
 """
 
 from vit_jax.data.augment import RandomCrop, RandomErasing, RandomHorizontalFlip

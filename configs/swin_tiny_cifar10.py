@@ -20,7 +20,7 @@ def get_config() -> Config:
     """The experiment."""
     return Config(
         model=ModelConfig("swin_tiny_patch2_window4_32", dict(drop_path_rate=0.2)),
-        data=DataConfig("cifar10", repeats=3),
+        data=DataConfig("cifar10"),
         augment=(
             RandomCrop(padding=4),
             RandomHorizontalFlip(),
@@ -30,7 +30,7 @@ def get_config() -> Config:
         ),
         objective=Classification(label_smoothing=0.1),
         optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, clip_norm=None),
-        schedule=ScheduleConfig(warmup="10 epochs"),
+        schedule=ScheduleConfig(warmup="30 epochs"),
         duration="300 epochs",
         batch_size=128,
         dtype="bfloat16",

@@ -19,7 +19,7 @@ def get_config() -> Config:
     """The experiment."""
     return Config(
         model=ModelConfig("vit_tiny_patch4_32", dict(drop_path_rate=0.1)),
-        data=DataConfig("cifar10", repeats=3),
+        data=DataConfig("cifar10"),
         augment=(
             RandomCrop(padding=4),
             RandomHorizontalFlip(),
@@ -29,8 +29,8 @@ def get_config() -> Config:
         ),
         objective=Classification(label_smoothing=0.1),
         optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=None),
-        schedule=ScheduleConfig(warmup="10 epochs"),
-        duration="100 epochs",
+        schedule=ScheduleConfig(warmup="30 epochs"),
+        duration="300 epochs",
         batch_size=128,
         dtype="bfloat16",
     )

@@ -35,9 +35,16 @@ def test_only_the_last_epochs_are_kept():
     assert len(order.epochs) <= 2
 
 
-def test_repeated_examples_stand_side_by_side_in_epochs_of_the_same_length():
-    """Three at a time from the first third of each epoch's permutation, across batches and epochs."""
+def test_repeated_examples_are_there_three_times_in_epochs_of_the_same_length():
+    """Three copies of each of the first third of an epoch's permutation, across batches and epochs."""
     order = ShuffledOrder(seed=0, examples=10, repeats=3)
-    seen = np.concatenate([order.batch(step, 4) for step in range(5)]).reshape(2, 10)  # 2 epochs
-    for number, epoch in enumerate(seen):
-        np.testing.assert_array_equal(epoch, np.repeat(ShuffledOrder(0, 10).epoch(number), 3)[:10])
+    copies = np.concatenate([np.repeat(ShuffledOrder(0, 10).epoch(epoch), 3)[:10] for epoch in range(2)])
+    for step, batch in enumerate(copies.reshape(5, 4)):
+        assert sorted(order.batch(step, 4)) == sorted(batch)
+
+
+def test_copies_of_an_example_have_different_partners_in_mixing():
+    """Mixup and cutmix mix the example at j with that at B - 1 - j."""
+    batch = ShuffledOrder(seed=0, examples=300, repeats=3).batch(0, 300)
+    partners = [set(batch[::-1][batch == example]) for example in np.unique(batch)]
+    assert np.mean([len(partner) for partner in partners]) > 2.9  # of 3; side by side they would share 1 or 2

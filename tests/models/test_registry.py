@@ -84,8 +84,8 @@ PARAMETERS = {
     "dino_pretraining_small_patch8_224": 43_956_864,
     "dino_pretraining_base_patch16_224": 108_871_680,
     "dino_pretraining_base_patch8_224": 108_880_896,
-    "dino_pretraining_vit_cifar_patch4_32": 8_073_984,  # by hand, as the next
-    "dino_pretraining_swin_cifar_patch2_window4_32": 12_816_282,
+    "dino_pretraining_vit_cifar_patch4_32": 3_450_624,  # by hand, as the next
+    "dino_pretraining_swin_cifar_patch2_window4_32": 7_898_010,
     "swin_tiny_patch4_window7_224": 28_288_354,
     "swin_small_patch4_window7_224": 49_606_258,
     "swin_base_patch4_window7_224": 87_768_224,

@@ -11,9 +11,10 @@ class ShuffledOrder:
 
     Batches run on across the end of an epoch, so that without `repeats` no example is ever left out of an epoch.
 
-    With `repeats`, each example stands so many times one after the other, to be augmented each time anew, and an epoch
-    is as long as without: it goes through the first part of its permutation (repeated augmentation: Hoffer et al.,
-    2020; the sampler of DeiT).
+    With `repeats`, each example is there so many times, to be augmented each time anew, and an epoch is as long as
+    without: it goes through the first part of its permutation (repeated augmentation: Hoffer et al., 2020; the sampler
+    of DeiT). A batch is shuffled then, so that the copies of an image are mixed (mixup, cutmix) with different others;
+    DeiT's sampler gives them to different devices.
 
     Attributes:
         seed: of the permutations.
@@ -41,4 +42,4 @@ class ShuffledOrder:
         batch = np.empty(batch_size, np.int32)
         for number in np.unique(epochs):
             batch[epochs == number] = self.epoch(int(number))[places[epochs == number] // self.repeats]
-        return batch
+        return batch if self.repeats == 1 else np.random.default_rng((self.seed, step, 1)).permutation(batch)

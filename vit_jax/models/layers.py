@@ -20,7 +20,7 @@ Gelu = Literal["erf", "tanh", "quick"]
 that of OpenAI's CLIP."""
 
 SMALL = nn.initializers.normal(0.02)
-"""Of tokens, positions and many kernels. (Published code truncates at 2, which is a hundred standard deviations.)"""
+"""Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one."""
 
 
 def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:

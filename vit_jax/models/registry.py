@@ -195,8 +195,8 @@ def dino_pretraining_variants() -> dict[str, tuple[type[DinoNetwork], dict[str, 
         for size in ("small", "base")
         for patch in (16, 8)
     }
-    # CIFAR-10: the networks of Gani et al., 2022, and the 1,024 outputs of their head.
-    cifar = dict(image_size=32, preprocessing=CIFAR, prototypes=1024, mlp_ratio=2.0)
+    # CIFAR-10: the networks of Gani et al., 2022, and their head, narrower and of fewer prototypes than DINO's.
+    cifar = dict(image_size=32, preprocessing=CIFAR, mlp_ratio=2.0, prototypes=1024, head_hidden_dim=512)
     variants["dino_pretraining_vit_cifar_patch4_32"] = (
         DinoVisionTransformer,
         dict(**cifar, patch_size=4, embed_dim=192, depth=9, num_heads=12),

@@ -60,8 +60,8 @@ class OptimizerConfig:
         weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
             matrices only: never to biases, norms, scales, tokens or position embeddings.
         final_weight_decay: at the end of the run; it goes there along a cosine (DINO). None: it stays the same.
-        b1: decay of the gradient's average (SGD's and Muon's momentum).
-        b2: decay of the squared gradient's average.
+        b1: decay of the gradient's average (SGD's and Muon's momentum; Lion's: share of that average in an update).
+        b2: decay of the squared gradient's average (Lion's: of the gradient's average, 0.99 in its paper).
         eps: Adam's epsilon.
         clip_norm: largest norm of the gradient; None for no clipping.
         clip: "all": the norm over all parameters; "each": of each array by itself (DINO).
@@ -133,8 +133,8 @@ def decays(path: str, parameter: jax.Array) -> bool:
     """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens, positions or tables of
     position biases.
 
-    As published, it does not apply to Swin V2's MLP that computes position biases either. DINO's code, which spares
-    biases and vectors alone, applies it to tokens and positions, too.
+    As published, it does not apply to Swin V2's MLP that computes position biases either. Others' code spares less:
+    DINO's only biases and vectors, BEiT's these, the class token and positions.
     """
     return parameter.ndim > 1 and path.endswith("kernel") and "relative_position_bias" not in path
 
