@@ -7,6 +7,7 @@ Markdown and draws docs/budgets.svg. Time is counted at the speed of each config
 beside other work: the steps are the same, however long they took.
 """
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ def draw(runs: Sequence[BudgetRun], path: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     found = read_runs(RUNS)
     print(table(found))
     draw(found, DRAWING)

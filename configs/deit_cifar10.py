@@ -1,6 +1,6 @@
 """A ViT with a distillation token, taught by a CNN, on CIFAR-10: the full recipe, for one GPU.
 
-    python train.py --config configs/resnet9_cifar10.py --workdir runs/teacher
+    python train.py --config configs/resnet9_cifar10.py
     python train.py --config configs/deit_cifar10.py
 
 Not measured yet. DeiT's recipe (Touvron et al., 2021, table 9) at 32 px: hard distillation, each image three times in a
@@ -30,7 +30,7 @@ def get_config() -> Config:
             RandomErasing(probability=0.25),
             MixupOrCutmix(),
         ),
-        objective=Distillation("runs/teacher", kind="hard", label_smoothing=0.1),
+        objective=Distillation("runs/resnet9_cifar10", kind="hard", label_smoothing=0.1),
         optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, clip_norm=None),
         schedule=ScheduleConfig(warmup="5 epochs", final=0.02),
         duration="300 epochs",

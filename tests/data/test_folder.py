@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_jax.data import threads
+from vit_jax.data import map_files
 from vit_jax.data.dataset import DataConfig, as_arrays
 from vit_jax.data.decoding import read_square
 from vit_jax.data.folder import FolderSource, load_folder
@@ -43,7 +43,7 @@ def test_a_folder_of_classes_is_divided(make_folder: MakeFolder):
 def test_images_are_the_files_images_whichever_way_they_are_read(make_folder: MakeFolder, monkeypatch):
     data = load_folder(make_folder({"a": 90, "b": 90}), CONFIG)
     assert isinstance(data.train, FolderSource)
-    monkeypatch.setattr(threads, "WORTH_THREADS", 0.0)
+    monkeypatch.setattr(map_files, "WORTH_THREADS", 0.0)
     images, labels = as_arrays(data.train)
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     for index in (0, 50, len(data.train) - 1):

@@ -140,4 +140,6 @@ def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for part in ("--workdir", "--model.embed_dim INT", "width D of the tokens", "--augment.mixup.alpha FLOAT"):
         assert part in text
+    for own in ("the file with the experiment. (default", "the run ends. (default: 10)"):
+        assert own in text.replace("│ │ ", "")  # the meaning of one flag has nothing of another's
     assert isinstance(load_config(DIGITS), Config)

@@ -14,8 +14,8 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.decoding import image_size, read_square, read_upright
+from vit_jax.data.map_files import map_files
 from vit_jax.data.splits import divide
-from vit_jax.data.threads import map_files
 
 FOLDER = "folder:"
 """What the names of such sets begin with; the folder follows."""
@@ -278,7 +278,7 @@ def visible(folder: str | Path) -> list[os.DirEntry[str]]:
         )
 
 
-def listed(names: Iterable[str], most: int = 10) -> str:
+def listed(names: Iterable[str]) -> str:
     """Names as part of a sentence: sorted, quoted, at most ten of them."""
     names = sorted(names)
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")

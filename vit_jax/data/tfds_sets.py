@@ -13,9 +13,9 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
+from vit_jax.data.map_files import map_files
 from vit_jax.data.prepare import default_data_dir, how_to_prepare_elsewhere, nearest_tfds_names, prepare_cifar
 from vit_jax.data.splits import divide
-from vit_jax.data.threads import map_files
 
 CHUNK = 1024
 """Records read at a time, where all are."""

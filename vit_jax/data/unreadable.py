@@ -13,7 +13,7 @@ import numpy as np
 
 from vit_jax.data.dataset import Source, as_arrays
 from vit_jax.data.decoding import UnreadableImage
-from vit_jax.data.threads import map_files
+from vit_jax.data.map_files import map_files
 
 Example = tuple[np.ndarray, int]
 

@@ -79,6 +79,6 @@ def match_by_name(model_names: Sequence[str], data_names: Sequence[str]) -> Clas
     return ClassOrder(outputs, "matched by name: the set has the model's classes in another order")
 
 
-def first(names: Sequence[str], most: int = 6) -> str:
-    """The first few names, quoted."""
-    return ", ".join(map(repr, names[:most])) + (" ..." if len(names) > most else "")
+def first(names: Sequence[str]) -> str:
+    """The first six names, quoted."""
+    return ", ".join(map(repr, names[:6])) + (" ..." if len(names) > 6 else "")

@@ -68,6 +68,4 @@ def load_exported(path: str | Path) -> ExportedModel:
 def require_flatbuffers() -> None:
     """Raises ModuleNotFoundError, with what to do, where JAX could not read or write an exported program."""
     if importlib.util.find_spec("flatbuffers") is None:
-        raise ModuleNotFoundError(
-            'exported models need flatbuffers: pip install flatbuffers (or pip install -e ".[export]")'
-        )
+        raise ModuleNotFoundError("exported models need flatbuffers: pip install flatbuffers")

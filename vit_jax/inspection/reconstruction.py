@@ -19,9 +19,9 @@ GREY = 127.5
 
 
 def reconstruct(
-    model: MaskedAutoencoder, params: Mapping[str, Any], pixels: np.ndarray, normalised: bool, seed: int = 0
+    model: MaskedAutoencoder, params: Mapping[str, Any], pixels: np.ndarray, normalised: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masks images and lets the network fill them.
+    """Masks images, always the same patches, and lets the network fill them.
 
     Args:
         model: the network.
@@ -29,7 +29,6 @@ def reconstruct(
         pixels: uint8 [B, h, w, C].
         normalised: whether it was trained to predict patches less their mean, divided by their deviation. What it
             predicts is then shown with the mean and the deviation that the patch really has.
-        seed: of the masks.
 
     Returns:
         What the encoder saw, the other patches grey; and the same with these patches as predicted. Both uint8
@@ -37,7 +36,7 @@ def reconstruct(
     """
     images = network_input(model, jnp.asarray(pixels))
     size, patches = pair(model.patch_size), (len(images), model.grid[0] * model.grid[1])
-    noise = jax.random.uniform(jax.random.key(seed), patches)
+    noise = jax.random.uniform(jax.random.key(0), patches)
     variables = {"params": params}
     prediction, mask = cast(Reconstruction, jax.jit(model.apply, static_argnums=2)(variables, images, False, noise))
     true = patchify(images, size)

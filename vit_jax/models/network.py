@@ -35,7 +35,7 @@ class Network(nn.Module):
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares). Default 224.
+        image_size: height and width in pixels (one number for squares).
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.

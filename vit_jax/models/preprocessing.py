@@ -26,8 +26,8 @@ class Preprocessing:
     """How pixels become the network's input.
 
     Attributes:
-        mean: of each channel, in units of the full range 0 to 1; one value serves all channels. Default 0.5 (Google).
-        std: likewise; default 0.5.
+        mean: of each channel, in units of the full range 0 to 1; one value serves all channels. Google's: 0.5.
+        std: likewise.
         crop_fraction: share of the resized image's shorter side that the centre crop keeps ("crop_pct" in timm).
         interpolation: of the resize.
         squash: scale height and width each by itself, so that nothing but the margin is cropped (Hugging Face's ViT);

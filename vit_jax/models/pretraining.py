@@ -11,7 +11,7 @@ class PretrainingNetwork(Network):
 
     Attributes:
         num_classes: 0: there are no classes.
-        image_size: height and width in pixels (one number for squares). Default 224.
+        image_size: height and width in pixels (one number for squares).
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and outputs are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.

@@ -135,7 +135,7 @@ class SwinTransformer(Network):
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares). Default 224.
+        image_size: height and width in pixels (one number for squares).
         in_channels: channels of the images.
         dtype: of the computation; parameters, similarity of version 2, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.

@@ -95,7 +95,7 @@ class VisionTransformer(Network):
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares). Default 224.
+        image_size: height and width in pixels (one number for squares).
         in_channels: channels of the images.
         dtype: of the computation; parameters, softmax and logits are float32 always.
         preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
@@ -113,8 +113,8 @@ class VisionTransformer(Network):
         class_token: whether a class token is prepended (ViT, equation 1).
         distilled: whether DeiT's distillation token follows the class token, with a head of its own. In training the
             call then returns the pair (class logits, distillation logits), otherwise what `answer` says.
-        answer: with `distilled`, the logits outside training: "mean" of the two heads', of the "class" head or of the
-            "distillation" head.
+        answer: with `distilled`, the logits outside training: those of the "class" head, of the "distillation" head, or
+            their "mean".
         num_registers: register tokens, placed before the patches.
         pos_embed: "learned", fixed "sincos" (MAE's), or "none".
         relative_position: a learned bias on the attention logits for each offset between patches and for the class

@@ -55,8 +55,9 @@ def load_pretrained(
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
         image_size: height and width; position embeddings and bias tables are resized as the publisher does.
         window_size: of a Swin, likewise.
-        publisher: "deit" (also DeiT-III and MAE's encoders), "dino", ...: whose weights these are, where names are
-            shared. By default "timm", if neither a config nor a wrapper tells. They differ in how they resize.
+        publisher: "google", "timm", "huggingface", "torchvision", "deit" (also DeiT-III and MAE's encoders), "dino",
+            "dinov2", "mae", "beit", "beitv2" or "swin": whose weights these are, where names are shared. By default
+            timm's, if neither a config nor a wrapper tells. They differ in how they resize.
         revision: branch, tag or commit on the Hub.
 
     Returns:

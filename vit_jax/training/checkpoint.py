@@ -234,6 +234,6 @@ def failed(step: int, error: Exception) -> TrainingError:
     return TrainingError(f"saving checkpoint {step} failed, so the run stops: {error}")
 
 
-def listed(lines: list[str], most: int = 3) -> str:
-    """Some lines as part of a sentence."""
-    return "; ".join(lines[:most]) + (f" (and {len(lines) - most:,} more)" if len(lines) > most else "")
+def listed(lines: list[str]) -> str:
+    """Lines as part of a sentence, at most three of them."""
+    return "; ".join(lines[:3]) + (f" (and {len(lines) - 3:,} more)" if len(lines) > 3 else "")

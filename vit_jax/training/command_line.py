@@ -6,6 +6,7 @@ step of its augmentation (`--augment.mixup.alpha`). tyro checks types and answer
 
 import argparse
 import dataclasses
+import inspect
 import re
 import runpy
 from collections.abc import Sequence
@@ -94,7 +95,8 @@ def flag_type(config: Config, path: Path) -> type:
     rest = [field.name for field in dataclasses.fields(Config) if field.name not in ("model", "augment")]
     hints["objective"] = type(config.objective)  # its fields alone, not those of all objectives
     flags += [(name, hints[name], getattr(config, name)) for name in rest]
-    doc = f"{Config.__doc__}        config: the file with the experiment.\n        workdir: where the run is kept.\n"
+    doc = inspect.cleandoc(Config.__doc__ or "")
+    doc += "\n    config: the file with the experiment.\n    workdir: where the run is kept.\n"
     return flags_dataclass("Flags", flags, doc)
 
 
@@ -118,8 +120,8 @@ def model_flags(model: ModelConfig) -> tuple[type, Any]:
 
 def with_attributes_of(first: type, second: type) -> str:
     """The docstring of `second` with the attributes of both."""
-    title, _, rest = (second.__doc__ or "").partition("Attributes:\n")
-    _, _, before = (first.__doc__ or "").partition("Attributes:\n")
+    title, _, rest = inspect.cleandoc(second.__doc__ or "").partition("Attributes:\n")
+    _, _, before = inspect.cleandoc(first.__doc__ or "").partition("Attributes:\n")
     return f"{title}Attributes:\n{before.rstrip()}\n{rest}"
 
 

@@ -81,7 +81,7 @@ class ModelConfig:
         pretrained: where the network and its parameters come from: a file, a folder or an id of the Hugging Face Hub,
             as `vit_jax.load_pretrained` takes it. The head is new, of zeros, unless its classes are those of the data,
             in their order. None: all is new.
-        publisher: whose weights they are, where a bare file does not tell; see `vit_jax.pretrained.load`.
+        publisher: whose weights they are, where a bare file does not tell; see `vit_jax.load_pretrained`.
         revision: branch, tag or commit on the Hub.
     """
 
@@ -129,8 +129,8 @@ class Config:
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
         neighbours: how a network without classes is evaluated.
-        judge_features: by what else each evaluation judges a network, with classes or without: its pooled features by
-            "knn", a linear "probe" or "few-shot", as `vit-jax evaluate --how` does, from `neighbours.examples` images.
+        judge_features: by what else each evaluation judges a network, with classes or without: its pooled features,
+            as `vit-jax evaluate --how` does by "knn", "probe" or "few-shot", from `neighbours.examples` images.
         dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always). Accelerators
             multiply float32 in fewer bits, TPUs in bfloat16 and NVIDIA's GPUs since Ampere in TF32, unless
             `jax_default_matmul_precision` says otherwise.
