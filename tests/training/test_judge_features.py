@@ -83,10 +83,16 @@ def test_a_network_without_classes_is_judged_beside_its_neighbours(small_config,
     assert not any(name.startswith("accuracy_by") for name in plain.rows[-1])
 
 
-def test_too_few_examples_of_a_class_end_the_run_and_say_so(small_config, run_to_end, tmp_path):
+def test_too_few_shots_are_refused_before_any_step(small_config, tmp_path):
     config = dataclasses.replace(small_config, judge_features=("few-shot",), neighbours=Neighbours(k=5, examples=40))
-    message = r"judge_features few-shot, from 40 images: .* 10 shots, 5 draws and \d examples of class"
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(ValueError, match=r"10 shots, 5 draws and \d examples of class"):
+        prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_examples_for_a_probe_end_the_run_and_say_so(small_config, run_to_end, tmp_path):
+    config = dataclasses.replace(small_config, judge_features=("probe",), neighbours=Neighbours(k=5, examples=12))
+    with pytest.raises(TrainingError, match=r"judge_features probe, from 12 images: .* class"):
         run_to_end(config, tmp_path)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,19 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         """The image, uint8 [H, W, C], and its label in [0, classes)."""
+        ...
+
+
+class DivisibleSource(Source, Protocol):
+    """A source whose examples can be divided by class without decoding their images."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The label of every example, int32 [N]."""
+        ...
+
+    def subset(self, indices: np.ndarray) -> "DivisibleSource":
+        """The source of the examples at `indices`, in that order."""
         ...
 
 
@@ -52,19 +65,6 @@ class ResizingSource(Source, Protocol):
         ...
 
 
-class DivisibleSource(Source, Protocol):
-    """A source whose examples can be divided by class without decoding their images."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The label of every example, int32 [N]."""
-        ...
-
-    def subset(self, indices: np.ndarray) -> Self:
-        """The source of the examples at `indices`, in that order."""
-        ...
-
-
 def as_arrays(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """All images, uint8 [N, H, W, C], and labels, int32 [N], of a source; free where they are in memory already."""
     if isinstance(source, BulkSource):
@@ -96,25 +96,6 @@ class ArraySource:
 
     def subset(self, indices: np.ndarray) -> "ArraySource":
         return ArraySource(self.images[indices], self.labels[indices])
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Some examples of a source.
-
-    Attributes:
-        source: of all.
-        indices: int [N], those that are meant, in their order.
-    """
-
-    source: Source
-    indices: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return self.source[int(self.indices[index])]
 
 
 @dataclass(frozen=True)
@@ -177,9 +158,9 @@ class Dataset:
     name: str
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
-    train: Source
-    validation: Source | None
-    test: Source
+    train: DivisibleSource
+    validation: DivisibleSource | None
+    test: DivisibleSource
     notes: tuple[str, ...]
 
 

@@ -1,22 +1,19 @@
 """Division of images into training, validation and test splits, stratified by class and seeded."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, DivisibleSource
-
-S = TypeVar("S", bound=DivisibleSource)
 
 
 def divide(
     config: DataConfig,
     class_names: Sequence[str],
     image_shape: tuple[int, int, int],
-    train: S,
-    validation: S | None = None,
-    test: S | None = None,
+    train: DivisibleSource,
+    validation: DivisibleSource | None = None,
+    test: DivisibleSource | None = None,
     notes: Sequence[str] = (),
 ) -> Dataset:
     """Makes a data set of the splits that a publisher gives, and completes them as the config asks.
@@ -98,6 +95,13 @@ def stratified_parts(
             "less (data.test_fraction, data.validation_fraction)"
         )
     return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def some_of(source: DivisibleSource, count: int) -> DivisibleSource:
+    """So many examples of a source, always the same; all of them where there are not more."""
+    if len(source) <= count:
+        return source
+    return source.subset(np.sort(np.random.default_rng(0).permutation(len(source))[:count]))
 
 
 def members_of_classes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

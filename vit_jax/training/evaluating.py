@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.data.dataset import Part, Source
+from vit_jax.data.dataset import Source
 from vit_jax.data.feed import Batch, gather
+from vit_jax.data.splits import some_of
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.evaluation.judge import How, judge
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
@@ -157,10 +158,3 @@ def judgements(run: Run, known: Mapping[str, np.ndarray], judged: Mapping[str, n
             raise TrainingError(f"judge_features {how}, from {len(known['label']):,} images: {error}") from None
         found[how] = judgement.accuracy
     return found
-
-
-def some_of(source: Source, count: int) -> Source:
-    """So many examples of a source, always the same; all of them where there are not more."""
-    if len(source) <= count:
-        return source
-    return Part(source, np.sort(np.random.default_rng(0).permutation(len(source))[:count]))

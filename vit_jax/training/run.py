@@ -15,6 +15,7 @@ from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
+from vit_jax.data.splits import some_of
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
 from vit_jax.models.mae import MaskedAutoencoder
@@ -101,6 +102,10 @@ def prepare(config: Config, workdir: Path) -> Run:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
     if config.judge_features and not dataset.class_names:
         raise ValueError(f"judge_features needs classes; {dataset.name} is read without labels (data.labels False)")
+    if "few-shot" in config.judge_features:
+        from vit_jax.evaluation.few_shot import check_shots  # scikit-learn takes a second to import
+
+        check_shots(some_of(dataset.train, config.neighbours.examples).labels)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
