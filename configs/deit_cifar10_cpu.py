@@ -3,10 +3,9 @@
 python train.py --config configs/resnet9_cifar10_cpu.py
 python train.py --config configs/deit_cifar10_cpu.py
 
-After two epochs (`--duration "2 epochs"`), test accuracy 57.97%, 58.94% and 58.71% with seeds 0 to 2, where the same
-network without a teacher has 57.03%, 57.66% and 57.80%; 4 to 6 minutes on 2 shared CPU cores (2026-11-26, when the
-class token began as zeros; on a copy of CIFAR-10 re-encoded as JPEG). As it is, it trains five, which has not been
-measured.
+After two epochs (`--duration "2 epochs"`), test accuracy 58.14%, 58.81% and 57.97% with seeds 0 to 2, where the same
+network without a teacher has 57.84%, 58.10% and 57.42%; 8 to 13 minutes on one of 2 shared CPU cores, beside other work
+(2026-11-28; on a copy of CIFAR-10 re-encoded as JPEG). As it is, it trains five, which has not been measured.
 """
 
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip

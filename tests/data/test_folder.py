@@ -82,6 +82,15 @@ def test_train_alone_is_divided(make_folder: MakeFolder):
     assert (len(data.train), len(data.test)) == (6, 2)
 
 
+def test_splits_by_other_names_are_told(make_folder: MakeFolder):
+    """As they are often found: else train would be told from test, and nobody would see it."""
+    root = make_folder({"training_set/cats": 6, "training_set/dogs": 6, "test_set/cats": 4, "test_set/dogs": 4})
+    (note,) = [note for note in load_folder(root, CONFIG).notes if "are splits" in note]
+    assert note.startswith("the classes are 'test_set', 'training_set', and each holds the folders 'cats', 'dogs': if")
+    shutil.copy(root / "test_set" / "cats" / "0.png", root / "test_set")
+    assert not [note for note in load_folder(root, CONFIG).notes if "are splits" in note]
+
+
 def test_a_class_may_be_called_train(make_folder: MakeFolder):
     assert load_folder(make_folder({"bus": 4, "train": 4, "tram": 4}), CONFIG).class_names == ("bus", "train", "tram")
 

@@ -48,6 +48,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, near: str):
         load_dataset(DataConfig(name=name))
 
 
+def test_a_folder_s_path_is_answered_with_its_name(tmp_path):
+    with pytest.raises(ValueError, match=f"did you mean folder:{tmp_path}"):
+        load_dataset(DataConfig(name=str(tmp_path)))
+
+
 @pytest.mark.parametrize("name", ["imagenet", "", "tfds:", "folder:", "files:x"])
 def test_an_unknown_name_is_answered_with_what_there_is(name: str):
     with pytest.raises(ValueError, match="digits, cifar10, cifar100, folder:DIR, tfds:NAME"):

@@ -43,6 +43,15 @@ def test_the_test_examples_are_not_looked_at():
     assert right.accuracy + wrong.accuracy <= 1
 
 
+def test_two_examples_of_each_class_are_enough():
+    """One of each is held out, though a tenth of them would be fewer than there are classes."""
+    labels = np.repeat(np.arange(20), 2)
+    features = np.eye(20, dtype=np.float32)[labels]
+    assert linear_probe(features, labels, features, labels).accuracy == 1
+    with pytest.raises(ValueError, match="class"):
+        linear_probe(features[1:], labels[1:], features, labels)
+
+
 def test_without_strengths_nothing_can_be_chosen():
     for strengths in ((), (0.0, 1.0)):
         with pytest.raises(ValueError, match="strengths must be positive"):

@@ -13,7 +13,7 @@ import vit_jax
 from tests.data.tiny_tfds import examples, noise, prepared
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.decoding import read_upright
-from vit_jax.data.folder import FolderSource, same_set
+from vit_jax.data.folder import FolderSource
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.inference.evaluation_data import Prepared, Split, load_evaluation_data, trained_division
@@ -185,7 +185,11 @@ def test_a_folder_that_the_model_never_saw_is_scored_whole(folder, tmp_path):
     told = f"every image of {folder}, which is not divided; "
     assert data.notes[-1] == f"{told}whether {source} learned from some is not known"
     write_listing(load_dataset(DataConfig(f"folder:{other_folder}")), tmp_path / "run" / LISTING)
-    assert load(source, folder, None).notes[-1] == f"{told}the run in {source} learned from none of them"
+    named = f"the name of an image that the run in {source} learned from"
+    assert load(source, folder, None).notes[-1] == f"{told}16 have {named}"  # they may be copies, as they are here
+    for number, file in enumerate(sorted(folder.glob("*/*.png"))):
+        file.rename(file.with_name(f"new_{number}.png"))
+    assert load(source, folder, None).notes[-1] == f"{told}none has {named}"
     assert len(load(source, folder, "test")) == 4
     own = load(run_on(tmp_path / "own", f"folder:{folder}"), folder, None)
     assert (len(own), own.split) == (4, "test")
@@ -226,6 +230,12 @@ def test_a_class_of_one_image_is_enough_where_nothing_is_divided(folder):
     assert [len(load("nothing", folder, split)) for split in splits] == [11, 11]
     with pytest.raises(ValueError, match="class 'a' has 1 images"):
         load("nothing", folder, "test")
+
+
+def test_a_folder_of_one_class_can_be_scored(folder):
+    shutil.rmtree(folder / "a")
+    data = load("nothing", folder, None)
+    assert (len(data), data.class_names) == (10, ("b",))
 
 
 def test_a_folder_of_test_images_alone_can_be_scored(folder, tmp_path):
@@ -286,13 +296,6 @@ def test_a_run_on_another_set_says_nothing_about_this_one(folder, tmp_path):
     division = trained_division(workdir, "digits")
     assert division is not None
     assert division["test_fraction"] == 0.5
-
-
-def test_a_folder_may_be_written_in_several_ways(folder, monkeypatch):
-    monkeypatch.chdir(folder.parent)
-    assert same_set("folder:images/", f"folder:{folder}")
-    assert not same_set("folder:images", "folder:other")
-    assert not same_set("tfds:images", "folder:images")
 
 
 def test_a_split_that_is_not_there_is_refused(folder):

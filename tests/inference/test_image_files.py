@@ -32,17 +32,26 @@ def here(tmp_path, monkeypatch):
     ],
 )
 def test_files_folders_and_patterns(here, named, expected):
-    assert image_files(named) == expected
+    assert image_files(named).images == expected
 
 
 def test_a_link_to_an_image_is_that_image(here):
     os.symlink(here / "b.jpg", here / "link.jpg")
-    assert image_files(["link.jpg", "b.jpg"]) == ["link.jpg"]
+    assert image_files(["link.jpg", "b.jpg"]).images == ["link.jpg"]
 
 
 def test_a_link_to_nothing_is_found_to_be_no_image_later(here):
     os.symlink("gone.jpg", here / "link.jpg")
-    assert image_files(["*.jpg", "link.jpg"]) == ["b.jpg", "link.jpg"]
+    assert image_files(["*.jpg", "link.jpg"]).images == ["b.jpg", "link.jpg"]
+
+
+def test_files_of_a_folder_that_are_no_images_by_their_names_are_told(here):
+    (here / "in" / "photo.HEIC").touch()
+    (here / "in" / "scan").touch()
+    assert image_files(["b.jpg", "notes.txt"]).others == []
+    found = image_files(["notes.txt", "."])
+    assert found.others == ["./empty/f.txt", "./in/photo.HEIC", "./in/scan"]
+    assert found.told() == "3 files in folders are left out, whose suffix is no image's: .heic .txt none"
 
 
 def test_nothing_is_no_answer():

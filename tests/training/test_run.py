@@ -34,6 +34,13 @@ from vit_jax.training.workdir import claim_workdir, refuse_other_config
 DIGITS = ModelConfig("vit_digits_patch2_8")
 
 
+def begin(config, workdir):
+    """Prepares a run, and leaves a checkpoint as if it had come to one."""
+    run = prepare(config, workdir)
+    (workdir / "checkpoints" / "1").mkdir(parents=True, exist_ok=True)
+    return run
+
+
 @pytest.fixture
 def config():
     return Config(model=DIGITS, schedule=ScheduleConfig(warmup="1 epoch"))
@@ -94,7 +101,7 @@ def test_a_duration_of_the_schedule_is_refused_by_name():
 
 
 def test_another_configs_workdir_is_refused_with_the_differences(config, tmp_path):
-    prepare(config, tmp_path)
+    begin(config, tmp_path)
     changed = dataclasses.replace(config, seed=1, optimizer=OptimizerConfig(b1=0.8))
     with pytest.raises(ValueError, match=r"(?s)optimizer.b1: 0.9 -> 0.8.*seed: 0 -> 1.*another --workdir"):
         prepare(changed, tmp_path)
@@ -168,10 +175,67 @@ def test_another_folder_in_a_run_s_workdir_is_told_as_such(config, tmp_path):
         data = DataConfig(f"folder:{tmp_path / folder}", load_size=8)
         changed = dataclasses.replace(config, model=model, data=data, batch_size=8)
         if folder == "one":
-            prepare(changed, tmp_path / "run")
+            begin(changed, tmp_path / "run")
         else:
             with pytest.raises(ValueError, match=r"data\.name: .*one -> .*other"):
                 prepare(changed, tmp_path / "run")
+
+
+def test_a_run_that_never_came_to_a_checkpoint_is_forgotten(config, tmp_path):
+    """Its images are listed before they are decoded: what is mended then must not be refused."""
+    folder = tmp_path / "pictures"
+    for i in range(40):
+        path = folder / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    data = DataConfig(f"folder:{folder}", load_size=8)
+    model = ModelConfig("vit_digits_patch2_8", {"preprocessing": Preprocessing()})
+    config = dataclasses.replace(config, model=model, data=data, batch_size=8)
+    workdir = tmp_path / "run"
+    run = prepare(config, workdir)
+    skipping = dataclasses.replace(config, data=dataclasses.replace(data, skip_unreadable=True))
+    with pytest.raises(BlockingIOError, match="is training in"):
+        prepare(config, workdir)  # it goes on: nothing is forgotten
+    assert run.lock is not None
+    run.lock.file.close()
+    (folder / "a" / "0.png").unlink()
+    (workdir / "model").mkdir()
+    with pytest.raises(ValueError, match="seed: 0 -> 1"):
+        prepare(dataclasses.replace(config, seed=1), workdir)
+    (workdir / "model").rmdir()
+    run = begin(dataclasses.replace(config, seed=1), workdir)
+    assert len(run.dataset.train) + len(run.dataset.test) == 39
+    assert run.lock is not None
+    run.lock.file.close()
+    with pytest.raises(ValueError, match="seed: 1 -> 0"):
+        prepare(config, workdir)
+    (folder / "a" / "2.png").unlink()
+    with pytest.raises(ValueError, match=r"2\.png.*Put it back, or ask for skip_unreadable"):
+        prepare(dataclasses.replace(config, seed=1), workdir)
+    assert len(prepare(dataclasses.replace(skipping, seed=1), workdir).dataset.train) == len(run.dataset.train)
+
+
+def test_images_that_pretrained_weights_know_are_told(config, small_config, run_to_end, tmp_path):
+    """Where images were added, others are tested on."""
+    folder = tmp_path / "pictures"
+    for i in range(60):
+        path = folder / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (4 * i, 0, 0)).save(path)
+    data = DataConfig(f"folder:{folder}", load_size=8)
+    first = dataclasses.replace(small_config, data=data, augment=(), batch_size=8, duration="5 steps")
+    workdir = tmp_path / "old"
+    old, _, _ = run_to_end(first, workdir)
+    again = dataclasses.replace(first, model=ModelConfig(pretrained=str(workdir)))
+    same = prepare(again, tmp_path / "again")
+    assert same.dataset.test.files == old.dataset.test.files
+    assert not [note for note in same.dataset.notes if "learned from" in note]
+    other = dataclasses.replace(again, data=dataclasses.replace(data, split_seed=1))
+    run = prepare(other, tmp_path / "other")
+    learned = len(set(run.dataset.test.files) & set(old.dataset.train.files))
+    told = f"of the {len(run.dataset.test)} test images, the run in {workdir} learned from {learned} of them"
+    assert learned > 0
+    assert told in run.dataset.notes
 
 
 def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):
@@ -185,7 +249,7 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):
     config = dataclasses.replace(config, model=model, data=DataConfig(f"folder:{root}", load_size=8), batch_size=8)
 
     def files(workdir: str) -> list[tuple[str, ...]]:
-        dataset = prepare(config, tmp_path / workdir).dataset
+        dataset = begin(config, tmp_path / workdir).dataset
         assert isinstance(dataset.train, FolderSource)
         assert isinstance(dataset.test, FolderSource)
         return [dataset.train.files, dataset.test.files]
@@ -255,7 +319,7 @@ def test_the_optimizer_goes_by_the_schedule_of_the_config(config, tmp_path):
 
 def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
     """Where the new field asks for nothing; what it asks for is a difference."""
-    prepare(config, tmp_path)
+    begin(config, tmp_path)
     path = tmp_path / "config.json"
     old = json.loads(path.read_text())
     del old["model"]["pretrained"], old["ema_decay"]
@@ -277,7 +341,7 @@ def test_a_folder_that_moved_is_taken_again(config, tmp_path):
 
     def at(name):
         data = DataConfig(f"folder:{tmp_path}/{name}", load_size=8)
-        return prepare(dataclasses.replace(config, data=data, **changes), tmp_path / "run")
+        return begin(dataclasses.replace(config, data=data, **changes), tmp_path / "run")
 
     before = at("here").dataset.test
     (tmp_path / "here").rename(tmp_path / "there")
@@ -294,7 +358,7 @@ def test_a_folder_that_moved_is_taken_again(config, tmp_path):
 
 
 def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tmp_path):
-    prepare(config, tmp_path)
+    begin(config, tmp_path)
     path = tmp_path / "config.json"
     old = json.loads(path.read_text())
     del old["neighbours"], old["objective"]["objective"], old["objective"]["binary"], old["data"]["repeats"]
@@ -378,7 +442,7 @@ def test_a_run_s_own_checkpoints_need_no_room_again(config, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("damaged", ["{", "[]"])
 def test_a_damaged_config_is_named(config, tmp_path, damaged):
-    prepare(config, tmp_path)
+    begin(config, tmp_path)
     (tmp_path / "config.json").write_text(damaged)
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         prepare(config, tmp_path)

@@ -89,18 +89,6 @@ def folder_root(name: str) -> Path:
     return Path(name.removeprefix(FOLDER)).expanduser()
 
 
-def same_set(one: str, other: str) -> bool:
-    """Whether two names are those of one set: folders may be written in several ways."""
-    if not (one.startswith(FOLDER) and other.startswith(FOLDER)):
-        return one == other
-    return folder_root(one).resolve() == folder_root(other).resolve()
-
-
-def may_have_moved(old: str, new: str) -> bool:
-    """Whether a set is a folder that is no more where it was, and may be the other one."""
-    return old.startswith(FOLDER) and new.startswith(FOLDER) and not folder_root(old).exists()
-
-
 def load_folder(root: Path, config: DataConfig) -> Dataset:
     """The data set in the folder `root`.
 
@@ -115,6 +103,11 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
     shape = (config.load_size, config.load_size, 3)
     if config.labels:
         class_names, splits = labelled_splits(root, split_folders(root), config, notes)
+        if len(class_names) == 1:
+            raise ValueError(
+                f"{root} has only one class, {listed(class_names)}: there is nothing to tell apart; for pre-training "
+                "without labels, set data.labels False"
+            )
     else:
         class_names, splits = ("images",), unlabelled_splits(root, config, notes)
     parts = splits["train"], splits.get("validation"), splits.get("test")
@@ -127,6 +120,8 @@ def labelled_splits(
 ) -> tuple[tuple[str, ...], dict[str, FolderSource]]:
     """The classes, and the images of each split's folder, which has a folder a class; notes say what was left out."""
     classes = {split: class_folders(folder, notes) for split, folder in folders.items()}
+    if folders == {"train": root}:
+        notes += told_if_splits(classes["train"])
     class_names = common_class_names(root, classes)
     files = {
         split: labelled_files([of_split.get(name) for name in class_names], config.load_size)
@@ -187,12 +182,29 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
     if not classes:
         found = f"holds {len(strays)} files but no folders" if strays else "is empty"
         raise ValueError(
-            f"{folder} {found}: put the images of each class into a folder named after the class; for pre-training "
-            "without labels, set data.labels False"
+            f"{folder} {found}: put the images of each class into a folder named after the class; a folder of images "
+            "to test on whose classes are not known has to lie elsewhere; for pre-training without labels, set "
+            "data.labels False"
         )
     if strays:
         notes.append(f"not used, beside the class folders in {folder}: {listed(strays)}")
     return classes
+
+
+def told_if_splits(classes: dict[str, Path]) -> list[str]:
+    """A note if the folders of the classes look like splits by other names, as Kaggle's "training_set" and "test_set":
+    they hold folders alone, and all the same ones.
+    """
+    held = [[(entry.name, entry.is_dir()) for entry in visible(folder)] for folder in classes.values()]
+    if len(held) < 2 or len(held[0]) < 2 or not all(of_class == held[0] for of_class in held):
+        return []
+    if not all(is_dir for _, is_dir in held[0]):
+        return []
+    within = listed(name for name, _ in held[0])
+    return [
+        f"the classes are {listed(classes)}, and each holds the folders {within}: if these are the classes, and those "
+        "are splits, call those train, validation and test"
+    ]
 
 
 def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple[str, ...]:
@@ -201,11 +213,6 @@ def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple
     for split in classes:
         if unknown := classes[split].keys() - names:
             raise ValueError(f"{root}: {split} has classes that train has not: {listed(unknown)}")
-    if len(names) == 1:
-        raise ValueError(
-            f"{root} has only one class, {listed(names)}: there is nothing to tell apart; for pre-training without "
-            "labels, set data.labels False"
-        )
     if garbled := [name for name in names if name.encode(errors="replace").decode() != name]:
         raise ValueError(f"{root} has class folders whose names are no text (UTF-8), {listed(garbled)}: rename them")
     return tuple(sorted(names))
@@ -234,7 +241,9 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         errors = [error for error in seen if isinstance(error, ValueError)]
         if errors and not config.skip_unreadable:
             more = f" (and {len(errors) - 1:,} more in {split})" if len(errors) > 1 else ""
-            raise ValueError(f"{errors[0]}{more}. Delete it, or ask for skip_unreadable to leave such files out")
+            gone = not os.path.lexists(source.files[next(i for i, size in enumerate(seen) if size is errors[0])])
+            mend = "Put it back" if gone else "Delete it"
+            raise ValueError(f"{errors[0]}{more}. {mend}, or ask for skip_unreadable to leave such files out")
         readable = np.array([not isinstance(size, ValueError) for size in seen], bool)
         checked[split] = source.subset(np.flatnonzero(readable))
         skipped += [source.files[i] for i in np.flatnonzero(~readable)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
-from vit_jax.data.folder import FOLDER, FolderSource, check_files, folder_root
+from vit_jax.data.folder import FOLDER, FolderSource, check_files, files_below, folder_root
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
 LISTING = "images.json"
@@ -19,22 +19,27 @@ LISTING = "images.json"
 
 
 def write_listing(dataset: Dataset, path: Path) -> None:
-    """Lists the files of a folder's splits and their labels, by their names within the folder.
+    """Lists the files of a folder's splits and their labels, by their names within the folder, and where that lies.
 
-    Does nothing where there is a list already, or for a set that is no folder.
+    Of a list that is there already only the place is written anew: the folder may have been moved. Does nothing for a
+    set that is no folder.
 
     Raises:
         OSError: it cannot be written.
     """
-    if not dataset.name.startswith(FOLDER) or path.exists():
+    if not dataset.name.startswith(FOLDER):
         return
     root = folder_root(dataset.name)
+    if path.exists():
+        write_json(path, sealed({**read_listing(path), "root": str(root.resolve())}))
+        return
     splits = {
         name: {"files": [os.path.relpath(file, root) for file in source.files], "labels": source.labels.tolist()}
         for name in ("train", "validation", "test")
         if isinstance(source := getattr(dataset, name), FolderSource)
     }
-    write_json(path, sealed({"class_names": dataset.class_names, "notes": dataset.notes, "splits": splits}))
+    about = {"root": str(root.resolve()), "class_names": dataset.class_names, "notes": dataset.notes}
+    write_json(path, sealed({**about, "splits": splits}))
 
 
 def read_listing(path: Path) -> dict[str, Any]:
@@ -65,6 +70,10 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
         )
         for name, split in content["splits"].items()
     }
+    notes = [*content["notes"], f"the images are those of the run's beginning, as {path.name} lists them"]
+    listed = {file for source in splits.values() for file in source.files}
+    if others := sum(file not in listed for file in files_below(root)):
+        notes.append(f"{others:,} other files in {root} are not used: they were left out then, or have come since")
     if not config.skip_unreadable:
         check_files(splits, config, [])
     return Dataset(
@@ -74,5 +83,5 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits["test"],
-        notes=(*content["notes"], f"the images are those of the run's beginning, as {path.name} lists them"),
+        notes=tuple(notes),
     )

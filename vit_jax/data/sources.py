@@ -49,6 +49,8 @@ def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
         from vit_jax.data.tfds_sets import load_tfds
 
         return load_tfds(rest, config)
+    if config.name and Path(config.name).expanduser().is_dir():
+        raise ValueError(f"no data set {config.name!r}: did you mean folder:{config.name}?")
     near = difflib.get_close_matches(config.name.lower(), NAMES, cutoff=0.5)
     hint = f": did you mean {' or '.join(near)}?" if near else "."
     raise ValueError(f"no data set {config.name!r}{hint} There are {', '.join(NAMES)}")

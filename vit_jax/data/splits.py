@@ -91,7 +91,8 @@ def stratified_parts(
             part.append(chosen)
     if too_small:
         raise ValueError(
-            f"{'; '.join(too_small)}: none would be left to train on. Add images, leave these classes out, or hold out "
+            f"{'; '.join(too_small)}: none would be left to train on. A class needs at least "
+            f"{1 + sum(fraction > 0 for fraction in fractions)} images. Add some, leave these classes out, or hold out "
             "less (data.test_fraction, data.validation_fraction)"
         )
     return [np.sort(np.concatenate(part)) for part in parts]

@@ -12,8 +12,6 @@ from vit_jax.data.splits import members_of_classes
 PENALTIES = tuple(10.0 ** np.arange(-2, 7))
 """On the squared weights, of which leave-one-out chooses."""
 
-SHOTS, DRAWS = 10, 5
-
 
 @dataclass(frozen=True)
 class FewShot:
@@ -38,8 +36,8 @@ def few_shot(
     train_labels: np.ndarray,
     test_features: np.ndarray,
     test_labels: np.ndarray,
-    shots: int = SHOTS,
-    draws: int = DRAWS,
+    shots: int = 10,
+    draws: int = 5,
     seed: int = 0,
 ) -> FewShot:
     """Fits a linear classifier to a few examples of each class, and judges it on the test features.
@@ -59,7 +57,12 @@ def few_shot(
     Raises:
         ValueError: if a class has not so many training examples.
     """
-    check_shots(train_labels, shots, draws)
+    classes, counts = np.unique(train_labels, return_counts=True)
+    if shots < 1 or draws < 1 or counts.min() < shots:
+        raise ValueError(
+            f"few-shot evaluation needs shots and draws above 0, and so many training examples of each class; got "
+            f"{shots} shots, {draws} draws and {counts.min()} examples of class {classes[counts.argmin()]}"
+        )
     members = [of_class for _, of_class in members_of_classes(train_labels)]
     random, accuracies = np.random.default_rng(seed), []
     for _ in range(draws):
@@ -68,13 +71,3 @@ def few_shot(
         classifier.fit(train_features[few], train_labels[few])
         accuracies.append(float(classifier.score(test_features, test_labels)))
     return FewShot(shots, tuple(accuracies))
-
-
-def check_shots(labels: np.ndarray, shots: int = SHOTS, draws: int = DRAWS) -> None:
-    """Raises ValueError if a class has not so many training examples, of which `labels` are the classes, int [N]."""
-    classes, counts = np.unique(labels, return_counts=True)
-    if shots < 1 or draws < 1 or counts.min() < shots:
-        raise ValueError(
-            f"few-shot evaluation needs shots and draws above 0, and so many training examples of each class; got "
-            f"{shots} shots, {draws} draws and {counts.min()} examples of class {classes[counts.argmin()]}"
-        )

@@ -1,6 +1,6 @@
 """What frozen features tell of classes: by nearest neighbours, by a linear probe, or by a handful of images of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +14,12 @@ TITLES: Mapping[How, str] = {
     "probe": "a linear probe",
     "few-shot": "ten images of each class",
 }
+
+SHOTS = 10
+"""Images of each class that "few-shot" learns from."""
+
+NEEDED: Mapping[How, int] = {"knn": 0, "probe": 2, "few-shot": SHOTS}
+"""Training images of each class without which it cannot be done; a probe chooses its strength by one."""
 
 Labelled = tuple[np.ndarray, np.ndarray]
 """Features float32 [N, D] and labels int32 [N]."""
@@ -31,6 +37,18 @@ class Judgement(NamedTuple):
     accuracy: float
     details: Mapping[str, Any]
     told: str
+
+
+def check_examples(how: How, labels: np.ndarray, class_names: Sequence[str]) -> None:
+    """Raises ValueError if some class has too few training images, whose classes are `labels`, int [N]."""
+    counts = np.bincount(labels, minlength=len(class_names))
+    too_few = [f"{class_names[label]!r} has {counts[label]}" for label in np.flatnonzero(counts < NEEDED[how]).tolist()]
+    if too_few:
+        more = f" (and {len(too_few) - 3:,} more have too few)" if len(too_few) > 3 else ""
+        raise ValueError(
+            f"{how} needs {NEEDED[how]} images of each class among the {len(labels):,} training images that it learns "
+            f"from; {', '.join(too_few[:3])}{more}"
+        )
 
 
 def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, neighbours: Neighbours) -> Judgement:
@@ -60,7 +78,7 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
         return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
     from vit_jax.evaluation.few_shot import few_shot
 
-    few = few_shot(*learned_from, *judged)
+    few = few_shot(*learned_from, *judged, shots=SHOTS)
     low, high = min(few.accuracies), max(few.accuracies)
     told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
     return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, told)

@@ -5,6 +5,7 @@ MAE's batch norm without scale and shift before the head does). scikit-learn's, 
 rate and takes seconds for 50,000 examples of 768 features.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,17 +53,18 @@ def linear_probe(
         test_labels: int [M].
         strengths: values of C to try. The best on the validation part (of equal ones, the strongest regularisation) is
             fitted anew to all training examples.
-        validation_fraction: of the training examples, held out for choosing, stratified by class.
+        validation_fraction: of the training examples, held out for choosing, stratified by class; at least one of each.
         seed: of that division.
 
     Raises:
-        ValueError: if the shapes do not fit together, there are no strengths, or a class has too few examples to be
-            divided.
+        ValueError: if the shapes do not fit together, there are no strengths, or a class has but one example.
     """
     if not strengths or min(strengths) <= 0:
         raise ValueError(f"strengths must be positive, and there must be one; got {tuple(strengths)}")
+    classes = len(np.unique(train_labels))
+    held = max(math.ceil(validation_fraction * len(train_labels)), classes)
     fit_features, held_features, fit_labels, held_labels = train_test_split(
-        train_features, train_labels, test_size=validation_fraction, stratify=train_labels, random_state=seed
+        train_features, train_labels, test_size=held, stratify=train_labels, random_state=seed
     )
     tried = tuple(
         (strength, float(classifier(strength).fit(fit_features, fit_labels).score(held_features, held_labels)))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from vit_jax.evaluation.judge import How, Labelled, judge
+from vit_jax.evaluation.judge import How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inference.classifier import compile_classifier
 from vit_jax.inference.evaluate import tracked, write_table
@@ -45,6 +45,7 @@ def evaluate_features(
     for part in ("train", split):
         examples = load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable)
         both.append(features_of(model, params, examples, batch_size, part))
+        check_examples(how, both[0][1], examples.class_names)
     learned_from, judged = both
     judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours())
     if output == "json":

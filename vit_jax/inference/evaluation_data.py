@@ -15,11 +15,11 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
 from vit_jax.data.feed import StreamingFeed
-from vit_jax.data.folder import FOLDER, folder_root, same_set
+from vit_jax.data.folder import FOLDER, folder_root
+from vit_jax.data.images_of_run import is_set_of, tell_learned, workdir_of
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
-from vit_jax.inference.images_of_run import is_moved_set, learned_from
 from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
@@ -109,7 +109,7 @@ def load_evaluation_data(
         ValueError: no such set, or it has no such split, or no labels.
         FileNotFoundError: the set is not there.
     """
-    workdir = run_of(source)
+    workdir = workdir_of(source)
     division = trained_division(workdir, name)
     # Another set's images are not loaded at a size of the set's: of 1 pixel none is said to be too small for it.
     fields: dict[str, Any] = dict(division if division is not None else {"load_size": 1})
@@ -141,7 +141,7 @@ def whole_folder(source: str, config: DataConfig, split: Split | None) -> Evalua
     if folder is None or not (split in (None, "all") or split == folder.split != "train"):
         return None
     images, class_names, notes = load_undivided(folder.path, config)
-    told = f"every image of {folder.path}, which is not divided; {what_is_known(source, images.files)}"
+    told = f"every image of {folder.path}, which is not divided; {tell_learned(source, images.files)[1]}"
     shape = (config.load_size, config.load_size, 3)
     return EvaluationData(split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told))
 
@@ -172,27 +172,13 @@ def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
     return dataclasses.replace(data, sources=sources, image_shape=shape)
 
 
-def what_is_known(source: str, files: Sequence[str]) -> str:
-    """Whether a model may have learned from files, in words."""
-    learned = learned_from(run_of(source), files)
-    if learned is None:
-        return f"whether {source} learned from some is not known"
-    return f"the run in {source} learned from {f'{learned:,}' if learned else 'none'} of them"
-
-
-def run_of(source: str) -> Path:
-    """The workdir of a run that is named by it or by its model/; any other source as it is."""
-    path = Path(source)
-    return path.resolve().parent if path.resolve().name == "model" else path
-
-
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set."""
     path = workdir / "config.json"
     data = read_json(path).get("data") if path.is_file() else None
     if not isinstance(data, dict):
         return None
-    if not same_set(data["name"], name) and not is_moved_set(workdir, data["name"], name):
+    if not is_set_of(workdir, data["name"], name):
         return None
     return {field: data[field] for field in DIVISION if field in data}
 

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -10,8 +11,25 @@ from vit_jax.data.decoding import FORMATS
 from vit_jax.data.folder import files_below
 
 
-def image_files(named: Sequence[str]) -> list[str]:
-    """The paths of the images that are meant, each file once.
+class ImageFiles(NamedTuple):
+    """What was found.
+
+    Attributes:
+        images: the paths of the images that are meant, each file once.
+        others: those of the files in folders that do not have the suffix of an image.
+    """
+
+    images: list[str]
+    others: list[str]
+
+    def told(self) -> str:
+        """The others, as a sentence."""
+        suffixes = sorted({os.path.splitext(file)[1].lower() or "none" for file in self.others})
+        return f"{len(self.others):,} files in folders are left out, whose suffix is no image's: {' '.join(suffixes)}"
+
+
+def image_files(named: Sequence[str]) -> ImageFiles:
+    """Looks for images.
 
     Args:
         named: in the order to keep. A file is taken whatever it is called. Of a folder and those within it, and of what
@@ -26,13 +44,14 @@ def image_files(named: Sequence[str]) -> list[str]:
         raise ValueError("no image was named: give files, folders or patterns")
     suffixes = image_suffixes()
     files: dict[str, str] = {}
+    others: dict[str, str] = {}
     for name in named:
         found = list(files_of(os.path.expanduser(name), suffixes))
-        if not found:
+        if not any(is_image for _, is_image in found):
             raise FileNotFoundError(f"no image {nothing_at(name)}")
-        for file in found:
-            files.setdefault(os.path.realpath(file), file)
-    return list(files.values())
+        for file, is_image in found:
+            (files if is_image else others).setdefault(os.path.realpath(file), file)
+    return ImageFiles(list(files.values()), [file for path, file in others.items() if path not in files])
 
 
 def image_suffixes() -> tuple[str, ...]:
@@ -40,12 +59,15 @@ def image_suffixes() -> tuple[str, ...]:
     return tuple(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS))
 
 
-def files_of(name: str, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """The files that one argument stands for. A file of that very name comes before a pattern."""
+def files_of(name: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """The files that one argument stands for, and whether each is taken for an image.
+
+    A file of that very name comes before a pattern.
+    """
     if os.path.isdir(name):
-        yield from (file for file in files_below(name) if file.lower().endswith(suffixes))
+        yield from ((file, file.lower().endswith(suffixes)) for file in files_below(name))
     elif os.path.lexists(name):  # a link to nothing, too: reading it says so
-        yield name
+        yield name, True
     else:
         for match in sorted(glob.glob(name, recursive=True)):
             if os.path.isdir(match) or match.lower().endswith(suffixes):

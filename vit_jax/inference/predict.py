@@ -61,7 +61,10 @@ def predict(
     """
     if top < 1:
         raise ValueError(f"--top must be at least 1, not {top}")
-    files = image_files(named)
+    found = image_files(named)
+    files = found.images
+    if found.others:
+        print(f"vit-jax: {found.told()}", file=sys.stderr)
     classifier = load_classifier(source, dtype)
     unreadable: list[str] = []
     answers = tell_unreadable(classify(classifier, files, top, batch_size), unreadable)

@@ -224,8 +224,7 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     if objective["objective"] == Classification.__name__:
         objective = {"binary": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
-    added = {"neighbours": to_json(Neighbours()), "judge_features": []}
-    return {**added, **old, "objective": objective, "optimizer": optimizer, "data": data}
+    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

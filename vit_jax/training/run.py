@@ -13,9 +13,12 @@ import jax
 from vit_jax import durations
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
+from vit_jax.data.images_of_run import tell_learned
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.splits import some_of
+from vit_jax.evaluation.class_order import first
+from vit_jax.evaluation.judge import check_examples
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
 from vit_jax.models.mae import MaskedAutoencoder
@@ -32,7 +35,13 @@ from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import NETWORK, Start, find_start
 from vit_jax.training.step import Step, TrainState, start_state
 from vit_jax.training.teacher import TEACHER, LoadedTeacher, keep_teacher, load_teacher
-from vit_jax.training.workdir import checkpoint_bytes, claim_workdir, refuse_other_config, require_room
+from vit_jax.training.workdir import (
+    checkpoint_bytes,
+    claim_workdir,
+    forget_unbegun,
+    refuse_other_config,
+    require_room,
+)
 from vit_jax.training.workdir_lock import WorkdirLock
 
 
@@ -94,6 +103,7 @@ def prepare(config: Config, workdir: Path) -> Run:
             nothing was trained.
     """
     if is_first():
+        forget_unbegun(workdir)
         refuse_other_config(config, workdir)
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
@@ -102,10 +112,9 @@ def prepare(config: Config, workdir: Path) -> Run:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
     if config.judge_features and not dataset.class_names:
         raise ValueError(f"judge_features needs classes; {dataset.name} is read without labels (data.labels False)")
-    if "few-shot" in config.judge_features:
-        from vit_jax.evaluation.few_shot import check_shots  # scikit-learn takes a second to import
-
-        check_shots(some_of(dataset.train, config.neighbours.examples).labels)
+    known = some_of(dataset.train, config.neighbours.examples)
+    for how in config.judge_features:
+        check_examples(how, known.labels, dataset.class_names)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
@@ -147,7 +156,19 @@ def prepare(config: Config, workdir: Path) -> Run:
         schedules=schedules,
     )
     share = Share(jax.process_index(), jax.process_count())
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *told_if_learned(config.model.pretrained, dataset)))
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
+
+
+def told_if_learned(pretrained: str | None, dataset: Dataset) -> list[str]:
+    """A note if the run that pretrained weights come from learned from images that this one is tested on.
+
+    So it is where images have been added since, or the division is another.
+    """
+    if pretrained is None or not isinstance(dataset.test, NamedSource):
+        return []
+    learned, told = tell_learned(pretrained, dataset.test.files)
+    return [f"of the {len(dataset.test):,} test images, {told}"] if learned else []
 
 
 def fingerprint(
@@ -181,7 +202,7 @@ def describe(run: Run) -> list[str]:
     sizes = [f"{len(data.train):,} training"]
     sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
     sizes += [f"{len(data.test):,} test"]
-    labels = f"{len(data.class_names)} classes" if data.class_names else "without labels"
+    labels = f"{len(data.class_names)} classes ({first(data.class_names)})" if data.class_names else "without labels"
     device, processes, attention = jax.devices()[0], jax.process_count(), attention_choice(run.model)
     devices = f"{run.parallel.devices} x {device.device_kind}" + (f" in {processes} processes" if processes > 1 else "")
     return [

@@ -4,30 +4,46 @@ import json
 import math
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 import optax
 
-from vit_jax.data.folder import may_have_moved, same_set
+from vit_jax.data.images_of_run import may_be_set_of, root_of
 from vit_jax.data.listing import LISTING
 from vit_jax.json_file import read_json, write_json
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.start import NETWORK
 from vit_jax.training.step import start_state
+from vit_jax.training.teacher import TEACHER
 from vit_jax.training.workdir_lock import WorkdirLock
 
 ANY_MACHINE = (
     *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
-    *("keep_checkpoints:", "checkpoint_every:", "evaluate_every:", "log_every:"),
+    *("keep_checkpoints:", "checkpoint_every:", "evaluate_every:", "log_every:", "judge_features:"),
 )
 """Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
 computes."""
 
 
+def forget_unbegun(workdir: Path) -> None:
+    """Forgets what a run wrote down at its beginning, if it never came to a checkpoint: there is nothing to go on with.
+
+    Such a run may have ended at a damaged image, which has been taken away since, or at a mistake in its config.
+    """
+    saved = any((workdir / "checkpoints").glob("*")) or (workdir / "model").exists()
+    if saved or not (workdir / "config.json").exists():
+        return
+    with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
+        for name in ("config.json", LISTING, NETWORK, TEACHER):
+            (workdir / name).unlink(missing_ok=True)
+
+
 def refuse_other_config(config: Config, workdir: Path) -> None:
-    """An existing run in the workdir must have the same config, but for the fields of ANY_MACHINE and the place of its
-    folder of images: a run may go on elsewhere.
+    """An existing run in the workdir must have the same config, but for the fields of ANY_MACHINE, the place of its
+    folder of images, and whether files there that went bad are skipped: a run may go on elsewhere.
 
     Raises:
         ValueError: if it has another; the differences are listed.
@@ -36,11 +52,12 @@ def refuse_other_config(config: Config, workdir: Path) -> None:
     if not path.exists():
         return
     old, new = brought_up_to_date(read_json(path)), json.loads(json.dumps(to_json(config)))
-    was, now = old["data"]["name"], new["data"]["name"]
-    listed = (workdir / LISTING).exists()  # then the images are those, wherever the folder is now
-    same_images = same_set(was, now) or (listed and may_have_moved(was, now))
-    may_change = (*ANY_MACHINE, "data.name:") if same_images else ANY_MACHINE
+    may_change = (*ANY_MACHINE, "data.name:")
+    may_change += ("data.skip_unreadable:",) if (workdir / LISTING).exists() else ()  # the images stay the same
     changed = [line for line in differences(old, new) if not line.startswith(may_change)]
+    was, now = old["data"]["name"], new["data"]["name"]
+    if not may_be_set_of(workdir, was, now):
+        changed += [f"data.name: {was} -> {now}" if was != now else f"{now}: {root_of(workdir, was)} is another folder"]
     if changed:
         raise ValueError(
             f"{workdir} holds a run with another config:\n  " + "\n  ".join(changed) + "\n"

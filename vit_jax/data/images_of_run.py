@@ -1,0 +1,77 @@
+"""Which images a run has: its folder may lie elsewhere now, and another folder may be a part of it or a copy."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vit_jax.data.folder import FOLDER, folder_root
+from vit_jax.data.listing import LISTING, read_listing
+from vit_jax.json_file import read_json
+
+SAME = 0.9
+"""Share of a run's images that are in its folder still: some may have vanished since."""
+
+
+def workdir_of(source: str) -> Path:
+    """The workdir of a run that is named by it or by its model/; any other source as it is."""
+    path = Path(source)
+    return path.resolve().parent if path.resolve().name == "model" else path
+
+
+def root_of(workdir: Path, name: str) -> Path:
+    """Where a run's folder lay when it began, absolute.
+
+    Args:
+        workdir: of the run.
+        name: its set's name in its config. It may be relative to where the run was begun: the list of images has the
+            whole path.
+    """
+    listing = workdir / LISTING
+    root = read_listing(listing).get("root") if listing.is_file() else None
+    return folder_root(name).resolve() if root is None else Path(root)
+
+
+def may_be_set_of(workdir: Path, trained: str, name: str) -> bool:
+    """Whether a set can be the one that a run trained on: a folder, if it is the same or that is no more where it was.
+
+    Args:
+        workdir: of the run.
+        trained: the set's name in the run's config.
+        name: the name in question.
+    """
+    if not (trained.startswith(FOLDER) and name.startswith(FOLDER)):
+        return trained == name
+    root = root_of(workdir, trained)
+    return folder_root(name).resolve() == root or ((workdir / LISTING).is_file() and not root.exists())
+
+
+def is_set_of(workdir: Path, trained: str, name: str) -> bool:
+    """Whether a set is the one that a run trained on: a folder that `may_be_set_of`, and has its images if it moved."""
+    if not may_be_set_of(workdir, trained, name):
+        return False
+    if not name.startswith(FOLDER) or folder_root(name).resolve() == root_of(workdir, trained):
+        return True
+    splits, folder = read_listing(workdir / LISTING)["splits"].values(), folder_root(name)
+    files = [file for split in splits for file in split["files"]]
+    return sum((folder / file).exists() for file in files) >= SAME * len(files)
+
+
+def tell_learned(source: str, files: Sequence[str]) -> tuple[int | None, str]:
+    """How many of these files the run at `source` may have learned from, and that in words; None if it is not known.
+
+    By where they lie, if that is in the run's folder. Elsewhere they may be copies: then by the names of the file and
+    of its class's folder.
+    """
+    workdir = workdir_of(source)
+    listing, config = workdir / LISTING, workdir / "config.json"
+    if not listing.is_file() or not config.is_file():
+        return None, f"whether {source} learned from some is not known"
+    root, run = root_of(workdir, read_json(config)["data"]["name"]), f"the run in {source} learned from"
+    learned = read_listing(listing)["splits"]["train"]["files"]
+    paths = {os.path.realpath(root / file) for file in learned}
+    count = sum(os.path.realpath(file) in paths for file in files)
+    if count or all(Path(file).resolve().is_relative_to(root) for file in files):
+        return count, f"{run} {f'{count:,}' if count else 'none'} of them"
+    called = {Path(file).parts[-2:] for file in learned}
+    count = sum(Path(file).parts[-2:] in called for file in files)
+    return count, f"{f'{count:,} have' if count else 'none has'} the name of an image that {run}"
