@@ -47,6 +47,16 @@ def test_binary_is_a_sigmoid_of_each_class():
     assert float(loss.value) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_balanced_weighs_each_example_by_its_classes(binary):
+    model, weights = Table(image_size=(1, 4), preprocessing=AS_IT_IS), np.array([0.5, 1, 2, 4], np.float32)
+    objective = Classification(0.0 if binary else 0.1, binary, balanced=True)
+    plain = Classification(0.0 if binary else 0.1, binary)
+    alone = [plain.loss(model, {}, jax.tree.map(lambda x, i=i: x[i : i + 1], BATCH), GIVEN).value for i in range(6)]
+    loss = objective.loss(model, {}, BATCH, GIVEN._replace(class_weights=weights)).value
+    assert float(loss) == pytest.approx(np.mean(np.array(alone) * (LABELS @ weights)), rel=1e-6)
+
+
 def test_smoothing_of_binary_labels_is_refused():
     with pytest.raises(ValueError, match="label_smoothing is for classes that share one label"):
         Classification(label_smoothing=0.1, binary=True)

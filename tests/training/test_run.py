@@ -215,6 +215,22 @@ def test_a_run_that_never_came_to_a_checkpoint_is_forgotten(config, tmp_path):
     assert len(prepare(dataclasses.replace(skipping, seed=1), workdir).dataset.train) == len(run.dataset.train)
 
 
+def test_classes_are_weighed_by_their_training_images(config, tmp_path):
+    for name, count in (("few", 10), ("many", 50)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / name / f"{i}.png")
+    model = ModelConfig("vit_digits_patch2_8", {"preprocessing": Preprocessing()})
+    data = DataConfig(f"folder:{tmp_path / 'pictures'}", load_size=8, test_fraction=0.2)
+    config = dataclasses.replace(config, model=model, data=data, batch_size=8)
+    run = prepare(config, tmp_path / "as_they_come")
+    assert run.step.class_weights is None
+    note = "class 'few' has 10 images, 'many' 50: objective.balanced True makes all classes count alike in training"
+    assert note in run.dataset.notes
+    run = prepare(dataclasses.replace(config, objective=Classification(balanced=True)), tmp_path / "balanced")
+    assert run.step.class_weights == (48 / 8 / 2, 48 / 40 / 2)
+
+
 def test_images_that_pretrained_weights_know_are_told(config, small_config, run_to_end, tmp_path):
     """Where images were added, others are tested on."""
     folder = tmp_path / "pictures"
@@ -228,10 +244,14 @@ def test_images_that_pretrained_weights_know_are_told(config, small_config, run_
     old, _, _ = run_to_end(first, workdir)
     again = dataclasses.replace(first, model=ModelConfig(pretrained=str(workdir)))
     same = prepare(again, tmp_path / "again")
+    assert isinstance(same.dataset.test, FolderSource)
+    assert isinstance(old.dataset.test, FolderSource)
+    assert isinstance(old.dataset.train, FolderSource)
     assert same.dataset.test.files == old.dataset.test.files
     assert not [note for note in same.dataset.notes if "learned from" in note]
     other = dataclasses.replace(again, data=dataclasses.replace(data, split_seed=1))
     run = prepare(other, tmp_path / "other")
+    assert isinstance(run.dataset.test, FolderSource)
     learned = len(set(run.dataset.test.files) & set(old.dataset.train.files))
     told = f"of the {len(run.dataset.test)} test images, the run in {workdir} learned from {learned} of them"
     assert learned > 0

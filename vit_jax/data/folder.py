@@ -43,6 +43,9 @@ CLUTTER = {
 }
 """What operating and storage systems leave in folders; ignored, as are names that begin with a dot."""
 
+UNEQUAL = 3
+"""Times as many images as another class has that are worth a note."""
+
 
 @dataclass(frozen=True, eq=False)
 class FolderSource:
@@ -108,6 +111,7 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
                 f"{root} has only one class, {listed(class_names)}: there is nothing to tell apart; for pre-training "
                 "without labels, set data.labels False"
             )
+        notes += told_if_unequal(np.bincount(splits["train"].labels), class_names)
     else:
         class_names, splits = ("images",), unlabelled_splits(root, config, notes)
     parts = splits["train"], splits.get("validation"), splits.get("test")
@@ -189,6 +193,22 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
     if strays:
         notes.append(f"not used, beside the class folders in {folder}: {listed(strays)}")
     return classes
+
+
+def told_if_unequal(counts: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """A note if a class has many times the images of another.
+
+    Args:
+        counts: int [classes], the images of each.
+        class_names: one for each.
+    """
+    few, many = int(counts.argmin()), int(counts.argmax())
+    if counts[many] < UNEQUAL * counts[few]:
+        return []
+    return [
+        f"class {class_names[few]!r} has {counts[few]:,} images, {class_names[many]!r} {counts[many]:,}: "
+        "objective.balanced True makes all classes count alike in training"
+    ]
 
 
 def told_if_splits(classes: dict[str, Path]) -> list[str]:

@@ -52,11 +52,13 @@ class Given(NamedTuple):
         key: of dropout and drop path.
         teacher: of an objective that has one.
         scheduled: float32 scalars, the values of the objective's `schedules` at this step.
+        class_weights: float32 [classes], for an objective that `weighs_classes`; 1 on average over the training images.
     """
 
     key: jax.Array
     teacher: Teacher | None = None
     scheduled: Mapping[str, jax.Array] = FrozenDict()
+    class_weights: jax.Array | None = None
 
 
 class Loss(NamedTuple):
@@ -99,6 +101,11 @@ class Objective(ABC):
 
     learns_classes: ClassVar[bool] = True
     taught_by_average: ClassVar[bool] = False
+
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether it is to be given the weights by which all classes count alike."""
+        return False
 
     @abstractmethod
     def check(self, model: Network) -> None:

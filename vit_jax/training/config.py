@@ -222,7 +222,7 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
         of_distillation = {"objective": Distillation.__name__, "kind": kind}
         objective |= of_distillation if kind in ("hard", "soft") else {"objective": kind}
     if objective["objective"] == Classification.__name__:
-        objective = {"binary": False, **objective}
+        objective = {"binary": False, "balanced": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
     return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
 

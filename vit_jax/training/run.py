@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from vit_jax import durations
 from vit_jax.data.dataset import Dataset, NamedSource
@@ -154,10 +155,17 @@ def prepare(config: Config, workdir: Path) -> Run:
         freeze=config.optimizer.freeze,
         teacher=None if teacher is None else teacher.model,
         schedules=schedules,
+        class_weights=balancing_weights(dataset) if config.objective.weighs_classes else None,
     )
     share = Share(jax.process_index(), jax.process_count())
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *told_if_learned(config.model.pretrained, dataset)))
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
+
+
+def balancing_weights(dataset: Dataset) -> tuple[float, ...]:
+    """The weight of each class by which all count alike: one over its training images, 1 on average over these."""
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    return tuple((counts.sum() / np.maximum(counts, 1) / np.count_nonzero(counts)).tolist())
 
 
 def told_if_learned(pretrained: str | None, dataset: Dataset) -> list[str]:

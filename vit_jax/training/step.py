@@ -72,6 +72,7 @@ class Step:
         freeze: patterns of the parameters that the optimizer leaves as they are: no gradient is computed for them.
         teacher: a network that is not trained; None where the objective needs none.
         schedules: of the objective, with their names.
+        class_weights: for an objective that weighs classes, one for each.
     """
 
     model: Network
@@ -86,6 +87,7 @@ class Step:
     freeze: tuple[str, ...] = ()
     teacher: Network | None = None
     schedules: tuple[tuple[str, optax.Schedule], ...] = ()
+    class_weights: tuple[float, ...] | None = None
 
     def __call__(
         self, state: TrainState, arrays: Tree, batches: Mapping[str, jax.Array], key: jax.Array
@@ -113,7 +115,8 @@ class Step:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
         examples = self.examples(arrays, batch, augment_key)
         scheduled = {name: jnp.asarray(value(state.updates), jnp.float32) for name, value in self.schedules}
-        given = Given(self.replicas.key(dropout_key), self.given_teacher(state, arrays), scheduled)
+        weights = None if self.class_weights is None else jnp.array(self.class_weights, jnp.float32)
+        given = Given(self.replicas.key(dropout_key), self.given_teacher(state, arrays), scheduled, weights)
         results = self.differentiate(state.params, examples, given)
         loss, metrics, statistics, gradient = self.replicas.mean(results)
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
