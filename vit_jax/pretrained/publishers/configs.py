@@ -145,8 +145,12 @@ def channel_values(value: Any) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-OTHER_BLOCKS = re.compile(r"rope|dinov3|lingbot|_rpn_")
-"""timm's networks with rotary positions or norms after the branches: their parameters have a plain network's names."""
+OTHER_NETWORKS = {
+    r"rope|dinov3|lingbot|^vit_pe_|^eva02_(?!enormous)": "rotary positions",
+    r"_rpn_|^eva02_enormous": "norms after the branches",
+    r"^test_vit3$": "registers among what it pools",
+}
+"""What timm's networks of these names have, while their parameters have a plain network's names."""
 
 TANH_GELU = re.compile(r"(patch32|so400m_patch16|giantopt_patch16)_siglip|large_patch16_siglip(_gap)?_512")
 """timm's SigLIP networks with the tanh form; the older ones have erf there, unlike Google's own."""
@@ -164,7 +168,7 @@ TIMM_OTHER_HEADS = {
     r"^vit_base_patch\d+_plus_": 14,
     r"^vit_giant_.*(dinov2|tipsv2)": 24,
     r"^test_vit2?$": 2,
-    r"^test_vit[34]$": 3,
+    r"^test_vit4$": 3,
 }
 """Those of names that have others, or no size."""
 
@@ -197,8 +201,9 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
         changes.append(f"act_layer {arguments['act_layer']}")
     if (pool := arguments.get("global_pool", config.get("global_pool"))) not in (None, "", "token", "avg", "map"):
         changes.append(f"global_pool {pool}")
-    if OTHER_BLOCKS.search(architecture) or changes:
-        what = ", ".join(changes) or "rotary positions, or norms after the branches"
+    changes += [what for pattern, what in OTHER_NETWORKS.items() if re.search(pattern, architecture)]
+    if changes:
+        what = ", ".join(changes)
         raise ValueError(f"timm's {architecture or 'network'} has {what}, which a VisionTransformer here has not")
 
 
@@ -214,7 +219,7 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     if heads := arguments.get("num_heads", timm_heads(architecture)):
         fields["num_heads"] = heads
     fields["gelu"] = TIMM_GELU_FORMS[arguments.get("act_layer") or timm_activation(architecture)]
-    fields["norm_eps"] = 1e-5 if "_clip_" in architecture else 1e-6
+    fields["norm_eps"] = 1e-5 if re.match(r"vit_.*_clip_", architecture) else 1e-6
     if arguments.get("init_values"):
         fields["layer_scale"] = arguments["init_values"]
     pool = arguments.get("global_pool", config.get("global_pool"))
