@@ -145,6 +145,13 @@ def test_heads_that_nothing_tells_are_asked_for(arrays: dict[str, np.ndarray], t
         vit_jax.load_pretrained(saved(arrays, tmp_path))
 
 
+def test_parts_that_are_not_known_are_named_beside_what_is_asked_for(arrays: dict[str, np.ndarray], tmp_path: Path):
+    """A network of other parts (BEiT-3, SAM) cannot be given as model=: what it has besides is said."""
+    path = saved({**arrays, "blocks.0.attn.rel_pos_h": np.zeros((7, 8), np.float32)}, tmp_path)
+    with pytest.raises(ValueError, match=r"its num_heads; (.|\n)*\n  unexpected: blocks.0.attn.rel_pos_h \[7, 8\]$"):
+        vit_jax.load_pretrained(path)
+
+
 def test_the_publisher_decides_epsilon_and_gelu_of_the_caller_s_module(tmp_path: Path):
     path = write(CASES["google"], draw(golden_shapes()["google"], 0), tmp_path)
     model, _ = vit_jax.load_pretrained(path, model=VIT.clone(norm_eps=0.5))

@@ -120,11 +120,10 @@ def built(weights: Weights, format: Format, converted: Converted, known: Mapping
     """
     try:
         return format.network(converted.shapes(), known)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         problems = "".join(f"\n  {problem}" for problem in converted.problems)
-        raise ValueError(f"{weights.path} ({format.publisher}): {error.args[0]} is missing{problems}") from error
-    except ValueError as error:
-        raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
+        raise ValueError(f"{weights.path} ({format.publisher}): {reason}{problems}") from error
 
 
 def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:
