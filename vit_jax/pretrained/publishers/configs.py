@@ -63,17 +63,21 @@ def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `SwinTransformer` that Hugging Face's config gives.
 
     Raises:
-        ValueError: if its activation is not the erf form of GELU, which is Swin's only one here.
+        ValueError: if its activation is not the erf form of GELU, which is Swin's only one here, or its epsilon is not
+            that which transformers gives to some norms whatever the config says.
     """
     if gelu_form(config.get("hidden_act", "gelu")) != "erf":
         raise ValueError(f"hidden_act {config['hidden_act']!r} is not supported in Swin; only the erf form of GELU is")
+    if config.get("layer_norm_eps", 1e-5) != 1e-5:
+        raise ValueError(
+            f"layer_norm_eps {config['layer_norm_eps']} is not supported in Swin; only 1e-5 is, "
+            "which transformers gives to some of its norms whatever the config says"
+        )
     fields: dict[str, Any] = {}
     if "image_size" in config:
         fields["image_size"] = size(config["image_size"])
     if "window_size" in config:
         fields["window_size"] = config["window_size"]
-    if "layer_norm_eps" in config:
-        fields["norm_eps"] = config["layer_norm_eps"]
     if "mlp_ratio" in config:
         fields["mlp_ratio"] = config["mlp_ratio"]
     if "pretrained_window_sizes" in config:
