@@ -181,7 +181,9 @@ def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: py
         ("test_vit3", {}, "test_vit3 has registers among what it pools, which"),
         ("vit_tiny_patch16_224", {"rope_type": "dinov3"}, "rope_type"),
         ("vit_tiny_patch16_224", {"act_layer": "relu"}, "act_layer relu"),
-        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool avgmax"),
+        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool 'avgmax'"),
+        ("vit_tiny_patch16_224", {"global_pool": ""}, "global_pool ''"),
+        ("vit_tiny_patch16_224", {"global_pool": "", "num_classes": 5}, "global_pool ''"),
         ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
     ],
 )
@@ -192,6 +194,15 @@ def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: P
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=what):
         load(path)
+
+
+@pytest.mark.parametrize("place", ["model_args", "config", "pretrained_cfg"])
+def test_without_classes_a_network_need_not_pool(place: str):
+    """timm gives all tokens then, which are `vit_jax.features(...).tokens`."""
+    places = {"model_args": {"global_pool": ""}, "config": {}, "pretrained_cfg": {"input_size": [3, 16, 16]}}
+    places[place]["num_classes"] = 0
+    config = {"architecture": "vit_tiny_patch16_224", **places.pop("config"), **places}
+    assert "pool" not in timm_vit(config)
 
 
 @pytest.mark.parametrize(

@@ -203,12 +203,20 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
     ]
     if arguments.get("act_layer") not in (None, *TIMM_GELU_FORMS):
         changes.append(f"act_layer {arguments['act_layer']}")
-    if (pool := arguments.get("global_pool", config.get("global_pool"))) not in (None, "", "token", "avg", "map"):
-        changes.append(f"global_pool {pool}")
+    pool = arguments.get("global_pool", config.get("global_pool"))
+    tokens_alone = pool == "" and timm_num_classes(config) == 0  # which are `features(...).tokens` here
+    if pool not in (None, "token", "avg", "map") and not tokens_alone:
+        changes.append(f"global_pool {pool!r}")
     changes += [what for pattern, what in OTHER_NETWORKS.items() if re.search(pattern, architecture)]
     if changes:
         what = ", ".join(changes)
         raise ValueError(f"timm's {architecture or 'network'} has {what}, which a VisionTransformer here has not")
+
+
+def timm_num_classes(config: Mapping[str, Any]) -> int | None:
+    """The number of classes; None if the config does not say."""
+    arguments = config.get("model_args") or {}
+    return arguments.get("num_classes", config.get("num_classes", pretrained_cfg(config).get("num_classes")))
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
