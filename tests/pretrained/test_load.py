@@ -242,6 +242,33 @@ def test_what_is_taken_where_a_config_should_be_is_a_warning(name: str, warned: 
     assert ("does not say how images are prepared" in caplog.text) == warned
 
 
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("timm_clip_quick", True),
+        ("timm_siglip", True),
+        ("timm", False),
+        ("timm_beit", False),
+        ("google_map_head", False),
+    ],
+)
+def test_a_form_of_gelu_that_nothing_tells_is_said_to_be_assumed(name: str, warned: bool, tmp_path: Path, caplog):
+    """OpenAI's CLIP and the newer SigLIP have other ones than timm's other networks; a config or a module tells."""
+    arrays = draw(golden_shapes()[name], 0)
+    if name != "google_map_head":  # queries' norms tell the heads
+        norms = [f"blocks.{i}.attn.{x}_norm.{part}" for i in (0, 1) for x in "qk" for part in ("weight", "bias")]
+        arrays |= {norm: np.ones(8, np.float32) for norm in norms}
+    path = write(CASES[name], arrays, tmp_path)
+    model, _ = vit_jax.load_pretrained(path)
+    if name != "google_map_head":
+        assert "GELU" not in caplog.text
+        (path / "config.json").unlink()
+        vit_jax.load_pretrained(path, model=model)
+        assert "GELU" not in caplog.text
+        vit_jax.load_pretrained(path)
+    assert ("erf GELU is assumed" in caplog.text) == warned
+
+
 def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
     processor = {"size": {"shortest_edge": 20}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True}
