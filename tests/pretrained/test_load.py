@@ -169,6 +169,12 @@ def test_an_image_that_patches_do_not_divide_is_refused(arrays: dict[str, np.nda
         vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, image_size=18)
 
 
+@pytest.mark.parametrize("size", ["24", (24, 24, 3)])
+def test_an_image_size_that_is_none_is_refused(size: Any, arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="image_size must be a whole number or a pair"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, image_size=size)
+
+
 @pytest.mark.parametrize("name", [name for name, (module, _) in MODELS.items() if module is VisionTransformer])
 def test_the_shapes_of_a_published_vision_transformer_tell_its_fields(name: str):
     """But for what no shape shows: the final norm's place, preprocessing, initial values."""
