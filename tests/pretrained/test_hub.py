@@ -60,6 +60,10 @@ class TestWithThePackage:
                 ["model.safetensors.index.json", "m-1.safetensors", "m-2.safetensors", "pytorch_model.bin"],
                 ["model.safetensors.index.json", "m-1.safetensors", "m-2.safetensors"],
             ),
+            (
+                ["pytorch_model.bin.index.json", "pytorch_model-1.bin", "pytorch_model-2.bin", "tf_model.h5"],
+                ["pytorch_model.bin.index.json", "pytorch_model-1.bin", "pytorch_model-2.bin"],
+            ),
         ],
     )
     def test_only_configs_and_weights_are_downloaded(self, online, tmp_path, names, needed):

@@ -145,6 +145,13 @@ def test_heads_that_nothing_tells_are_asked_for(arrays: dict[str, np.ndarray], t
         vit_jax.load_pretrained(saved(arrays, tmp_path))
 
 
+def test_parts_that_are_not_known_are_named_beside_what_is_asked_for(arrays: dict[str, np.ndarray], tmp_path: Path):
+    """A network of other parts (BEiT-3, SAM) cannot be given as model=: what it has besides is said."""
+    path = saved({**arrays, "blocks.0.attn.rel_pos_h": np.zeros((7, 8), np.float32)}, tmp_path)
+    with pytest.raises(ValueError, match=r"its num_heads; (.|\n)*\n  unexpected: blocks.0.attn.rel_pos_h \[7, 8\]$"):
+        vit_jax.load_pretrained(path)
+
+
 def test_the_publisher_decides_epsilon_and_gelu_of_the_caller_s_module(tmp_path: Path):
     path = write(CASES["google"], draw(golden_shapes()["google"], 0), tmp_path)
     model, _ = vit_jax.load_pretrained(path, model=VIT.clone(norm_eps=0.5))
@@ -160,6 +167,12 @@ def test_windows_are_for_swin(arrays: dict[str, np.ndarray], tmp_path: Path):
 def test_an_image_that_patches_do_not_divide_is_refused(arrays: dict[str, np.ndarray], tmp_path: Path):
     with pytest.raises(ValueError, match="not a whole number of patches"):
         vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, image_size=18)
+
+
+@pytest.mark.parametrize("size", ["24", (24, 24, 3)])
+def test_an_image_size_that_is_none_is_refused(size: Any, arrays: dict[str, np.ndarray], tmp_path: Path):
+    with pytest.raises(ValueError, match="image_size must be a whole number or a pair"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=VIT, image_size=size)
 
 
 @pytest.mark.parametrize("name", [name for name, (module, _) in MODELS.items() if module is VisionTransformer])
@@ -233,6 +246,33 @@ def test_what_is_taken_where_a_config_should_be_is_a_warning(name: str, warned: 
     (tmp_path / "config.json").unlink(missing_ok=True)
     load(path)
     assert ("does not say how images are prepared" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("timm_clip_quick", True),
+        ("timm_siglip", True),
+        ("timm", False),
+        ("timm_beit", False),
+        ("google_map_head", False),
+    ],
+)
+def test_a_form_of_gelu_that_nothing_tells_is_said_to_be_assumed(name: str, warned: bool, tmp_path: Path, caplog):
+    """OpenAI's CLIP and the newer SigLIP have other ones than timm's other networks; a config or a module tells."""
+    arrays = draw(golden_shapes()[name], 0)
+    if name != "google_map_head":  # queries' norms tell the heads
+        norms = [f"blocks.{i}.attn.{x}_norm.{part}" for i in (0, 1) for x in "qk" for part in ("weight", "bias")]
+        arrays |= {norm: np.ones(8, np.float32) for norm in norms}
+    path = write(CASES[name], arrays, tmp_path)
+    model, _ = vit_jax.load_pretrained(path)
+    if name != "google_map_head":
+        assert "GELU" not in caplog.text
+        (path / "config.json").unlink()
+        vit_jax.load_pretrained(path, model=model)
+        assert "GELU" not in caplog.text
+        vit_jax.load_pretrained(path)
+    assert ("erf GELU is assumed" in caplog.text) == warned
 
 
 def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):

@@ -33,9 +33,9 @@ def write(folder: Path, *names: str, config: object = None) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json"])
 def test_a_file_of_a_usual_name_comes_with_the_config_beside_it(tmp_path, asked, name):
-    write(tmp_path, "x.npz", "model.safetensors", "pytorch_model.bin", config={"model_type": "vit"})
+    write(tmp_path, "x.npz", "model.safetensors", name, config={"model_type": "vit"})
     found = Located(tmp_path / name, {"model_type": "vit"}, tmp_path)
     assert locate(tmp_path / name) == locate(str(tmp_path / name)) == found
     assert not asked

@@ -45,6 +45,21 @@ def test_what_training_puts_before_all_names_is_taken_off(prefix: str, arrays: d
     jax.tree.map(np.testing.assert_array_equal, params, expected)
 
 
+@pytest.mark.parametrize("prefix", ["net.", "base_encoder.", "wrapped.net."])
+@pytest.mark.parametrize("case", ["timm_without_config", "swin", "huggingface_vit"])
+def test_another_prefix_is_named_and_what_to_do_about_it(case: str, prefix: str, tmp_path: Path):
+    stored = {prefix + name: x for name, x in draw(golden_shapes()[case], 0).items()}
+    path = write(CASES[case], stored, tmp_path)
+    with pytest.raises(
+        ValueError, match=f"names begin with '{prefix}', .* with {{name.removeprefix\\('{prefix}'\\): x"
+    ):
+        vit_jax.load_pretrained(path)
+    save_file({f"{prefix}conv{i}.weight": np.zeros(3, np.float32) for i in (1, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="no weights of a known publisher") as error:
+        vit_jax.load_pretrained(tmp_path / "other.safetensors")
+    assert "removeprefix" not in str(error.value)
+
+
 @pytest.mark.parametrize("case", ["dinov2", "dinov2_swiglu", "dinov2_registers"])
 @pytest.mark.parametrize("publisher", [None, "dinov2"])
 @pytest.mark.parametrize("chunked", [False, True])

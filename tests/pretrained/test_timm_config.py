@@ -73,7 +73,7 @@ def test_a_margin_is_not_seen_by_timm(arrays, tmp_path: Path):
         ("vit_base_patch16_reg4_gap_256", 12),
         ("vit_base_patch32_plus_256", 14),
         ("deit3_medium_patch16_224", 8),
-        ("test_vit3", 3),
+        ("test_vit4", 3),
         ("resnet50", None),
         ("", None),
     ],
@@ -82,18 +82,36 @@ def test_the_heads_of_a_name(architecture: str, heads: int | None):
     assert timm_heads(architecture) == heads
 
 
+@pytest.mark.parametrize(
+    ("architecture", "epsilon"),
+    [("vit_base_patch16_clip_224", 1e-5), ("eva_giant_patch14_clip_224", 1e-6), ("vit_base_patch16_224", 1e-6)],
+)
+def test_the_epsilon_of_a_name(architecture: str, epsilon: float):
+    """OpenAI's 1e-5 is that of the Vision Transformers called CLIP's, not of EVA's."""
+    assert timm_vit({"architecture": architecture})["norm_eps"] == epsilon
+
+
 @pytest.mark.parity
 def test_heads_epsilon_and_gelu_are_timm_s_of_every_network_that_loads():
     if not all(map(find_spec, ("torch", "timm"))):
         pytest.skip("comparing with timm needs it: pip install '.[parity]'")
     from tests.pretrained.timm_folder import timm_networks
 
-    theirs = {name: numerics(network.blocks[0]) for name, network in timm_networks() if loads(network)}
-    del theirs["vit_base_patch16_rpn_224"]  # refused: its norms come after the branches
+    networks = {name: network for name, network in timm_networks() if loads(network)}
+    theirs = {name: numerics(x.blocks[0]) for name, x in networks.items() if not computes_something_else(x)}
     assert len(theirs) > 100
     ours = {name: timm_vit({"architecture": name}) for name in theirs}
     fields = {name: (x["num_heads"], x["norm_eps"], x["gelu"]) for name, x in ours.items()}
     assert fields == theirs
+    for name in networks.keys() - theirs.keys():
+        with pytest.raises(ValueError, match="which a VisionTransformer here has not"):
+            timm_vit({"architecture": name})
+
+
+def computes_something_else(network: Any) -> bool:
+    """Whether one of timm's networks has rotary positions, norms after the branches, or pools registers, too."""
+    norms_after = "Post" in type(network.blocks[0]).__name__
+    return getattr(network, "rope", None) is not None or norms_after or getattr(network, "pool_include_prefix", False)
 
 
 def numerics(block: Any) -> tuple[int, float, str]:
@@ -156,10 +174,16 @@ def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: py
     [
         ("vit_base_patch16_dinov3", {}, "vit_base_patch16_dinov3 has rotary positions"),
         ("vit_small_patch16_rope_224", {}, "rotary positions"),
+        ("vit_pe_core_base_patch16_224", {}, "rotary positions"),
+        ("eva02_tiny_patch14_224", {}, "rotary positions"),
         ("vit_base_patch16_rpn_224", {}, "norms after the branches"),
+        ("eva02_enormous_patch14_clip_224", {}, "norms after the branches"),
+        ("test_vit3", {}, "test_vit3 has registers among what it pools, which"),
         ("vit_tiny_patch16_224", {"rope_type": "dinov3"}, "rope_type"),
         ("vit_tiny_patch16_224", {"act_layer": "relu"}, "act_layer relu"),
-        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool avgmax"),
+        ("vit_tiny_patch16_224", {"global_pool": "avgmax"}, "global_pool 'avgmax'"),
+        ("vit_tiny_patch16_224", {"global_pool": ""}, "global_pool ''"),
+        ("vit_tiny_patch16_224", {"global_pool": "", "num_classes": 5}, "global_pool ''"),
         ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
     ],
 )
@@ -170,6 +194,15 @@ def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: P
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=what):
         load(path)
+
+
+@pytest.mark.parametrize("place", ["model_args", "config", "pretrained_cfg"])
+def test_without_classes_a_network_need_not_pool(place: str):
+    """timm gives all tokens then, which are `vit_jax.features(...).tokens`."""
+    places = {"model_args": {"global_pool": ""}, "config": {}, "pretrained_cfg": {"input_size": [3, 16, 16]}}
+    places[place]["num_classes"] = 0
+    config = {"architecture": "vit_tiny_patch16_224", **places.pop("config"), **places}
+    assert "pool" not in timm_vit(config)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import io
 import json
+import pickle
 import zipfile
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,16 +138,39 @@ class TestIndex:
         with pytest.raises(ValueError, match=r"part1\.safetensors is damaged"):
             open_weights(path)
 
-    @pytest.mark.parametrize("place", ["../secret.safetensors", "/etc/passwd", "", "..", "x.pth", "a/b.safetensors"])
+    @pytest.mark.parametrize(
+        "place", ["../secret.safetensors", "/etc/passwd", "", "..", "x.pth", "a/b.safetensors", "../x.bin"]
+    )
     def test_a_part_elsewhere_is_not_opened(self, path, place):
         self.write(path.parent, {"a": place})
-        with pytest.raises(ValueError, match=r"is no \.safetensors file beside it"):
+        with pytest.raises(ValueError, match=r"is no \.safetensors or \.bin file beside it"):
             open_weights(path)
 
     @pytest.mark.parametrize("text", ["{", '{"weight_map": []}', '{"weight_map": {}}', '{"a":' * 99_999])
     def test_a_damaged_index_is_refused(self, path, text):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"index\.json"):
+            open_weights(path)
+
+
+@pytest.mark.parity
+class TestIndexOfPyTorch:
+    @pytest.fixture
+    def path(self, tmp_path):
+        torch: Any = pytest.importorskip("torch", reason="writing PyTorch's files needs torch: pip install '.[parity]'")
+        for i, (name, array) in enumerate(ARRAYS.items()):
+            torch.save({name: torch.from_numpy(array)}, tmp_path / f"pytorch_model-{i}.bin")
+        path = tmp_path / "pytorch_model.bin.index.json"
+        path.write_text(json.dumps({"weight_map": {"a/b": "pytorch_model-0.bin", "c": "pytorch_model-1.bin"}}))
+        return path
+
+    def test_several_files_are_opened_as_one(self, path):
+        assert choose_weights(path.parent, [file.name for file in path.parent.iterdir()]) == path.name
+        assert equal(read_all(open_weights(path)), ARRAYS)
+
+    def test_a_part_that_would_run_code_is_refused(self, path):
+        (path.parent / "pytorch_model-1.bin").write_bytes(pickle.dumps(print, protocol=2))
+        with pytest.raises(ValueError, match=r"pytorch_model-1\.bin asks for .*print, .* nothing was run"):
             open_weights(path)
 
 
@@ -158,6 +183,10 @@ class TestIndex:
             "model.safetensors.index.json",
         ),
         (["pytorch_model.bin", "training_args.bin", "optimizer.pt", "tf_model.h5"], "pytorch_model.bin"),
+        (
+            ["pytorch_model-1.bin", "pytorch_model-2.bin", "pytorch_model.bin.index.json"],
+            "pytorch_model.bin.index.json",
+        ),
         (["pytorch_model.bin", "swin.safetensors"], "swin.safetensors"),
         (["ViT-B_16.npz", "pytorch_model.bin"], "ViT-B_16.npz"),
         (["deit.pth", "notes.txt"], "deit.pth"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -53,6 +54,7 @@ class Network(nn.Module):
     def __post_init__(self):
         super().__post_init__()
         check_choices(self)
+        check_image_size(self.image_size)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -80,7 +82,14 @@ def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typin
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """One number as (height, width)."""
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    return (size[0], size[1]) if isinstance(size, tuple | list) else (size, size)
+
+
+def check_image_size(size: Any) -> None:
+    """Raises ValueError if this is neither one whole number nor a pair of them."""
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
+        raise ValueError(f"image_size must be a whole number or a pair of them, (height, width), not {size!r}")
 
 
 def patch_grid(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> tuple[int, int]:

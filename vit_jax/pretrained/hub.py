@@ -1,5 +1,6 @@
 """Repositories on the Hugging Face Hub: what is needed is downloaded once, into the cache that all its tools share."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from vit_jax.pretrained.weight_files import choose_weights
@@ -33,8 +34,7 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
         names = huggingface_hub.list_repo_files(repo_id, revision=revision)
         weights = choose_weights(page, [name for name in names if "/" not in name])
         if weights is not None:
-            parts = [name for name in names if weights.endswith(".index.json") and name.endswith(".safetensors")]
-            needed = ["config.json", "preprocessor_config.json", weights, *parts]
+            needed = ["config.json", "preprocessor_config.json", weights, *parts_of(weights, names)]
             return Path(huggingface_hub.snapshot_download(repo_id, revision=revision, allow_patterns=needed))
     except errors.GatedRepoError as error:
         raise ValueError(f"{page} is gated: accept its conditions there, then run hf auth login") from error
@@ -47,6 +47,12 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
     except (OSError, errors.HTTPError) as error:  # pyright: ignore[reportPrivateImportUsage] (httpx's or requests's)
         return downloaded_before(repo_id, revision, error)
     raise FileNotFoundError(f"{page} has no weights (*.safetensors, *.npz, pytorch_model.bin) beside its README")
+
+
+def parts_of(weights: str, names: Collection[str]) -> list[str]:
+    """The files that an index may name, those of its kind ("x.bin.index.json": ".bin"); none of any other file."""
+    kind = Path(weights.removesuffix(".index.json")).suffix
+    return [name for name in names if name.endswith(kind)] if weights.endswith(".index.json") else []
 
 
 def downloaded_before(repo_id: str, revision: str | None, reason: Exception) -> Path:

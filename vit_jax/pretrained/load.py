@@ -47,9 +47,10 @@ def load_pretrained(
     >>> logits = model.apply({"params": params}, preprocessing(model)(images))
 
     Args:
-        source: a file (.npz, .safetensors, .pth, .pt, .bin), a folder (Hugging Face's, timm's, a run's workdir or its
-            model), or an id of the Hugging Face Hub, such as "google/vit-base-patch16-224". The config beside a file is
-            read if the file is alone there or has a usual name, such as "model.safetensors".
+        source: a file (.npz, .safetensors, .pth, .pt, .bin, or the .index.json of several), a folder (Hugging Face's,
+            timm's, a run's workdir or its model), or an id of the Hugging Face Hub, such as
+            "google/vit-base-patch16-224". The config beside a file is read if the file is alone there or has a usual
+            name, such as "model.safetensors".
         model: the module that the weights are for. By default it is made of the config in the folder and of the
             shapes. Its epsilon, form of GELU, padding order and `resizing` are set to the publisher's.
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.

@@ -65,11 +65,17 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
     if not arrays:
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
-    said = architecture(config or {})
+    said, prefix = architecture(config or {}), unknown_prefix(arrays)
+    advice = (
+        f"All its names begin with {prefix!r}, and without it they would be known: save the file again with "
+        f"{{name.removeprefix({prefix!r}): x for name, x in weights.items()}}\n"
+        if prefix
+        else ""
+    )
     raise ValueError(
         f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...\n"
-        f"{f'Its config says that they are of {said}. ' if said else ''}Networks here, of which weights are read: "
-        f"{NETWORKS}"
+        f"{advice}{f'Its config says that they are of {said}. ' if said else ''}"
+        f"Networks here, of which weights are read: {NETWORKS}"
     )
 
 
@@ -77,6 +83,19 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     """What timm's or Hugging Face's config calls the network; None if it does not say."""
     named = config.get("architecture") or config.get("architectures") or config.get("model_type")
     return str(named[0] if isinstance(named, list) else named) if named else None
+
+
+def unknown_prefix(arrays: Mapping[str, StoredArray]) -> str:
+    """What all names begin with, where they would be a publisher's without it; "" otherwise.
+
+    Such as what a network is an attribute of: Lightning's "net.", MoCo's "base_encoder.".
+    """
+    parts = next(iter(arrays)).split(".")
+    for prefix in (".".join(parts[:count]) + "." for count in range(1, len(parts))):
+        bare = {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
+        if len(bare) == len(arrays) and any(format.fits({*bare, *format.respell(bare)}) for format in FORMATS):
+            return prefix
+    return ""
 
 
 def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str, ...]:

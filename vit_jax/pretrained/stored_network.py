@@ -1,5 +1,6 @@
 """The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from vit_jax.pretrained.publishers.formats import own_format
 from vit_jax.pretrained.recognise import recognise
 from vit_jax.pretrained.stored import StoredArray, Weights
 from vit_jax.pretrained.weight_files import open_weights
+
+logger = logging.getLogger(__name__)
 
 OF_PRETRAINING = (networks.masked_autoencoder, networks.beit_pretraining)
 """What makes a network that has an encoder, which may be asked for alone."""
@@ -70,6 +73,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
+        tell_assumed_gelu(located, format, module)
         module = module.clone(preprocessing=format.prepared(located, module))
         names = description.class_names if module.num_classes else ()
         return StoredNetwork(module, module, converted, format, names, others)
@@ -83,6 +87,21 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         sizes = stored_sizes(wanted, shapes)
     names = description.class_names if wanted.num_classes else ()
     return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
+
+
+def tell_assumed_gelu(located: Located, format: Format, network: Network) -> None:
+    """Says that a form of GELU is assumed where timm's networks of CLIP's or SigLIP's parts come without a config.
+
+    These have several forms, and neither names nor shapes tell which.
+    """
+    of_such_parts = isinstance(network, VisionTransformer) and (network.pre_norm or network.pool == "map")
+    if format.publisher == "timm" and located.config is None and of_such_parts:
+        message = (
+            "%s: erf GELU is assumed, as no config beside it was read; OpenAI's CLIP has quick GELU, newer SigLIP "
+            "networks tanh, and the Perception Encoder rotary positions, which no network here has: keep timm's "
+            "config.json beside the file, or set the form by clone(gelu=...)"
+        )
+        logger.warning(message, located.weights)
 
 
 def with_numerics(model: Network, known: Mapping[str, Any]) -> Network:
@@ -120,11 +139,10 @@ def built(weights: Weights, format: Format, converted: Converted, known: Mapping
     """
     try:
         return format.network(converted.shapes(), known)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         problems = "".join(f"\n  {problem}" for problem in converted.problems)
-        raise ValueError(f"{weights.path} ({format.publisher}): {error.args[0]} is missing{problems}") from error
-    except ValueError as error:
-        raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
+        raise ValueError(f"{weights.path} ({format.publisher}): {reason}{problems}") from error
 
 
 def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:

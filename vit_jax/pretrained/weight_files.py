@@ -17,18 +17,25 @@ PREFERRED = (
     "*.safetensors",
     "*.npz",
     "pytorch_model.bin",
+    "*.bin.index.json",
     "*.pth",
     "*.pt",
     "*.bin",
 )
 """Which file of a folder has the weights: those that cannot run code first, then by the publishers' names."""
 
-STANDARD_NAMES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+STANDARD_NAMES = (
+    *("model.safetensors", "model.safetensors.index.json"),
+    *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 """Of timm, Hugging Face and this package, who write a config beside them."""
+
+PARTS = {".safetensors": open_safetensors, ".bin": open_torch}
+"""What an index names, by the ends of their names, and how each is opened."""
 
 
 def open_weights(path: Path) -> Weights:
-    """Opens a file of weights: .npz, .safetensors (one or, by its index, several), .pth/.pt/.bin of PyTorch.
+    """Opens a file of weights: .npz, .safetensors, .pth/.pt/.bin of PyTorch, or by its index several in parts.
 
     Only what describes the arrays is read. The kind is told by the first bytes, whatever the file is called.
 
@@ -58,30 +65,32 @@ def open_weights(path: Path) -> Weights:
     if start.startswith(b"version https://git-lfs"):
         raise ValueError(f"{path} is not the weights but Git LFS's note of where they are: run git lfs pull")
     raise ValueError(
-        f"{path} is no file of weights (.npz, .safetensors, .safetensors.index.json, .pth, .pt, .bin) or damaged: "
+        f"{path} is no file of weights (.npz, .safetensors, .pth, .pt, .bin, or an .index.json of several) or damaged: "
         f"it begins with {start[:16]!r}"
     )
 
 
 def open_index(path: Path) -> Weights:
-    """Opens the safetensors files beside a `*.safetensors.index.json`, as one.
+    """Opens the files beside a `*.safetensors.index.json`, or PyTorch's beside a `*.bin.index.json`, as one.
 
     Raises:
         FileNotFoundError: if one of them is missing.
-        ValueError: if the index is damaged or does not fit them.
+        ValueError: if the index is damaged or does not fit them, or one of them is damaged or would run code.
+        ModuleNotFoundError: for PyTorch's files, without torch.
     """
     try:
         index = json.loads(path.read_text())
         places = {str(name): str(place) for name, place in index["weight_map"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged or no index of safetensors files: {error!r}") from error
+        raise ValueError(f"{path} is damaged or no index of files of weights: {error!r}") from error
     arrays: dict[str, StoredArray] = {}
     for place in sorted(set(places.values())):
-        if Path(place).name != place or not place.endswith(".safetensors"):
-            raise ValueError(f"{path} names {place!r}, which is no .safetensors file beside it")
+        open_part = PARTS.get(Path(place).suffix)
+        if Path(place).name != place or open_part is None:
+            raise ValueError(f"{path} names {place!r}, which is no {' or '.join(PARTS)} file beside it")
         if not (path.parent / place).is_file():
             raise FileNotFoundError(f"{path} names {place}, which is not beside it")
-        part = open_safetensors(path.parent / place).arrays
+        part = open_part(path.parent / place).arrays
         listed = {name for name in places if places[name] == place}
         if listed != part.keys():
             odd = sorted(listed ^ part.keys())

@@ -63,17 +63,21 @@ def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a `SwinTransformer` that Hugging Face's config gives.
 
     Raises:
-        ValueError: if its activation is not the erf form of GELU, which is Swin's only one here.
+        ValueError: if its activation is not the erf form of GELU, which is Swin's only one here, or its epsilon is not
+            that which transformers gives to some norms whatever the config says.
     """
     if gelu_form(config.get("hidden_act", "gelu")) != "erf":
         raise ValueError(f"hidden_act {config['hidden_act']!r} is not supported in Swin; only the erf form of GELU is")
+    if config.get("layer_norm_eps", 1e-5) != 1e-5:
+        raise ValueError(
+            f"layer_norm_eps {config['layer_norm_eps']} is not supported in Swin; only 1e-5 is, "
+            "which transformers gives to some of its norms whatever the config says"
+        )
     fields: dict[str, Any] = {}
     if "image_size" in config:
         fields["image_size"] = size(config["image_size"])
     if "window_size" in config:
         fields["window_size"] = config["window_size"]
-    if "layer_norm_eps" in config:
-        fields["norm_eps"] = config["layer_norm_eps"]
     if "mlp_ratio" in config:
         fields["mlp_ratio"] = config["mlp_ratio"]
     if "pretrained_window_sizes" in config:
@@ -145,8 +149,12 @@ def channel_values(value: Any) -> tuple[float, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-OTHER_BLOCKS = re.compile(r"rope|dinov3|lingbot|_rpn_")
-"""timm's networks with rotary positions or norms after the branches: their parameters have a plain network's names."""
+OTHER_NETWORKS = {
+    r"rope|dinov3|lingbot|^vit_pe_|^eva02_(?!enormous)": "rotary positions",
+    r"_rpn_|^eva02_enormous": "norms after the branches",
+    r"^test_vit3$": "registers among what it pools",
+}
+"""What timm's networks of these names have, while their parameters have a plain network's names."""
 
 TANH_GELU = re.compile(r"(patch32|so400m_patch16|giantopt_patch16)_siglip|large_patch16_siglip(_gap)?_512")
 """timm's SigLIP networks with the tanh form; the older ones have erf there, unlike Google's own."""
@@ -164,7 +172,7 @@ TIMM_OTHER_HEADS = {
     r"^vit_base_patch\d+_plus_": 14,
     r"^vit_giant_.*(dinov2|tipsv2)": 24,
     r"^test_vit2?$": 2,
-    r"^test_vit[34]$": 3,
+    r"^test_vit4$": 3,
 }
 """Those of names that have others, or no size."""
 
@@ -195,11 +203,20 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
     ]
     if arguments.get("act_layer") not in (None, *TIMM_GELU_FORMS):
         changes.append(f"act_layer {arguments['act_layer']}")
-    if (pool := arguments.get("global_pool", config.get("global_pool"))) not in (None, "", "token", "avg", "map"):
-        changes.append(f"global_pool {pool}")
-    if OTHER_BLOCKS.search(architecture) or changes:
-        what = ", ".join(changes) or "rotary positions, or norms after the branches"
+    pool = arguments.get("global_pool", config.get("global_pool"))
+    tokens_alone = pool == "" and timm_num_classes(config) == 0  # which are `features(...).tokens` here
+    if pool not in (None, "token", "avg", "map") and not tokens_alone:
+        changes.append(f"global_pool {pool!r}")
+    changes += [what for pattern, what in OTHER_NETWORKS.items() if re.search(pattern, architecture)]
+    if changes:
+        what = ", ".join(changes)
         raise ValueError(f"timm's {architecture or 'network'} has {what}, which a VisionTransformer here has not")
+
+
+def timm_num_classes(config: Mapping[str, Any]) -> int | None:
+    """The number of classes; None if the config does not say."""
+    arguments = config.get("model_args") or {}
+    return arguments.get("num_classes", config.get("num_classes", pretrained_cfg(config).get("num_classes")))
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +231,7 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     if heads := arguments.get("num_heads", timm_heads(architecture)):
         fields["num_heads"] = heads
     fields["gelu"] = TIMM_GELU_FORMS[arguments.get("act_layer") or timm_activation(architecture)]
-    fields["norm_eps"] = 1e-5 if "_clip_" in architecture else 1e-6
+    fields["norm_eps"] = 1e-5 if re.match(r"vit_.*_clip_", architecture) else 1e-6
     if arguments.get("init_values"):
         fields["layer_scale"] = arguments["init_values"]
     pool = arguments.get("global_pool", config.get("global_pool"))

@@ -1,0 +1,26 @@
+"""What every network's fields must be, whatever its kind."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vit_jax.models.registry import create_model
+
+KINDS = ["vit_tiny_patch4_32", "swin_cifar_patch2_window4_32", "resnet9_32", "mae_cifar_patch4_32"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("size", ["64", (64, 64, 3), (64,), (64, "64"), 64.0, None])
+def test_an_image_size_that_is_none_is_refused_by_its_field(name: str, size: Any):
+    """A text of two digits or the shape of an image would else be taken for a pair."""
+    with pytest.raises(
+        ValueError, match=r"image_size must be a whole number or a pair of them, \(height, width\), not "
+    ):
+        create_model(name, image_size=size)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("size", [64, (64, 64), [64, 64], np.int64(64), (np.int64(64), 64)])
+def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
+    assert create_model(name, image_size=size).input_shape == (64, 64, 3)
