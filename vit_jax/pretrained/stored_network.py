@@ -1,6 +1,7 @@
 """The network that is stored somewhere: module and parameters as they were saved, before anything is changed."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -67,6 +68,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         return read_own(located, weights, model)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
+    tell_left_out(located, converted)
     description = format.describe(located)
     told = {**told_by_arrays(weights, format, arrays), **description.fields}
     known = {**format.known, **told}
@@ -87,6 +89,12 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         sizes = stored_sizes(wanted, shapes)
     names = description.class_names if wanted.num_classes else ()
     return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
+
+
+def tell_left_out(located: Located, converted: Converted) -> None:
+    """Says, at level INFO, of how many of a file's arrays no parameter is made, and why."""
+    for reason, count in Counter(converted.left_out.values()).items():
+        logger.info("%s: %d arrays are left out: %s", located.weights, count, reason)
 
 
 def tell_assumed_gelu(located: Located, format: Format, network: Network) -> None:

@@ -31,6 +31,7 @@ BUFFERS = {
 }
 MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
 POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
+SIMMIM = {r"^decoder\.0\.(weight|bias)$": "the decoder of its training, masked image modelling"}
 HEAD_OF_DINO = {r"^(head\.(mlp|last_layer)|(dino|ibot)_head\.)": "the projection head of its training"}
 TEXT_TOWER = {r"^(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
 
@@ -81,7 +82,7 @@ hugging_face_vit = partial(
     known=HUGGING_FACES,
     pixels=pixels.google,
     configured=configs.huggingface_vit,
-    left_out=POOLER | MASK_TOKEN | BUFFERS,
+    left_out=POOLER | MASK_TOKEN | SIMMIM | BUFFERS,
 )
 hugging_face_swin = partial(
     hugging_face,
@@ -89,7 +90,7 @@ hugging_face_swin = partial(
     known=SWINS,
     pixels=pixels.imagenet,
     configured=configs.huggingface_swin,
-    left_out=POOLER | MASK_TOKEN | BUFFERS,
+    left_out=POOLER | MASK_TOKEN | SIMMIM | BUFFERS,
 )
 dinov2 = partial(
     Format,
