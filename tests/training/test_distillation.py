@@ -243,6 +243,7 @@ def test_a_run_goes_on_with_the_teacher_it_began_with(config, teacher, tmp_path)
             return (workdir / "teacher.json").read_text()
 
     began_with = prepared(copy)
+    (workdir / "checkpoints" / "1").mkdir(parents=True)  # else it has not begun
     assert prepared(copy) == began_with
 
     model, params = vit_jax.load_pretrained(copy)
