@@ -213,17 +213,18 @@ def told_if_unequal(counts: np.ndarray, class_names: Sequence[str]) -> list[str]
 
 def told_if_splits(classes: dict[str, Path]) -> list[str]:
     """A note if the folders of the classes look like splits by other names, as Kaggle's "training_set" and "test_set":
-    they hold folders alone, and all the same ones.
+    the first holds folders alone, and the others the same ones.
     """
-    held = [[(entry.name, entry.is_dir()) for entry in visible(folder)] for folder in classes.values()]
-    if len(held) < 2 or len(held[0]) < 2 or not all(of_class == held[0] for of_class in held):
+    first, *others = classes.values()
+    within = visible(first)
+    if len(within) < 2 or not others or not all(entry.is_dir() for entry in within):
         return []
-    if not all(is_dir for _, is_dir in held[0]):
+    names = [entry.name for entry in within]
+    if any([entry.name for entry in visible(other) if entry.is_dir()] != names for other in others):
         return []
-    within = listed(name for name, _ in held[0])
     return [
-        f"the classes are {listed(classes)}, and each holds the folders {within}: if these are the classes, and those "
-        "are splits, call those train, validation and test"
+        f"the classes are {listed(classes)}, and each holds the folders {listed(names)}: if these are the classes, and "
+        "those are splits, call those train, validation and test"
     ]
 
 
