@@ -66,6 +66,12 @@ def test_what_was_learned_from_is_known_by_its_place_or_else_by_its_name(begun_i
     assert tell_learned(str(run), [str(pictures / "a" / "new.png")])[0] == 0
     copy = shutil.copytree(pictures, tmp_path / "copy" / "train")
     assert told(run, copy) == f"16 have {named}"
+    both = sorted(str(file) for folder in (pictures, copy) for file in folder.glob("*/*.png"))
+    count, both_told = tell_learned(str(run), both)
+    assert (count, both_told.replace(str(run), "RUN")) == (
+        32,
+        f"the run in RUN learned from 16 of them; 16 have {named}",
+    )
     pictures.rename(tmp_path / "moved")
     assert told(run, tmp_path / "moved") == f"16 have {named}"
     for file in copy.glob("*/*.png"):

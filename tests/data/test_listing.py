@@ -39,7 +39,7 @@ def test_whatever_becomes_of_the_folder(validation_fraction: float, config: Data
     assert files(load_dataset(config)) != files(before)
     assert (after.validation is None) == (not validation_fraction)
     assert (after.name, after.class_names, after.image_shape) == (before.name, before.class_names, before.image_shape)
-    others = f"1 other files in {tmp_path / 'images'} are not used: they were left out then, or have come since"
+    others = f"other files in {tmp_path / 'images'} are not used, left out then or come since: 1"
     beginning = "the images are those of the run's beginning, as images.json lists them"
     assert after.notes == (*before.notes, beginning, others)
     for one, other in zip(as_arrays(after.test), (images, labels), strict=True):

@@ -60,6 +60,16 @@ def test_another_prefix_is_named_and_what_to_do_about_it(case: str, prefix: str,
     assert "removeprefix" not in str(error.value)
 
 
+def test_a_prefix_is_named_as_the_file_has_it(arrays: dict[str, np.ndarray], tmp_path: Path):
+    """And not as it is without what training puts before all names, which the file has still."""
+    path = saved({f"state_dict/model.net.{name}": x for name, x in arrays.items()}, tmp_path / "wrapped")
+    told = (
+        r"begin with 'model\.net\.', .*removeprefix\('model\.net\.'\): x for name, x in weights\['state_dict'\]\.items"
+    )
+    with pytest.raises(ValueError, match=told):
+        vit_jax.load_pretrained(path)
+
+
 @pytest.mark.parametrize("case", ["dinov2", "dinov2_swiglu", "dinov2_registers"])
 @pytest.mark.parametrize("publisher", [None, "dinov2"])
 @pytest.mark.parametrize("chunked", [False, True])

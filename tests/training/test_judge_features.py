@@ -93,7 +93,7 @@ def test_too_few_shots_are_refused_before_any_step(small_config, tmp_path):
 
 
 def test_too_few_examples_that_are_left_end_the_run_and_say_so(small_config, run_to_end, tmp_path, monkeypatch):
-    """Of a set whose files vanish."""
+    """As where files vanish after the beginning, whose check is left out here."""
     config = dataclasses.replace(small_config, judge_features=("probe",), neighbours=Neighbours(k=5, examples=12))
     monkeypatch.setattr("vit_jax.training.run.check_examples", lambda *_: None)
     with pytest.raises(TrainingError, match=r"judge_features probe, from 12 images: .* class"):

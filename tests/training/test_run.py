@@ -199,10 +199,11 @@ def test_a_run_that_never_came_to_a_checkpoint_is_forgotten(config, tmp_path):
     assert run.lock is not None
     run.lock.file.close()
     (folder / "a" / "0.png").unlink()
-    (workdir / "model").mkdir()
+    (workdir / "report.html").touch()  # of a run that ended, whose checkpoints were deleted
     with pytest.raises(ValueError, match="seed: 0 -> 1"):
         prepare(dataclasses.replace(config, seed=1), workdir)
-    (workdir / "model").rmdir()
+    (workdir / "report.html").unlink()
+    (workdir / "checkpoints" / "1.orbax-checkpoint-tmp").mkdir(parents=True)  # of one that was killed
     run = begin(dataclasses.replace(config, seed=1), workdir)
     assert len(run.dataset.train) + len(run.dataset.test) == 39
     assert run.lock is not None
@@ -225,9 +226,10 @@ def test_classes_are_weighed_by_their_training_images(config, tmp_path):
     config = dataclasses.replace(config, model=model, data=data, batch_size=8)
     run = prepare(config, tmp_path / "as_they_come")
     assert run.step.class_weights is None
-    note = "class 'few' has 10 images, 'many' 50: objective.balanced True makes all classes count alike in training"
+    note = "class 'few' has 8 training images, 'many' 40: objective.balanced True makes all classes count alike"
     assert note in run.dataset.notes
     run = prepare(dataclasses.replace(config, objective=Classification(balanced=True)), tmp_path / "balanced")
+    assert note not in run.dataset.notes
     assert run.step.class_weights == (48 / 8 / 2, 48 / 40 / 2)
 
 

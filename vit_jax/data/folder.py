@@ -43,9 +43,6 @@ CLUTTER = {
 }
 """What operating and storage systems leave in folders; ignored, as are names that begin with a dot."""
 
-UNEQUAL = 3
-"""Times as many images as another class has that are worth a note."""
-
 
 @dataclass(frozen=True, eq=False)
 class FolderSource:
@@ -111,7 +108,6 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
                 f"{root} has only one class, {listed(class_names)}: there is nothing to tell apart; for pre-training "
                 "without labels, set data.labels False"
             )
-        notes += told_if_unequal(np.bincount(splits["train"].labels), class_names)
     else:
         class_names, splits = ("images",), unlabelled_splits(root, config, notes)
     parts = splits["train"], splits.get("validation"), splits.get("test")
@@ -195,22 +191,6 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
     return classes
 
 
-def told_if_unequal(counts: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """A note if a class has many times the images of another.
-
-    Args:
-        counts: int [classes], the images of each.
-        class_names: one for each.
-    """
-    few, many = int(counts.argmin()), int(counts.argmax())
-    if counts[many] < UNEQUAL * counts[few]:
-        return []
-    return [
-        f"class {class_names[few]!r} has {counts[few]:,} images, {class_names[many]!r} {counts[many]:,}: "
-        "objective.balanced True makes all classes count alike in training"
-    ]
-
-
 def told_if_splits(classes: dict[str, Path]) -> list[str]:
     """A note if the folders of the classes look like splits by other names, as Kaggle's "training_set" and "test_set":
     the first holds folders alone, and the others the same ones.
@@ -262,7 +242,7 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         errors = [error for error in seen if isinstance(error, ValueError)]
         if errors and not config.skip_unreadable:
             more = f" (and {len(errors) - 1:,} more in {split})" if len(errors) > 1 else ""
-            gone = not os.path.lexists(source.files[next(i for i, size in enumerate(seen) if size is errors[0])])
+            gone = not os.path.lexists(source.files[seen.index(errors[0])])
             mend = "Put it back" if gone else "Delete it"
             raise ValueError(f"{errors[0]}{more}. {mend}, or ask for skip_unreadable to leave such files out")
         readable = np.array([not isinstance(size, ValueError) for size in seen], bool)

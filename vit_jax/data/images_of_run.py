@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from vit_jax.data.folder import FOLDER, folder_root
@@ -13,9 +14,10 @@ SAME = 0.9
 
 
 def workdir_of(source: str) -> Path:
-    """The workdir of a run that is named by it or by its model/; any other source as it is."""
+    """The workdir of a run that is named by it, by its model/ or by a file there; any other source as it is."""
     path = Path(source)
-    return path.resolve().parent if path.resolve().name == "model" else path
+    folder = path.resolve().parent if path.is_file() else path.resolve()
+    return folder.parent if folder.name == "model" else path
 
 
 def root_of(workdir: Path, name: str) -> Path:
@@ -68,10 +70,22 @@ def tell_learned(source: str, files: Sequence[str]) -> tuple[int | None, str]:
         return None, f"whether {source} learned from some is not known"
     root, run = root_of(workdir, read_json(config)["data"]["name"]), f"the run in {source} learned from"
     learned = read_listing(listing)["splits"]["train"]["files"]
-    paths = {os.path.realpath(root / file) for file in learned}
-    count = sum(os.path.realpath(file) in paths for file in files)
-    if count or all(Path(file).resolve().is_relative_to(root) for file in files):
-        return count, f"{run} {f'{count:,}' if count else 'none'} of them"
-    called = {Path(file).parts[-2:] for file in learned}
-    count = sum(Path(file).parts[-2:] in called for file in files)
-    return count, f"{f'{count:,} have' if count else 'none has'} the name of an image that {run}"
+    folder_of = cache(os.path.realpath)  # a folder's once, and not each file's
+
+    def place(file: str) -> str:
+        return os.path.join(folder_of(os.path.dirname(file)), os.path.basename(file))
+
+    places, called = {place(os.path.join(root, file)) for file in learned}, {file_and_class(file) for file in learned}
+    elsewhere = [file for file in files if not place(file).startswith(f"{folder_of(root)}{os.sep}")]
+    there = sum(place(file) in places for file in files)
+    named = sum(file_and_class(file) in called for file in elsewhere)
+    told = [f"{run} {f'{there:,}' if there else 'none'} of them"] if there or not elsewhere else []
+    if elsewhere:
+        told.append(f"{f'{named:,} have' if named else 'none has'} the name of an image that {run}")
+    return there + named, "; ".join(told)
+
+
+def file_and_class(file: str) -> tuple[str, str]:
+    """The name of a file and that of its folder."""
+    folder, name = os.path.split(file)
+    return os.path.basename(folder), name

@@ -5,13 +5,14 @@ and so which images are tested on that were trained on before.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
-from vit_jax.data.folder import FOLDER, FolderSource, check_files, files_below, folder_root
+from vit_jax.data.folder import FOLDER, FolderSource, check_files, contents, files_below, folder_root
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
 LISTING = "images.json"
@@ -72,8 +73,10 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
     }
     notes = [*content["notes"], f"the images are those of the run's beginning, as {path.name} lists them"]
     listed = {file for source in splits.values() for file in source.files}
-    if others := sum(file not in listed for file in files_below(root)):
-        notes.append(f"{others:,} other files in {root} are not used: they were left out then, or have come since")
+    contents(root)  # says so if it is not there
+    with suppress(OSError, ValueError):  # what is of no use to the run must not end it
+        if others := sum(file not in listed for file in files_below(root)):
+            notes.append(f"other files in {root} are not used, left out then or come since: {others:,}")
     if not config.skip_unreadable:
         check_files(splits, config, [])
     return Dataset(

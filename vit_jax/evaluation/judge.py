@@ -19,7 +19,7 @@ SHOTS = 10
 """Images of each class that "few-shot" learns from."""
 
 NEEDED: Mapping[How, int] = {"knn": 0, "probe": 2, "few-shot": SHOTS}
-"""Training images of each class without which it cannot be done; a probe chooses its strength by one."""
+"""Training images of each class that has some without which it cannot be done; a probe holds some of them out."""
 
 Labelled = tuple[np.ndarray, np.ndarray]
 """Features float32 [N, D] and labels int32 [N]."""
@@ -42,7 +42,10 @@ class Judgement(NamedTuple):
 def check_examples(how: How, labels: np.ndarray, class_names: Sequence[str]) -> None:
     """Raises ValueError if some class has too few training images, whose classes are `labels`, int [N]."""
     counts = np.bincount(labels, minlength=len(class_names))
-    too_few = [f"{class_names[label]!r} has {counts[label]}" for label in np.flatnonzero(counts < NEEDED[how]).tolist()]
+    too_few = [
+        f"{class_names[label]!r} has {counts[label]}"
+        for label in np.flatnonzero((counts > 0) & (counts < NEEDED[how])).tolist()
+    ]
     if too_few:
         more = f" (and {len(too_few) - 3:,} more have too few)" if len(too_few) > 3 else ""
         raise ValueError(

@@ -53,7 +53,8 @@ def linear_probe(
         test_labels: int [M].
         strengths: values of C to try. The best on the validation part (of equal ones, the strongest regularisation) is
             fitted anew to all training examples.
-        validation_fraction: of the training examples, held out for choosing, stratified by class; at least one of each.
+        validation_fraction: of the training examples, held out for choosing, stratified by class; at least as
+            many as there are classes.
         seed: of that division.
 
     Raises:

@@ -25,7 +25,7 @@ class ImageFiles(NamedTuple):
     def told(self) -> str:
         """The others, as a sentence."""
         suffixes = sorted({os.path.splitext(file)[1].lower() or "none" for file in self.others})
-        return f"{len(self.others):,} files in folders are left out, whose suffix is no image's: {' '.join(suffixes)}"
+        return f"left out of folders, as their suffix is no image's: {len(self.others):,} files ({' '.join(suffixes)})"
 
 
 def image_files(named: Sequence[str]) -> ImageFiles:

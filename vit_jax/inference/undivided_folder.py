@@ -38,7 +38,7 @@ def load_undivided(folder: Path, config: DataConfig) -> tuple[FolderSource, tupl
     """All images of a folder with a folder a class, the names of its classes, and notes.
 
     Raises:
-        ValueError: no classes, or only one; a class without images; a file that is not a readable image, unless these
+        ValueError: no classes; a class without images; a file that is not a readable image, unless these
             are skipped.
     """
     notes: list[str] = []

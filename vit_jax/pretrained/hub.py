@@ -1,5 +1,6 @@
 """Repositories on the Hugging Face Hub: what is needed is downloaded once, into the cache that all its tools share."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -50,9 +51,10 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
 
 
 def parts_of(weights: str, names: Collection[str]) -> list[str]:
-    """The files that an index may name, those of its kind ("x.bin.index.json": ".bin"); none of any other file."""
+    """The files that an index may name: beside it, of its kind and numbered ("x.bin.index.json": "x-1.bin")."""
     kind = Path(weights.removesuffix(".index.json")).suffix
-    return [name for name in names if name.endswith(kind)] if weights.endswith(".index.json") else []
+    numbered = re.compile(rf"[^/]*-\d[^/]*{re.escape(kind)}")
+    return [name for name in names if numbered.fullmatch(name)] if weights.endswith(".index.json") else []
 
 
 def downloaded_before(repo_id: str, revision: str | None, reason: Exception) -> Path:

@@ -1,7 +1,7 @@
 """Whose weights are these? By the names in the file, its wrappers, and the config beside it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from vit_jax.pretrained.publishers.format import Format
@@ -66,12 +66,7 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
     said, prefix = architecture(config or {}), unknown_prefix(arrays)
-    advice = (
-        f"All its names begin with {prefix!r}, and without it they would be known: save the file again with "
-        f"{{name.removeprefix({prefix!r}): x for name, x in weights.items()}}\n"
-        if prefix
-        else ""
-    )
+    advice = told_of_prefix(weights.arrays, next(iter(arrays)).removeprefix(prefix)) if prefix else ""
     raise ValueError(
         f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...\n"
         f"{advice}{f'Its config says that they are of {said}. ' if said else ''}"
@@ -85,10 +80,21 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     return str(named[0] if isinstance(named, list) else named) if named else None
 
 
+def told_of_prefix(stored: Iterable[str], bare: str) -> str:
+    """How to take off what stands before all names of a file, as it is stored, by one name without it."""
+    name = next(name for name in stored if name.endswith(bare))
+    wrapper, _, prefix = name.removesuffix(bare).rpartition("/")
+    weights = "weights" + "".join(f"[{part!r}]" for part in wrapper.split("/") if part)
+    return (
+        f"All its names begin with {prefix!r}, and without it they would be known: save the file again with "
+        f"{{name.removeprefix({prefix!r}): x for name, x in {weights}.items()}}\n"
+    )
+
+
 def unknown_prefix(arrays: Mapping[str, StoredArray]) -> str:
     """What all names begin with, where they would be a publisher's without it; "" otherwise.
 
-    Such as what a network is an attribute of: Lightning's "net.", MoCo's "base_encoder.".
+    Such as what a network is an attribute of, as Lightning's "net.".
     """
     parts = next(iter(arrays)).split(".")
     for prefix in (".".join(parts[:count]) + "." for count in range(1, len(parts))):

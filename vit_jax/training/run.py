@@ -27,6 +27,8 @@ from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives.classification import Classification
+from vit_jax.objectives.objective import Objective
 from vit_jax.pretrained.native import write_module
 from vit_jax.training.config import Config, to_json
 from vit_jax.training.digest import digest_of
@@ -44,6 +46,9 @@ from vit_jax.training.workdir import (
     require_room,
 )
 from vit_jax.training.workdir_lock import WorkdirLock
+
+UNEQUAL = 3
+"""Times as many training images as another class has that are worth a note."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def prepare(config: Config, workdir: Path) -> Run:
             nothing was trained.
     """
     if is_first():
-        forget_unbegun(workdir)
+        if jax.process_count() == 1:  # others may be reading it already
+            forget_unbegun(workdir)
         refuse_other_config(config, workdir)
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
@@ -113,8 +119,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
     if config.judge_features and not dataset.class_names:
         raise ValueError(f"judge_features needs classes; {dataset.name} is read without labels (data.labels False)")
-    known = some_of(dataset.train, config.neighbours.examples)
     for how in config.judge_features:
+        known = some_of(dataset.train, config.neighbours.examples)
         check_examples(how, known.labels, dataset.class_names)
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     start = start.with_head_for(dataset.class_names, model)
@@ -158,7 +164,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         class_weights=balancing_weights(dataset) if config.objective.weighs_classes else None,
     )
     share = Share(jax.process_index(), jax.process_count())
-    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *told_if_learned(config.model.pretrained, dataset)))
+    more = (*told_if_learned(config.model.pretrained, dataset), *told_if_unequal(config.objective, dataset))
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
 
 
@@ -166,6 +173,20 @@ def balancing_weights(dataset: Dataset) -> tuple[float, ...]:
     """The weight of each class by which all count alike: one over its training images, 1 on average over these."""
     counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
     return tuple((counts.sum() / np.maximum(counts, 1) / np.count_nonzero(counts)).tolist())
+
+
+def told_if_unequal(objective: Objective, dataset: Dataset) -> list[str]:
+    """A note if a class has many times the training images of another, and they do not count alike."""
+    if not isinstance(objective, Classification) or objective.balanced or not isinstance(dataset.train, NamedSource):
+        return []
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    few, many = int(counts.argmin()), int(counts.argmax())
+    if counts[many] < UNEQUAL * counts[few]:
+        return []
+    return [
+        f"class {dataset.class_names[few]!r} has {counts[few]:,} training images, {dataset.class_names[many]!r} "
+        f"{counts[many]:,}: objective.balanced True makes all classes count alike"
+    ]
 
 
 def told_if_learned(pretrained: str | None, dataset: Dataset) -> list[str]:

@@ -27,16 +27,21 @@ ANY_MACHINE = (
 """Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
 computes."""
 
+UNFINISHED = ".orbax-checkpoint-tmp"
+"""In the names of checkpoints that are being written, or were when the process was killed."""
+
 
 def forget_unbegun(workdir: Path) -> None:
     """Forgets what a run wrote down at its beginning, if it never came to a checkpoint: there is nothing to go on with.
 
     Such a run may have ended at a damaged image, which has been taken away since, or at a mistake in its config.
     """
-    saved = any((workdir / "checkpoints").glob("*")) or (workdir / "model").exists()
-    if saved or not (workdir / "config.json").exists():
+    if not (workdir / "config.json").exists():
         return
     with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
+        checkpoints = [path for path in (workdir / "checkpoints").glob("*") if UNFINISHED not in path.name]
+        if checkpoints or any((workdir / name).exists() for name in ("model", "report.html")):
+            return
         for name in ("config.json", LISTING, NETWORK, TEACHER):
             (workdir / name).unlink(missing_ok=True)
 
