@@ -4,8 +4,8 @@
     python train.py --config configs/dino_cifar10_finetune.py
 
 Not measured yet. Network and recipe are those of Gani et al. (2022), whose ViT of 2.7 million parameters reaches 96.41%
-after such a pre-training and fine-tuning: 1,024 prototypes, 200 epochs, two large crops and eight small
-ones, which here are resized to 16 px. `--model.name dino_pretraining_swin_cifar_patch2_window4_32` trains their Swin.
+after such a pre-training and fine-tuning: 1,024 prototypes, 200 epochs, two large crops and eight small ones, which
+here are resized to 16 px. `--model.name dino_pretraining_swin_cifar_patch2_window4_32` trains their Swin.
 Unlike in DINO's code, class token and position embeddings do not decay, and blurs are weaker (a sigma of at most 0.5
 pixels, there 2, for 224 px).
 """

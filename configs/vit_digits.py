@@ -2,8 +2,8 @@
 
     python train.py
 
-Test accuracy 99.16%, 99.44%, 98.33%, 99.16% and 98.89% with seeds 0 to 4 (359 images; 2026-11-28). Runs of
-the days before took 51 to 61 s on 2 cores of an AMD EPYC, 103 to 129 s on 2 of an Intel Xeon at 2.5 GHz.
+Test accuracy 99.16%, 99.44%, 98.33%, 99.16% and 98.89% with seeds 0 to 4 (359 images; 2026-11-28). Runs of the days
+before took 51 to 61 s on 2 cores of an AMD EPYC, 103 to 129 s on 2 of an Intel Xeon at 2.5 GHz.
 
 With 1,438 training images augmentation decides. Crops are resized rather than shifted: shifting by one pixel moves
 strokes across the borders of the 2x2 patches, so that most training images are cut into patches unlike a test image's.

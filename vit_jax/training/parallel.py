@@ -28,8 +28,8 @@ class ParallelConfig:
             device, with explicit means. In float32 they compute the same, but for dropout, which draws other numbers,
             and batch norm, which in pmap normalises by each device's part of the batch, not the whole (with
             accumulate_steps by each part's, in both modes). Its running statistics are the mean over all parts. In
-            bfloat16 they round differently, too: "jit" sums the devices' gradients of layers in
-            bfloat16, with fsdp or without, and "pmap" in float32.
+            bfloat16 they round differently, too: "jit" sums the devices' gradients of layers in bfloat16, with fsdp or
+            without, and "pmap" in float32.
         fsdp: number of devices that share one copy of the parameters and optimizer state (jit only); it must divide
             the number of devices. 1: every device has a whole copy.
         distributed: this process is one of several, on one machine or many, that train together; each is started with
