@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flax import linen as nn
 
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 
 KINDS = ["vit_tiny_patch4_32", "swin_cifar_patch2_window4_32", "resnet9_32", "mae_cifar_patch4_32"]
@@ -24,3 +26,22 @@ def test_an_image_size_that_is_none_is_refused_by_its_field(name: str, size: Any
 @pytest.mark.parametrize("size", [64, (64, 64), [64, 64], np.int64(64), (np.int64(64), 64)])
 def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
     assert create_model(name, image_size=size).input_shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [*((name, {}) for name in KINDS), ("vit_tiny_patch4_32", {"remat": True})],
+    ids=[*KINDS, "remat"],
+)
+def test_no_class_is_made_while_a_network_is_traced(name: str, fields: dict[str, Any], monkeypatch):
+    """Flax takes fields from the bases of a class while it makes it: networks of other threads fail meanwhile."""
+    made = []
+    make = nn.Module.__init_subclass__.__func__
+
+    def record(cls: type[nn.Module], *args: Any, **kwargs: Any) -> None:
+        made.append(cls.__name__)
+        make(cls, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "__init_subclass__", classmethod(record))
+    parameter_shapes(create_model(name, **fields))
+    assert made == []

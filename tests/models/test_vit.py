@@ -13,8 +13,8 @@ from flax import linen as nn
 from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
 from tests.models.jaxprs import drawn_masks, equations
-from vit_jax.models.layers import sincos_position_embedding
-from vit_jax.models.vit import EncoderBlock, VisionTransformer
+from vit_jax.models.layers import block_classes, sincos_position_embedding
+from vit_jax.models.vit import ENCODER_BLOCKS, EncoderBlock, VisionTransformer
 
 
 def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
@@ -91,15 +91,17 @@ def block_rates(**fields: Any) -> list[Any]:
 
 
 def test_drop_path_rate_grows_linearly_over_depth(monkeypatch):
-    monkeypatch.setattr("vit_jax.models.vit.block_class", lambda block, remat: block)
+    monkeypatch.setitem(ENCODER_BLOCKS, False, EncoderBlock)
     assert block_rates(depth=5, drop_path_rate=0.2) == [None, *(pytest.approx(r) for r in (0.05, 0.1, 0.15, 0.2))]
 
 
 @pytest.mark.parametrize("remat", [False, True])
-def test_equal_blocks_are_traced_once(remat: bool):
-    """Those that differ in the drop path rate alone, too."""
+def test_equal_blocks_are_traced_once(remat: bool, monkeypatch):
+    """Those that differ in the drop path rate alone, too, and those of networks made later."""
+    monkeypatch.setitem(ENCODER_BLOCKS, remat, block_classes(EncoderBlock)[remat])  # none is traced yet
     assert len(block_rates(depth=5, remat=remat)) == 1
-    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 2  # the first has none
+    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 1  # the first has none, as those above
+    assert len(block_rates(depth=3, drop_path_rate=0.1, remat=remat)) == 0
 
 
 def test_the_last_pooled_vector_is_the_one_that_the_head_reads():

@@ -117,14 +117,16 @@ class DropPath(nn.Module):
         return jnp.where(kept, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros_like(x))
 
 
-def block_class(block: type[Block], remat: bool) -> type[Block]:
+def block_classes(block: type[Block]) -> dict[bool, type[Block]]:
     """`nn.jit` of a block: blocks of equal fields are traced once, however deep the network. `train` is static.
 
-    With `remat`, the backward pass computes each block again.
+    By `remat`: with it, the backward pass computes each block again.
+
+    To be called where the block is defined, not where it is used: while Flax makes a class of another, that one lacks
+    fields, and networks that other threads are tracing fail.
     """
-    if remat:
-        block = nn.remat(block, static_argnums=(2,))
-    return nn.jit(block, static_argnums=(2,))
+    blocks = {False: block, True: nn.remat(block, static_argnums=(2,))}
+    return {remat: nn.jit(block, static_argnums=(2,)) for remat, block in blocks.items()}
 
 
 def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:

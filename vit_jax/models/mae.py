@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import SMALL, block_class, sincos_position_embedding
+from vit_jax.models.layers import SMALL, sincos_position_embedding
 from vit_jax.models.network import Features, pair
 from vit_jax.models.pretraining import VisionTransformerPretraining
-from vit_jax.models.vit import EncoderBlock, VisionTransformer
+from vit_jax.models.vit import ENCODER_BLOCKS, VisionTransformer
 
 
 class Reconstruction(NamedTuple):
@@ -95,7 +95,7 @@ class MaskedDecoder(nn.Module):
             positions = jnp.pad(sincos_position_embedding(self.grid, width)[None], ((0, 0), (1, 0), (0, 0)))
         x = x + jnp.asarray(positions, self.dtype)
 
-        block = block_class(EncoderBlock, self.remat)
+        block = ENCODER_BLOCKS[self.remat]
         for i in range(self.depth):
             x = block(self.num_heads, self.mlp_ratio, norm_eps=self.norm_eps, dtype=self.dtype, name=f"blocks_{i}")(
                 x, train

@@ -20,7 +20,7 @@ from vit_jax.models.layers import (
     DropPathRate,
     Mlp,
     PatchEmbed,
-    block_class,
+    block_classes,
     drop_path_rates,
     hidden_width,
 )
@@ -77,6 +77,9 @@ class SwinBlock(nn.Module):
         norm = partial(norm, scale_init=nn.initializers.zeros)
         x = x + drop_path(norm(name="norm1")(attention(x, train)), drop_path_rate, train)
         return x + drop_path(norm(name="norm2")(mlp(x, train)), drop_path_rate, train)
+
+
+SWIN_BLOCKS = block_classes(SwinBlock)
 
 
 class PatchMerging(nn.Module):
@@ -238,7 +241,7 @@ class SwinTransformer(Network):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.patch_norm = norm()
-        block = block_class(SwinBlock, self.remat)
+        block = SWIN_BLOCKS[self.remat]
         rates = iter(drop_path_rates(self.drop_path_rate, sum(self.depths)))
         self.layers = [
             SwinStage(

@@ -24,7 +24,7 @@ from vit_jax.models.layers import (
     Mlp,
     PatchEmbed,
     SwiGlu,
-    block_class,
+    block_classes,
     drop_path_rates,
     hidden_width,
     sincos_position_embedding,
@@ -85,6 +85,9 @@ class EncoderBlock(nn.Module):
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls2")(y)
         return x + DropPath()(y, drop_path_rate, train)
+
+
+ENCODER_BLOCKS = block_classes(EncoderBlock)
 
 
 class VisionTransformer(Network):
@@ -244,7 +247,7 @@ class VisionTransformer(Network):
 
         if self.relative_position == "shared":
             self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads, class_token=True)
-        block = block_class(EncoderBlock, self.remat)
+        block = ENCODER_BLOCKS[self.remat]
         self.blocks = [
             block(
                 num_heads=self.num_heads,
