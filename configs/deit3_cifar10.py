@@ -18,7 +18,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 
 def get_config() -> Config:
     """The experiment."""
-    fields = dict(layer_scale=1e-4, no_embed_class=True, drop_path_rate=0.05)
+    fields = dict(layer_scale=1e-4, no_embed_class=True, drop_path_rate=0.05, kernel_init="normal")
     return Config(
         model=ModelConfig("vit_cifar_patch4_32", fields),
         data=DataConfig("cifar10", repeats=3),

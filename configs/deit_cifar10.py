@@ -21,7 +21,7 @@ from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 def get_config() -> Config:
     """The experiment."""
     return Config(
-        model=ModelConfig("vit_cifar_patch4_32", dict(distilled=True, drop_path_rate=0.1)),
+        model=ModelConfig("vit_cifar_patch4_32", dict(distilled=True, drop_path_rate=0.1, kernel_init="normal")),
         data=DataConfig("cifar10", repeats=3),
         augment=(
             RandomCrop(padding=4),

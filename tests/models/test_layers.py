@@ -99,6 +99,13 @@ def test_mlp_starts_xavier_uniform_with_tiny_biases():
         assert 0 < np.abs(params[layer]["bias"]).max() < 1e-5
 
 
+def test_biases_of_an_mlp_with_normal_kernels_are_zero():
+    """As DeiT's, DINO's, BEiT's and Swin's."""
+    mlp = Mlp(96, kernel_init="normal")
+    params = jax.jit(mlp.init, static_argnums=2)(jax.random.key(0), jnp.ones((1, 48)), False)["params"]
+    assert all(np.all(params[layer]["bias"] == 0) for layer in ("fc1", "fc2"))
+
+
 @pytest.mark.parametrize(
     ("width", "ratio", "expected"),
     [

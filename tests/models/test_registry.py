@@ -7,6 +7,7 @@ import pytest
 
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.registry import MODELS, create_model, list_models
 
 # Parameters as registered: 1000 classes, 10 for the 32 px models, no head for DINO. The numbers are those that timm
@@ -191,6 +192,20 @@ def test_numbers_that_no_publisher_gives_follow_from_the_architecture():
     assert parameters_by_hand(384, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_small_patch16_384"]
     assert parameters_by_hand(768, 12, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_base_patch16_384"]
     assert parameters_by_hand(1024, 24, 16, 384, 1000, deit3=True) == PARAMETERS["deit3_large_patch16_384"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        *(("vit_*", "xavier_uniform"), ("deit*", "normal"), ("dino_[sb]*", "normal"), ("dinov2_*", "normal")),
+        *(("beit_[bl]*", "normal"), ("beit_pretraining_*", "normal"), ("mae_*", "xavier_uniform")),
+        ("dino_pretraining_*_224", "normal"),
+    ],
+)
+def test_networks_begin_as_their_publishers(pattern: str, expected: str):
+    names = list_models(pattern)
+    assert names
+    assert {encoder_of(create_model(name)).kernel_init for name in names} == {expected}
 
 
 @pytest.mark.parametrize("patch", [2, 4])

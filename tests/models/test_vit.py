@@ -40,6 +40,23 @@ def test_initial_values():
     assert np.std(params["patch_embed"]["kernel"]) == pytest.approx(48**-0.5, rel=0.1)  # 4 x 4 x 3 inputs
 
 
+@pytest.mark.parametrize("swiglu", [False, True])
+def test_kernel_init_is_of_every_kernel_in_the_blocks(swiglu: bool):
+    """DeiT's, DINO's and BEiT's do not depend on a layer's width, Google's and MAE's do."""
+    for kernel_init in ("xavier_uniform", "normal"):
+        model = small_model(depth=1, embed_dim=96, swiglu=swiglu, kernel_init=kernel_init)
+        params = jax.jit(model.init)(jax.random.key(0), random_images(model, seed=0))["params"]["blocks_0"]
+        for layer, parts in ((params["attn"]["qkv"], 3), (params["mlp"]["fc1"], 1 + swiglu)):
+            for kernel in np.split(np.asarray(layer["kernel"]), parts, axis=1):
+                xavier = np.sqrt(2 / sum(kernel.shape))
+                assert np.std(kernel) == pytest.approx(xavier if kernel_init == "xavier_uniform" else 0.02, rel=0.03)
+        for layer in (params["attn"]["proj"], params["mlp"]["fc2"]):
+            xavier = np.sqrt(2 / sum(layer["kernel"].shape))
+            assert np.std(layer["kernel"]) == pytest.approx(
+                xavier if kernel_init == "xavier_uniform" else 0.02, rel=0.03
+            )
+
+
 @pytest.mark.parametrize("fields", [dict(pos_embed="sincos"), dict(no_embed_class=True)])
 def test_a_class_token_without_a_position_is_not_zero(fields):
     """As MAE and DeiT-III publish: the first norm's gradient of a token of zeros is a thousand times that of others."""

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from vit_jax.models.attention_kernel import Kernel, choose_kernel, flash_attention
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import Gelu, Mlp, hidden_width, stacked_xavier_uniform
+from vit_jax.models.layers import Gelu, KernelInit, Mlp, fresh_kernel, hidden_width, stacked_xavier_uniform
 from vit_jax.models.relative_position import RelativePositionBias
 from vit_jax.models.softmax import softmax
 
@@ -39,6 +39,7 @@ class Attention(nn.Module):
         norm_eps: of those norms.
         attn_drop_rate: dropout on the attention weights.
         proj_drop_rate: dropout after the projection.
+        kernel_init: how its kernels begin; see `KernelInit`.
         kernel: the program that computes it; see `attention_kernel`.
         dtype: of the computation; softmax and position bias are float32.
     """
@@ -51,6 +52,7 @@ class Attention(nn.Module):
     norm_eps: float = 1e-6
     attn_drop_rate: float = 0.0
     proj_drop_rate: float = 0.0
+    kernel_init: KernelInit = "xavier_uniform"
     kernel: Kernel = "auto"
     dtype: Any = jnp.float32
 
@@ -63,7 +65,7 @@ class Attention(nn.Module):
 
         x = x.reshape(batch * tokens, width)
         one_bias = self.qkv_bias and self.key_bias
-        x = dense(3 * width, use_bias=one_bias, kernel_init=stacked_xavier_uniform(3), name="qkv")(x)
+        x = dense(3 * width, use_bias=one_bias, kernel_init=fresh_kernel(self.kernel_init, 3), name="qkv")(x)
         if self.qkv_bias and not self.key_bias:
             q_bias, v_bias = (self.param(name, nn.initializers.zeros, (width,)) for name in ("q_bias", "v_bias"))
             x = x + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
@@ -90,7 +92,7 @@ class Attention(nn.Module):
         else:
             x = jax.nn.dot_product_attention(q, k, v, None if bias is None else bias[None], implementation="xla")
         x = x.reshape(batch * tokens, width)
-        x = dense(width, kernel_init=nn.initializers.xavier_uniform(), name="proj")(x)
+        x = dense(width, kernel_init=fresh_kernel(self.kernel_init), name="proj")(x)
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
         return x.reshape(batch, tokens, width)
 

@@ -48,6 +48,7 @@ class BeitPretraining(VisionTransformerPretraining):
             pos_embed="none",
             relative_position="shared",
             mask_token=True,
+            kernel_init="normal",
             drop_path_rate=self.drop_path_rate,
         )
 

@@ -124,7 +124,7 @@ class DinoVisionTransformer(DinoNetwork, VisionTransformerPretraining):
 
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
-        return self.encoder_with(drop_path_rate=self.drop_path_rate, pos_embed=self.pos_embed)
+        return self.encoder_with(drop_path_rate=self.drop_path_rate, pos_embed=self.pos_embed, kernel_init="normal")
 
 
 class DinoSwinTransformer(DinoNetwork):

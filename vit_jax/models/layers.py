@@ -20,6 +20,10 @@ Gelu = Literal["erf", "tanh", "quick"]
 that of OpenAI's CLIP."""
 
 SMALL = nn.initializers.normal(0.02)
+
+# How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's; MAE's kernels), or normal
+# with a deviation of 0.02 (DeiT's, DINO's, BEiT's, Swin's).
+KernelInit = Literal["xavier_uniform", "normal"]
 """Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one."""
 
 
@@ -174,14 +178,14 @@ class Mlp(nn.Module):
     gelu: Gelu = "erf"
     drop_rate: float = 0.0
     dtype: Any = jnp.float32
-    kernel_init: Callable[..., jax.Array] = nn.initializers.xavier_uniform()
-    bias_init: Callable[..., jax.Array] = nn.initializers.normal(1e-6)
+    kernel_init: KernelInit = "xavier_uniform"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [..., D] to [..., D]."""
         shape = x.shape
-        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=self.kernel_init, bias_init=self.bias_init)
+        bias_init = nn.initializers.zeros if self.kernel_init == "normal" else nn.initializers.normal(1e-6)
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=fresh_kernel(self.kernel_init), bias_init=bias_init)
         x = x.reshape(-1, shape[-1])
         x = dense(self.hidden_dim, name="fc1")(x)
         x = gelu(x, self.gelu)
@@ -200,6 +204,7 @@ class SwiGlu(nn.Module):
     hidden_dim: int
     drop_rate: float = 0.0
     dtype: Any = jnp.float32
+    kernel_init: KernelInit = "xavier_uniform"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -207,12 +212,19 @@ class SwiGlu(nn.Module):
         shape = x.shape
         dense = partial(nn.Dense, dtype=self.dtype)
         x = x.reshape(-1, shape[-1])
-        x = dense(2 * self.hidden_dim, kernel_init=stacked_xavier_uniform(2), name="fc1")(x)
+        x = dense(2 * self.hidden_dim, kernel_init=fresh_kernel(self.kernel_init, 2), name="fc1")(x)
         gate, x = jnp.split(x, 2, axis=-1)
         x = nn.Dropout(self.drop_rate)(nn.silu(gate) * x, deterministic=not train)
-        x = dense(shape[-1], kernel_init=nn.initializers.xavier_uniform(), name="fc2")(x)
+        x = dense(shape[-1], kernel_init=fresh_kernel(self.kernel_init), name="fc2")(x)
         x = nn.Dropout(self.drop_rate)(x, deterministic=not train)
         return x.reshape(shape)
+
+
+def fresh_kernel(kernel_init: KernelInit, parts: int = 1) -> Callable[..., jax.Array]:
+    """What draws a dense layer's kernel, or `parts` kernels of one shape side by side."""
+    if kernel_init == "normal":
+        return SMALL
+    return nn.initializers.xavier_uniform() if parts == 1 else stacked_xavier_uniform(parts)
 
 
 def stacked_xavier_uniform(parts: int) -> Callable[..., jax.Array]:

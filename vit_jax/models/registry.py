@@ -79,15 +79,15 @@ def deit_variants() -> dict[str, dict[str, Any]]:
     """Fields of DeiT (Touvron et al., 2021), its distilled form, and DeiT-III (Touvron et al., 2022), by name."""
     variants = {}
     for size in ("tiny", "small", "base"):
-        fields = dict(**VIT_SIZES[size], preprocessing=IMAGENET)
+        fields = dict(**VIT_SIZES[size], preprocessing=IMAGENET, kernel_init="normal")
         variants[f"deit_{size}_patch16_224"] = fields
         variants[f"deit_{size}_distilled_patch16_224"] = dict(**fields, distilled=True)
-    at_384 = dict(**VIT_SIZES["base"], image_size=384, preprocessing=full_size(IMAGENET))
+    at_384 = dict(**VIT_SIZES["base"], image_size=384, preprocessing=full_size(IMAGENET), kernel_init="normal")
     variants["deit_base_patch16_384"] = at_384
     variants["deit_base_distilled_patch16_384"] = dict(**at_384, distilled=True)
 
     for size, patch in (("small", 16), ("base", 16), ("large", 16), ("huge", 14)):
-        deit3 = dict(**VIT_SIZES[size], patch_size=patch, layer_scale=1e-4, no_embed_class=True)
+        deit3 = dict(**VIT_SIZES[size], patch_size=patch, layer_scale=1e-4, no_embed_class=True, kernel_init="normal")
         variants[f"deit3_{size}_patch{patch}_224"] = dict(**deit3, preprocessing=IMAGENET)
         if size != "huge":
             variants[f"deit3_{size}_patch{patch}_384"] = dict(
@@ -100,7 +100,9 @@ def dino_variants() -> dict[str, dict[str, Any]]:
     """Fields of the backbones of DINO (Caron et al., 2021), by name: no head."""
     crop = dataclasses.replace(IMAGENET, crop_fraction=224 / 256)
     return {
-        f"dino_{size}_patch{patch}_224": dict(**VIT_SIZES[size], patch_size=patch, num_classes=0, preprocessing=crop)
+        f"dino_{size}_patch{patch}_224": dict(
+            **VIT_SIZES[size], patch_size=patch, num_classes=0, preprocessing=crop, kernel_init="normal"
+        )
         for size in ("small", "base")
         for patch in (16, 8)
     }
@@ -118,8 +120,9 @@ def dinov2_variants() -> dict[str, dict[str, Any]]:
     variants = {}
     for size, fields in sizes.items():
         common = dict(
-            **fields, patch_size=14, image_size=518, layer_scale=1e-5, num_classes=0, preprocessing=full_size(IMAGENET)
-        )
+            **fields, patch_size=14, image_size=518, layer_scale=1e-5, num_classes=0, kernel_init="normal",
+            preprocessing=full_size(IMAGENET),
+        )  # fmt: skip
         variants[f"dinov2_{size}_patch14_518"] = common
         variants[f"dinov2_{size}_patch14_reg4_518"] = dict(**common, num_registers=4, no_embed_class=True)
     return variants
@@ -139,6 +142,7 @@ def beit_variants() -> dict[str, dict[str, Any]]:
                 relative_position="per_block",
                 pool="avg",
                 fc_norm=True,
+                kernel_init="normal",
                 preprocessing=GOOGLE if image_size == 224 else full_size(GOOGLE),
             )
     return variants

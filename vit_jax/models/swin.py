@@ -65,8 +65,7 @@ class SwinBlock(nn.Module):
             hidden_width(x.shape[-1], self.mlp_ratio),
             drop_rate=self.proj_drop_rate,
             dtype=self.dtype,
-            kernel_init=SMALL,
-            bias_init=nn.initializers.zeros,
+            kernel_init="normal",
             name="mlp",
         )
         norm = partial(LayerNorm, self.norm_eps, self.dtype)

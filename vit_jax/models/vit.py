@@ -20,6 +20,7 @@ from vit_jax.models.layers import (
     DropPath,
     DropPathRate,
     Gelu,
+    KernelInit,
     LayerScale,
     Mlp,
     PatchEmbed,
@@ -48,6 +49,7 @@ class EncoderBlock(nn.Module):
     proj_drop_rate: float = 0.0
     gelu: Gelu = "erf"
     norm_eps: float = 1e-6
+    kernel_init: KernelInit = "xavier_uniform"
     attention: Kernel = "auto"
     dtype: Any = jnp.float32
 
@@ -66,15 +68,16 @@ class EncoderBlock(nn.Module):
             norm_eps=self.norm_eps,
             attn_drop_rate=self.attn_drop_rate,
             proj_drop_rate=self.proj_drop_rate,
+            kernel_init=self.kernel_init,
             kernel=self.attention,
             dtype=self.dtype,
             name="attn",
         )
         hidden = hidden_width(x.shape[-1], self.mlp_ratio)
         if self.swiglu:
-            mlp = SwiGlu(hidden, self.proj_drop_rate, self.dtype, name="mlp")
+            mlp = SwiGlu(hidden, self.proj_drop_rate, self.dtype, self.kernel_init, name="mlp")
         else:
-            mlp = Mlp(hidden, self.gelu, self.proj_drop_rate, self.dtype, name="mlp")
+            mlp = Mlp(hidden, self.gelu, self.proj_drop_rate, self.dtype, self.kernel_init, name="mlp")
 
         y = attention(norm(name="norm1")(x), train, bias)
         if self.layer_scale is not None:
@@ -92,9 +95,6 @@ ENCODER_BLOCKS = block_classes(EncoderBlock)
 
 class VisionTransformer(Network):
     """A Vision Transformer: patches to tokens, an encoder, a pooled vector, a linear classifier.
-
-    Fresh kernels of the blocks are Xavier-uniform, as Google's and MAE's; in DeiT's, DINO's and BEiT's code they are
-    normal with a deviation of 0.02: 0.6 to 0.9 of that at width 768, 0.3 to 0.4 at width 192.
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
@@ -138,6 +138,8 @@ class VisionTransformer(Network):
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
         gelu: "erf" (timm, DeiT, Hugging Face), "tanh" (Google) or "quick" (OpenAI's CLIP).
         norm_eps: epsilon of every LayerNorm.
+        kernel_init: how the kernels of the blocks begin: "xavier_uniform" (Google's, MAE's) or "normal", with a
+            deviation of 0.02 (DeiT's, DINO's, BEiT's): 0.6 to 0.9 of that at width 768, 0.3 to 0.4 at width 192.
         attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
             that serve on the devices at hand; see `vit_jax.models.attention_kernel`.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
@@ -175,6 +177,7 @@ class VisionTransformer(Network):
     drop_path_rate: float = 0.0
     gelu: Gelu = "erf"
     norm_eps: float = 1e-6
+    kernel_init: KernelInit = "xavier_uniform"
     attention: Kernel = "auto"
     remat: bool = False
 
@@ -262,6 +265,7 @@ class VisionTransformer(Network):
                 proj_drop_rate=self.proj_drop_rate,
                 gelu=self.gelu,
                 norm_eps=self.norm_eps,
+                kernel_init=self.kernel_init,
                 attention=self.attention,
                 dtype=self.dtype,
             )

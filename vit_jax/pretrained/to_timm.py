@@ -41,7 +41,7 @@ ITS_NAMES = re.compile(
 
 NOT_OF_THE_NAME = (
     *RATES,
-    *("num_classes", "in_channels", "dtype", "remat", "window_rule", "preprocessing", "resizing"),
+    *("num_classes", "in_channels", "dtype", "kernel_init", "remat", "window_rule", "preprocessing", "resizing"),
 )
 """Fields in which a network may differ from the one of that name: weights of one architecture differ in them."""
 
