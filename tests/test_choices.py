@@ -33,6 +33,14 @@ def test_a_config_s_precision_is_one_of_two():
         Config(ModelConfig("vit_digits_patch2_8"), dtype="float16")  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize(("field", "value"), [("pool", "map"), ("attention", "flash")])
+def test_fields_of_pretrained_networks_that_may_be_left_as_they_are(field: str, value: str):
+    """By attention a new head of zeros could not learn anything."""
+    with pytest.raises(ValueError, match=f"model.fields.{field} must be one of .*; not '{value}'"):
+        ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields={field: value})
+    ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields={field: None})
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [

@@ -1,11 +1,13 @@
 """Fields that may hold a few values only, each checked where it is made."""
 
 import dataclasses
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 
 def check_choices(value: Any, prefix: str = "") -> None:
-    """Looks at the fields of a dataclass (or Flax module) that are annotated with a Literal, or a tuple of them.
+    """Looks at the fields of a dataclass (or Flax module) that are annotated with a Literal, a tuple of them, or either
+    or None.
 
     Args:
         value: the dataclass.
@@ -16,6 +18,10 @@ def check_choices(value: Any, prefix: str = "") -> None:
     """
     for field in dataclasses.fields(value):
         found, type_ = getattr(value, field.name), field.type
+        if get_origin(type_) in (Union, UnionType) and type(None) in get_args(type_):
+            if found is None:
+                continue
+            type_ = get_args(type_)[0]
         several = get_origin(type_) is tuple and get_origin(get_args(type_)[0]) is Literal
         choices = get_args(type_)[0] if several else type_
         if get_origin(choices) is not Literal:

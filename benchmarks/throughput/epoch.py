@@ -11,7 +11,6 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,20 +24,24 @@ from benchmarks.measure import device_name, merge, positive, spread
 from benchmarks.throughput.targets import CIFAR10, targets
 from benchmarks.throughput.workload import KEY, use_device
 from configs.swin_cifar10 import get_config
-from vit_jax.data.dataset import ArraySource
+from vit_jax.data.dataset import ArraySource, Dataset
 from vit_jax.data.feed import Batch, ResidentFeed
 from vit_jax.durations import to_steps
 from vit_jax.evaluation.accuracy import Predictions, collect
-from vit_jax.models.network import Network
-from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.evaluating import make_predict
-from vit_jax.training.optimizer import make_optimizer, make_schedule
-from vit_jax.training.parallel import Parallel, make_parallel
-from vit_jax.training.step import Step, start_state
+from vit_jax.training.parallel import make_parallel
+from vit_jax.training.run import make_step
+from vit_jax.training.step import start_state
 
 MODELS = ("vit_cifar_patch4_32", "swin_cifar_patch2_window4_32")
 CLASSES = 10
+
+
+def random_dataset(images: int, test_images: int) -> Dataset:
+    """A set of CIFAR-10's classes and size."""
+    classes = tuple(map(str, range(CLASSES)))
+    return Dataset("random", classes, (32, 32, 3), random_images(images, 0), None, random_images(test_images, 1), ())
 
 
 def random_images(count: int, seed: int) -> ArraySource:
@@ -48,39 +51,21 @@ def random_images(count: int, seed: int) -> ArraySource:
     return ArraySource(images, rng.integers(0, CLASSES, count, np.int32))
 
 
-def make_step(config: Config, model: Network, parallel: Parallel, examples: int) -> Step:
-    """The training step of a config, as `vit_jax.training.run.prepare` makes it."""
-    in_steps = partial(to_steps, examples=examples, batch_size=config.batch_size)
-    steps = in_steps(config.duration)
-    schedule = make_schedule(config.schedule, config.optimizer.learning_rate, steps, examples, config.batch_size)
-    return Step(
-        model=model,
-        objective=config.objective,
-        augment=config.augment,
-        optimizer=make_optimizer(config.optimizer, schedule, parameter_shapes(model), steps),
-        schedule=schedule,
-        num_classes=CLASSES,
-        accumulate_steps=config.accumulate_steps,
-        ema_decay=config.ema_decay,
-        replicas=parallel.replicas,
-        schedules=tuple(config.objective.schedules(steps, in_steps).items()),
-    )
-
-
 @dataclass
 class Training:
     """A run without its records: the state, and the programs that change and evaluate it."""
 
     config: Config
-    train: ResidentFeed
-    test: ResidentFeed
+    dataset: Dataset
 
     def __post_init__(self):
         config, fields = self.config, dict(num_classes=CLASSES, dtype=jnp.dtype(self.config.dtype))
         model = vit_jax.create_model(config.model.name, **config.model.fields, **fields)
         self.parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
-        examples = len(self.train.arrays["label"])
-        step = make_step(config, model, self.parallel, examples)
+        self.train, self.test = ResidentFeed(self.dataset.train), ResidentFeed(self.dataset.test)
+        examples = len(self.dataset.train)
+        total_steps = to_steps(config.duration, examples, config.batch_size)
+        step = make_step(config, self.dataset, model, None, self.parallel.replicas, total_steps)
         params = jax.jit(model.init)(jax.random.key(config.seed), jnp.zeros((1, *model.input_shape)))["params"]
         self.state = self.parallel.place_state(start_state(params, step.optimizer, config.ema_decay is not None))
         self.step = self.parallel.compile_train(step)
@@ -116,7 +101,7 @@ class Training:
 
 def measured(config: Config, device: str, images: int, test_images: int, rounds: int) -> dict[str, Any]:
     """Times the first epoch, which compiles, and `rounds` more."""
-    training = Training(config, ResidentFeed(random_images(images, 0)), ResidentFeed(random_images(test_images, 1)))
+    training = Training(config, random_dataset(images, test_images))
     seconds = []
     for _ in range(1 + rounds):
         times = [time.perf_counter()]

@@ -78,3 +78,14 @@ def test_the_csv_has_a_row_of_plain_numbers_for_each_run(finished, tmp_path):
         assert all(float(value) >= 0 for name, value in row.items() if name not in ("config", "model"))
     assert rows[0]["peak_memory_bytes"] == "100000000"
     assert float(rows[0]["seconds_per_epoch"]) == pytest.approx(float(rows[0]["training_seconds"]) / 2, abs=1e-3)
+
+
+def test_a_fine_tuned_network_is_called_by_its_source(finished):
+    workdir, plan = finished
+    path = run_workdir(workdir, "one_digits", 0) / "config.json"
+    model = {"name": "", "fields": {}, "pretrained": "facebook/deit-tiny-patch16-224"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": model}))
+    assert [result.model for result in read_results(workdir, plan)] == [
+        "deit-tiny-patch16-224, fine-tuned",
+        "vit_digits_patch2_8",
+    ]

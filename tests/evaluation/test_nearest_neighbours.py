@@ -7,7 +7,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from vit_jax.evaluation import nearest_neighbours
-from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, top_accuracy
+from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes
 
 
 def clusters(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +38,7 @@ def test_votes_are_scikit_learn_s(k: int, at_once: int, monkeypatch: pytest.Monk
     votes = nearest_neighbour_votes(train, train_labels, features, 7, k)
     expected = scikit_learn(train, train_labels, features, k)
     np.testing.assert_allclose(votes / votes.sum(1, keepdims=True), expected, rtol=1e-4, atol=1e-6)
-    assert top_accuracy(votes, labels) == (expected.argmax(1) == labels).mean()
-    assert top_accuracy(votes, labels) > 0.5
+    assert np.mean(votes.argmax(1) == labels) > 0.5
 
 
 def test_equal_votes_are_for_the_lower_class_as_in_scikit_learn():
@@ -54,26 +53,16 @@ def test_equal_votes_are_for_the_lower_class_as_in_scikit_learn():
     np.testing.assert_array_equal(votes[:, [0, 1, 3]], 0)
 
 
-def test_of_equal_scores_the_lower_class_comes_first():
-    """Of 200 classes with scores 0, 1 and 2: among so many, NumPy's default sort does not keep the order."""
-    rng = np.random.default_rng(0)
-    scores = rng.integers(0, 3, (50, 200))
-    order = np.array([sorted(range(200), key=lambda c, row=row: (-row[c], c)) for row in scores])
-    assert top_accuracy(scores, order[:, 49], top=50) == 1
-    assert top_accuracy(scores, order[:, 50], top=50) == 0
-
-
 def test_of_equally_near_neighbours_the_first_vote():
     train = np.array([[0, 1], [2, 0], [1, 0], [3, 0]], np.float32)
     votes = nearest_neighbour_votes(train, np.array([0, 1, 2, 3]), np.array([[5, 0]], np.float32), 4, k=2)
     np.testing.assert_allclose(votes, [[0, np.exp(1 / 0.07), np.exp(1 / 0.07), 0]], rtol=1e-5)
 
 
-def test_top_five_counts_the_five_highest():
-    scores = np.array([[9.0, 8, 7, 6, 5, 4], [4, 5, 6, 7, 8, 9]])
-    assert top_accuracy(scores, np.array([4, 4]), top=5) == 1
-    assert top_accuracy(scores, np.array([5, 0]), top=5) == 0
-    assert top_accuracy(scores, np.array([0, 4])) == 0.5
+def test_all_vote_where_they_are_fewer_than_k():
+    (train, labels), (features, _) = clusters(8, 0), clusters(5, 1)
+    votes = Neighbours(k=20, temperature=0.2).votes(train, labels, features, 7)
+    np.testing.assert_array_equal(votes, nearest_neighbour_votes(train, labels, features, 7, k=8, temperature=0.2))
 
 
 @pytest.mark.parametrize(
@@ -91,5 +80,3 @@ def test_what_does_not_fit_is_refused(change: dict, message: str):
     fits = dict(train_features=np.ones((4, 2)), train_labels=np.arange(4), features=np.ones((2, 2)), num_classes=4, k=2)
     with pytest.raises(ValueError, match=message):
         nearest_neighbour_votes(**{**fits, **change})
-    with pytest.raises(ValueError, match="top must be 1 to the number of classes, 4; not 5"):
-        top_accuracy(np.ones((2, 4)), np.zeros(2), top=5)

@@ -14,7 +14,7 @@ from PIL import Image
 import vit_jax
 from vit_jax import cli
 from vit_jax.inference import predict as predicting
-from vit_jax.inference.classifier import compile_classifier
+from vit_jax.inference.compiled import compile_for_rows
 
 ORIENTATION = 0x0112
 
@@ -76,7 +76,7 @@ def test_one_program_is_compiled_whatever_the_last_batch(classifier, monkeypatch
 
 
 def test_few_images_are_no_large_batch(classifier):
-    compiled = compile_classifier(predicting.make_top(classifier.model, 1), classifier.params, 512, examples=3)
+    compiled = compile_for_rows(predicting.make_top(classifier.model, 1), classifier.params, 512, examples=3)
     assert compiled.batch_size == jax.device_count() == 8
 
 

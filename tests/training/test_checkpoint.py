@@ -104,6 +104,10 @@ def test_a_step_saved_again_after_it_was_damaged_may_be_damaged_again(saved, sai
             assert int(restored(checkpoints).state.step) == 10
             checkpoints.save(20, state_at(20), {})
     assert sorted(path.name for path in saved.iterdir()) == ["10", "20", "20.damaged", "20.damaged1"]
+    shutil.rmtree(saved / "20.damaged")
+    damage(saved / "20" / MANIFEST)
+    restore(saved, said)
+    assert sorted(path.name for path in saved.iterdir()) == ["10", "20.damaged", "20.damaged1"]
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over_silently(saved, said):

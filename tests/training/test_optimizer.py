@@ -1,11 +1,14 @@
 """What moves, how fast, and what stays."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from vit_jax import durations
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 from vit_jax.training.optimizer import (
@@ -386,7 +389,8 @@ def test_a_freeze_pattern_without_match_is_refused(params):
 
 
 def schedule(**fields):
-    rate = make_schedule(ScheduleConfig(**fields), peak=2.0, steps=110, examples=100, batch_size=10)
+    in_steps = partial(durations.to_steps, examples=100, batch_size=10)
+    rate = make_schedule(ScheduleConfig(**fields), peak=2.0, steps=110, in_steps=in_steps)
     return lambda step: float(rate(step))  # pyright: ignore[reportArgumentType]
 
 

@@ -1,13 +1,12 @@
 """What a comparison does: what was asked for, and what was decided before the first run. Kept as plan.json."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vit_jax.json_file import read_json, write_json
 from vit_jax.training.config import brought_up_to_date, differences
-from vit_jax.whole_file import replace_text
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def read_plan(workdir: Path) -> Plan | None:
     if not path.exists():
         return None
     try:
-        plan = json.loads(path.read_text())
+        plan = read_json(path)
         entries = {name: Entry(**entry) for name, entry in plan.pop("entries").items()}
         asked = plan["asked"]
         asked["configs"] = {name: brought_up_to_date(config) for name, config in asked["configs"].items()}
@@ -83,7 +82,7 @@ def read_plan(workdir: Path) -> Plan | None:
 def write_plan(workdir: Path, plan: Plan) -> None:
     """Writes the plan into the workdir, which is made if need be."""
     workdir.mkdir(parents=True, exist_ok=True)
-    replace_text(workdir / "plan.json", json.dumps(dataclasses.asdict(plan), indent=2) + "\n")
+    write_json(workdir / "plan.json", dataclasses.asdict(plan))
 
 
 def check_same(plan: Plan, asked_now: dict[str, Any], workdir: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ import numpy as np
 
 from vit_jax.comparison.plan import Plan, run_workdir
 from vit_jax.inspection.cost import Cost, cost
+from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
 from vit_jax.pretrained.native import read_module
+from vit_jax.training.config import ModelConfig
 from vit_jax.training.metrics import read_rows
 from vit_jax.whole_file import replace_text
 
@@ -65,7 +66,7 @@ class ConfigResult:
 
     Attributes:
         name: of the config's file.
-        model: the registered name of its network.
+        model: its network: the registered name, or the source that it was fine-tuned from.
         cost: of its network.
         runs: by their seeds.
     """
@@ -100,9 +101,10 @@ def read_results(workdir: Path, plan: Plan) -> list[ConfigResult]:
         finished = {seed: run for seed, run in runs.items() if final_row(run) is not None}
         if finished:
             first, *_ = finished.values()
-            config = json.loads((first / "config.json").read_text())
-            runs = [read_run(run, seed) for seed, run in finished.items()]
-            results.append(ConfigResult(name, config["model"]["name"], cost(trained_model(first, config)), runs))
+            config = read_json(first / "config.json")
+            model, network = ModelConfig(**config["model"]), trained_model(first, config)
+            runs = [read_run(run, seed, config["batch_size"]) for seed, run in finished.items()]
+            results.append(ConfigResult(name, model.title, cost(network), runs))
     return results
 
 
@@ -113,11 +115,10 @@ def trained_model(workdir: Path, config: dict[str, Any]) -> Network:
     return read_module(workdir / "model" / "config.json").clone(dtype=np.dtype(config["dtype"]), **uses)
 
 
-def read_run(workdir: Path, seed: int) -> RunResult:
+def read_run(workdir: Path, seed: int, batch_size: int) -> RunResult:
     """The result of a finished run."""
     rows = read_rows(workdir / "metrics.jsonl")
     final = next(row for row in rows if row.get("final"))
-    batch_size = json.loads((workdir / "config.json").read_text())["batch_size"]
     clock = training_clock(rows, batch_size)
     return RunResult(
         seed=seed,

@@ -30,7 +30,7 @@ Batch = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Share:
-    """The part of every batch that this process feeds: rows `index`, `index + 1`, ... of `count` equal parts."""
+    """The part of every batch that this process feeds: the `index`-th, from 0, of `count` equal runs of its rows."""
 
     index: int = 0
     count: int = 1

@@ -18,7 +18,8 @@ def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
 
     Args:
         config: of the images.
-        listing: where `vit_jax.data.listing` lists the images of a run that is to go on with them, if it does.
+        listing: the images.json of a run that goes on: where it exists, its images and their division are taken, not
+            what the folder holds today.
 
     Raises:
         ValueError: an unknown name, with the nearest ones, or a set that cannot be used, with the reason.

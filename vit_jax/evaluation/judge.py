@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from vit_jax.evaluation.nearest_neighbours import Neighbours, nearest_neighbour_votes, top_accuracy
+from vit_jax.evaluation.nearest_neighbours import Neighbours
 
 How = Literal["knn", "probe", "few-shot"]
 
@@ -69,10 +69,11 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
     """
     known = f"{len(learned_from[1]):,} training images"
     if how == "knn":
+        votes = neighbours.votes(*learned_from, judged[0], num_classes)
+        accuracy = float(np.mean(votes.argmax(axis=1) == judged[1]))
         k, temperature = min(neighbours.k, len(learned_from[1])), neighbours.temperature
-        votes = nearest_neighbour_votes(*learned_from, judged[0], num_classes, k, temperature)
         told = f"the {k} nearest of {known}, temperature {temperature}"
-        return Judgement(top_accuracy(votes, judged[1]), {"k": k, "temperature": temperature}, told)
+        return Judgement(accuracy, {"k": k, "temperature": temperature}, told)
     if how == "probe":
         from vit_jax.evaluation.linear_probe import linear_probe  # scikit-learn takes a second to import
 

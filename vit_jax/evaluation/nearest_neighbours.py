@@ -42,6 +42,13 @@ class Neighbours:
                 f"{self.temperature} and {self.examples} examples"
             )
 
+    def votes(
+        self, train_features: np.ndarray, train_labels: np.ndarray, features: np.ndarray, num_classes: int
+    ) -> np.ndarray:
+        """`nearest_neighbour_votes` by these settings; of fewer than k training examples all vote."""
+        k = min(self.k, len(train_labels))
+        return nearest_neighbour_votes(train_features, train_labels, features, num_classes, k, self.temperature)
+
 
 def neighbour_predictions(votes: np.ndarray, labels: np.ndarray, place: np.ndarray) -> Predictions:
     """Votes [M, num_classes] as a classifier's answers: a class is as probable as its share of the votes.
@@ -76,7 +83,7 @@ def nearest_neighbour_votes(
         temperature: of the votes: the lower, the more the nearest ones count.
 
     Returns:
-        The votes, float32 [M, num_classes]; to be judged by `top_accuracy`.
+        The votes, float32 [M, num_classes]: the class with the most is the answer.
 
     Raises:
         ValueError: if k is not in 1 to N, labels are none of the classes, or shapes do not fit together.
@@ -110,23 +117,6 @@ def votes(
         return jnp.zeros(num_classes).at[train_labels[nearest]].add(jnp.exp(similarity / temperature))
 
     return jax.lax.map(vote, jnp.asarray(features, jnp.float32), batch_size=at_once)
-
-
-def top_accuracy(scores: np.ndarray, labels: np.ndarray, top: int = 1) -> float:
-    """Share of the examples whose class is among the `top` with the highest scores.
-
-    Args:
-        scores: float [M, num_classes]; of equal ones, the lower class comes first.
-        labels: int [M].
-        top: 1 for accuracy, 5 for top-5 accuracy.
-
-    Raises:
-        ValueError: if there are not so many classes.
-    """
-    if not 1 <= top <= scores.shape[1]:
-        raise ValueError(f"top must be 1 to the number of classes, {scores.shape[1]}; not {top}")
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
-    return float((best == np.asarray(labels)[:, None]).any(axis=1).mean())
 
 
 def check(train_features: np.ndarray, train_labels: np.ndarray, features: np.ndarray, num_classes: int) -> None:

@@ -16,12 +16,11 @@ from rich.text import Text
 
 from vit_jax.evaluation.accuracy import balanced_accuracy
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
-from vit_jax.inference.classifier import compile_classifier, load_classifier
-from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.classifier import load_classifier
+from vit_jax.inference.compiled import compile_for_rows
+from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
-from vit_jax.inference.set_input import set_input
 from vit_jax.models.network import Network
-from vit_jax.models.network_input import network_input
 from vit_jax.pretrained.load import Pretrained
 
 
@@ -92,7 +91,7 @@ def class_order(classifier: Pretrained, data_names: Sequence[str], by_number: bo
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
     """Counts every image once."""
     model, params, _ = classifier
-    compiled = compile_classifier(make_marks(model, data.as_trained), params, batch_size, len(data))
+    compiled = compile_for_rows(make_marks(model, data.to_input), params, batch_size, len(data))
     compiled({"image": np.zeros((1, *data.image_shape), np.uint8), "label": np.zeros(1, np.int32)})  # compiles
     began = time.perf_counter()
     batches = tracked(data, compiled.batch_size, "evaluating")
@@ -123,17 +122,11 @@ def tracked(data: EvaluationData, batch_size: int, title: str) -> Iterable[dict[
     )
 
 
-def make_marks(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+def make_marks(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
     """The function of parameters and a batch that gives for each image, [B] each:
 
     whether its class is the "first" and whether it is "among_five", and its "loss".
-
-    Args:
-        model: the network.
-        as_trained: whether images are brought to its size as training does, which cuts nothing off, or as its
-            preprocessing does.
     """
-    to_input = network_input if as_trained else set_input
 
     def mark(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         logits = cast(jax.Array, model.apply({"params": params}, to_input(model, batch["image"])))

@@ -9,13 +9,11 @@ import numpy as np
 
 from vit_jax.evaluation.judge import How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
-from vit_jax.inference.classifier import compile_classifier
+from vit_jax.inference.compiled import compile_for_rows
 from vit_jax.inference.evaluate import tracked, write_table
-from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
+from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
-from vit_jax.inference.set_input import set_input
 from vit_jax.models.network import Network, pooled_features
-from vit_jax.models.network_input import network_input
 
 
 def evaluate_features(
@@ -62,22 +60,15 @@ def features_of(
     model: Network, params: Mapping[str, Any], data: EvaluationData, batch_size: int, title: str
 ) -> Labelled:
     """The pooled features and labels of all of a split."""
-    compiled = compile_classifier(make_pooled(model, data.as_trained), params, batch_size, len(data))
+    compiled = compile_for_rows(make_pooled(model, data.to_input), params, batch_size, len(data))
     batches = tracked(data, compiled.batch_size, f"features, {title}")
     found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
     features, labels = zip(*found, strict=True)
     return np.concatenate(features), np.concatenate(labels)
 
 
-def make_pooled(model: Network, as_trained: bool) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
-    """The function of parameters and a batch that gives the pooled "feature" of each image, float32 [B, D].
-
-    Args:
-        model: the network.
-        as_trained: whether images are brought to its size as training does, which cuts nothing off, or as its
-            preprocessing does.
-    """
-    to_input = network_input if as_trained else set_input
+def make_pooled(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+    """The function of parameters and a batch that gives the pooled "feature" of each image, float32 [B, D]."""
 
     def pooled(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         return {"feature": pooled_features(model, params, to_input(model, batch["image"]))}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
@@ -20,12 +21,16 @@ from vit_jax.data.images_of_run import is_set_of, tell_learned, workdir_of
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
+from vit_jax.inference.set_input import set_input
 from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
 from vit_jax.pretrained.preprocess import cropped_pixels
 
 Split = Literal["test", "validation", "train", "all"]
+
+ToInput = Callable[[Network, jax.Array], jax.Array]
 
 DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "labels", "load_size", "skip_unreadable")
 """Fields of `DataConfig` that decide which images a split has, and at what size."""
@@ -76,6 +81,12 @@ class EvaluationData:
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
 
+    @property
+    def to_input(self) -> ToInput:
+        """Makes the network's input of its images, uint8 [B, H, W, C]: as training does, which cuts nothing off, or as
+        the network's preprocessing does."""
+        return network_input if self.as_trained else set_input
+
     def batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
         """Every example once: "image" uint8 [B, H, W, C] and "label" int32 [B], the last B of a source smaller.
 
@@ -111,7 +122,7 @@ def load_evaluation_data(
     """
     workdir = workdir_of(source)
     division = trained_division(workdir, name)
-    # Another set's images are not loaded at a size of the set's: of 1 pixel none is said to be too small for it.
+    # Another set's images are prepared at the network's size, from files: no image is too small for a load_size of 1.
     fields: dict[str, Any] = dict(division if division is not None else {"load_size": 1})
     fields |= {"data_dir": data_dir} if data_dir is not None else {}
     fields |= {"skip_unreadable": True} if skip_unreadable else {}

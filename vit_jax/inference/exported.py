@@ -6,7 +6,6 @@ Running such a file is running a program that somebody wrote: load only files fr
 
 import hashlib
 import importlib.util
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import jax
 from jax import export
+
+from vit_jax.json_file import read_json
 
 PROGRAM = "model.stablehlo"
 DESCRIPTION = "preprocessing.json"
@@ -53,11 +54,8 @@ def load_exported(path: str | Path) -> ExportedModel:
     for name in (PROGRAM, DESCRIPTION):
         if not (directory / name).is_file():
             raise FileNotFoundError(f"{directory} has no {name}: vit-jax export SOURCE {directory} writes it")
-    try:
-        description = json.loads((directory / DESCRIPTION).read_text())
-    except ValueError as error:
-        raise ValueError(f"{directory / DESCRIPTION} is damaged: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    description = read_json(directory / DESCRIPTION)
+    if description.get("format") != FORMAT:
         raise ValueError(f"{directory / DESCRIPTION} does not describe a model that vit-jax export wrote")
     program = (directory / PROGRAM).read_bytes()
     if hashlib.sha256(program).hexdigest() != description.get("sha256"):

@@ -18,7 +18,8 @@ from rich.text import Text
 
 from vit_jax.data.decoding import read_upright
 from vit_jax.data.in_threads import in_threads
-from vit_jax.inference.classifier import compile_classifier, load_classifier
+from vit_jax.inference.classifier import load_classifier
+from vit_jax.inference.compiled import compile_for_rows
 from vit_jax.inference.image_files import image_files
 from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network
@@ -102,7 +103,7 @@ def classify(classifier: Pretrained, files: Sequence[str], top: int, batch_size:
         except ValueError as error:
             return file, error
 
-    compiled = compile_classifier(make_top(model, top), params, batch_size, len(files))
+    compiled = compile_for_rows(make_top(model, top), params, batch_size, len(files))
     inputs = in_threads(read, files, ahead=2 * compiled.batch_size)
     while batch := list(islice(inputs, compiled.batch_size)):
         images = [image for _, image in batch if isinstance(image, np.ndarray)]

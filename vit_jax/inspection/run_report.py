@@ -1,7 +1,6 @@
 """What a finished run tells: report.html and the lines at the end of the command."""
 
 import datetime
-import json
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
 from vit_jax.inspection.report import Example, Report, Strips, write_report
+from vit_jax.json_file import read_json
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.discrete_vae import DiscreteVae
 from vit_jax.models.mae import MaskedAutoencoder
@@ -63,7 +63,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         class_names=run.dataset.class_names,
         examples=[] if result.test is None else examples(run, result.params, result.test),
         notes=notes(run, result),
-        config=json.loads((run.workdir / "config.json").read_text()),
+        config=read_json(run.workdir / "config.json"),
         published=published_results(run.dataset.class_names) if classifies else (),
         strips=[shown for shown in (strips(run, result), attention_strips(run, result)) if shown is not None],
         classifies=classifies,
@@ -92,15 +92,15 @@ def main_figure(run: Run, result: Result) -> dict[str, str]:
         losses = [row["loss"] for row in result.rows if row["kind"] == "train" and row["loss"] is not None]
         return {"Training loss": f"{losses[-1]:.4f}" if losses else "none", "Images": f"{len(run.dataset.train):,}"}
     return {
-        measure(run).capitalize(): f"{result.test.accuracy:.2%}",
+        accuracy_title(run).capitalize(): f"{result.test.accuracy:.2%}",
         **{f"By {title}": f"{accuracy:.2%}" for title, accuracy in judged_features(result.rows[-1]).items()},
         "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",
         "Test images": f"{len(result.test.label):,}",
     }
 
 
-def measure(run: Run) -> str:
-    """What the accuracy on the test images is that of."""
+def accuracy_title(run: Run) -> str:
+    """What the test accuracy is called: a classifier's, or by nearest neighbours where there are no classes."""
     if run.config.objective.learns_classes:
         return "test accuracy"
     return f"test accuracy by {run.config.neighbours.k} nearest neighbours"
@@ -244,7 +244,7 @@ def summarise(run: Run, result: Result, report: Path) -> list[str]:
     reached = (
         f"trained without labels on {len(run.dataset.train):,} images"
         if result.test is None
-        else f"{measure(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images"
+        else f"{accuracy_title(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images"
     )
     return [
         "",

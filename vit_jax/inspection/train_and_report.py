@@ -1,7 +1,7 @@
 """A run, from its last checkpoint or from the start, to its report: what every command that trains does."""
 
 from vit_jax.inspection.run_report import summarise, write_run_report
-from vit_jax.training.errors import told_when_memory_is_full
+from vit_jax.training.errors import explaining_full_memory
 from vit_jax.training.loop import train
 from vit_jax.training.processes import is_first
 from vit_jax.training.progress import Display
@@ -24,7 +24,7 @@ def train_and_report(run: Run, display: Display, command: str) -> None:
     try:
         for line in describe(run):
             display.say(line)
-        with StopSignals() as stop, told_when_memory_is_full():
+        with StopSignals() as stop, explaining_full_memory():
             result = train(run, display, stop)
     finally:
         display.close()

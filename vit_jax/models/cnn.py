@@ -39,8 +39,8 @@ class ConvBlock(nn.Module):
 def max_pool(x: jax.Array) -> jax.Array:
     """The largest of every 2x2 places of a map [B, H, W, C]: [B, floor(H / 2), floor(W / 2), C].
 
-    By comparing: the gradient of a window function is slow on a CPU; that of `max` goes to the places that equal the
-    largest, of which there is none where the compiler computes them twice, rounded otherwise.
+    Written with comparisons, as the gradient of `reduce_window` is slow on a CPU, and that of `max` goes where x equals
+    max(x): XLA may compute x twice with other rounding, then nothing is equal and the gradient is lost.
     """
     batch, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]

@@ -126,8 +126,8 @@ def block_classes(block: type[Block]) -> dict[bool, type[Block]]:
 
     By `remat`: with it, the backward pass computes each block again.
 
-    To be called where the block is defined, not where it is used: while Flax makes a class of another, that one lacks
-    fields, and networks that other threads are tracing fail.
+    To be called once, where the block is defined: while Flax derives a class, it takes fields from the one it derives
+    from, and another thread that traces such a network just then fails.
     """
     blocks = {False: block, True: nn.remat(block, static_argnums=(2,))}
     return {remat: nn.jit(block, static_argnums=(2,)) for remat, block in blocks.items()}

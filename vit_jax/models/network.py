@@ -23,7 +23,7 @@ class Features(NamedTuple):
             `tokens[:, model.num_prefix_tokens:]`: registers come before them, too.
         pooled: [B, D], the vector that the classification head reads; its width may be another than the tokens'.
         stages: maps [B, H, W, D] of the patches, one for each block (for each stage in a hierarchical network); not
-            normalised as tokens are, the last one neither.
+            normalised, not even the last.
     """
 
     tokens: jax.Array

@@ -24,7 +24,7 @@ from vit_jax.models.layers import (
     drop_path_rates,
     hidden_width,
 )
-from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair
+from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair, patch_grid
 from vit_jax.models.window_attention import WindowAttention
 from vit_jax.models.windows import WindowGrid, WindowRule, window_grid
 
@@ -228,8 +228,7 @@ class SwinTransformer(Network):
     @property
     def window_grids(self) -> tuple[tuple[WindowGrid, ...], ...]:
         """The windows of every block, by stages: every second block's are shifted, every stage halves the map."""
-        patch_height, patch_width = pair(self.patch_size)
-        height, width = self.input_shape[0] // patch_height, self.input_shape[1] // patch_width
+        height, width = patch_grid(self.image_size, self.patch_size)
         grids = []
         for depth, window in zip(self.depths, self.window_sizes, strict=True):
             grids.append(tuple(window_grid(height, width, window, i % 2 == 1, self.window_rule) for i in range(depth)))

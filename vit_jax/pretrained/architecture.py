@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from vit_jax.models.network import Network, pair
+from vit_jax.models.network import Network, pair, patch_grid
 from vit_jax.models.registry import VIT_SIZES
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -107,7 +107,7 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
     if "pos_embed" in shapes:
         tokens = shapes["pos_embed"][-2]
         if "image_size" in fields:
-            rows, columns = grid_of(fields)
+            rows, columns = patch_grid(fields["image_size"], fields["patch_size"])
             return dict(pos_embed="learned", no_embed_class=prefix > 0 and tokens == rows * columns)
         for covered, no_embed_class in ((tokens - prefix, False), (tokens, prefix > 0)):
             if covered > 0 and math.isqrt(covered) ** 2 == covered:
@@ -122,13 +122,6 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
             side = (math.isqrt(shapes[path][0] - 3) + 1) // 2
             return dict(**pos_embed, image_size=image_of(side, fields["patch_size"]))
     return pos_embed
-
-
-def grid_of(fields: Mapping[str, Any]) -> tuple[int, int]:
-    """Rows and columns of patches."""
-    height, width = pair(fields["image_size"])
-    patch_height, patch_width = pair(fields["patch_size"])
-    return height // patch_height, width // patch_width
 
 
 def below(shapes: Shapes, prefix: str) -> Shapes:

@@ -73,13 +73,11 @@ class Match(NamedTuple):
 
     Attributes:
         ours: the path of the parameter that it belongs to.
-        part: which part of it.
         theirs: the names of all its parts.
         layout: how ours is made of these.
     """
 
     ours: str
-    part: int
     theirs: tuple[str, ...]
     layout: Layout
 
@@ -87,20 +85,20 @@ class Match(NamedTuple):
 def find_theirs(name: str, rules: Table) -> Match | None:
     """What the first rule for one of their names says; None if there is none."""
     for rule in rules:
-        for part, template in enumerate(rule.theirs):
+        for template in rule.theirs:
             numbers = numbers_in(name, template)
             if numbers is not None:
                 theirs = tuple(fill(other, numbers) for other in rule.theirs)
-                return Match(fill(rule.ours, numbers), part, theirs, rule.layout)
+                return Match(fill(rule.ours, numbers), theirs, rule.layout)
     return None
 
 
 def find_ours(path: str, rules: Table) -> Match | None:
-    """What the first rule for one of our paths says (its part is 0); None if there is none."""
+    """What the first rule for one of our paths says; None if there is none."""
     for rule in rules:
         numbers = numbers_in(path, rule.ours)
         if numbers is not None:
-            return Match(path, 0, tuple(fill(name, numbers) for name in rule.theirs), rule.layout)
+            return Match(path, tuple(fill(name, numbers) for name in rule.theirs), rule.layout)
     return None
 
 

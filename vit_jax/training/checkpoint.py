@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
@@ -25,6 +26,9 @@ SET_ASIDE = ".damaged"
 """What a checkpoint's name ends with when it was found unusable."""
 DELETING = ".deleting"
 """What its name ends with while its files are deleted, one after the other."""
+
+NOTHING_SAVED, NONE_WHOLE = -1, -2
+"""In the place of a step, as the first process tells the others."""
 
 PATIENCE_SECONDS = 10**7
 """How long Orbax waits for its own work. It goes by a clock that can be set, and that runs while a laptop sleeps."""
@@ -88,16 +92,16 @@ class Checkpoints:
         Raises:
             TrainingError: if checkpoints were saved, but none is whole, or it is one of another network.
         """
-        step, none_whole = -1, None
+        step, error = NOTHING_SAVED, None
         if is_first():
             try:
                 step = self.latest_whole()
-            except TrainingError as error:
-                step, none_whole = -2, error
+            except TrainingError as none_whole:
+                step, error = NONE_WHOLE, none_whole
         step = int(multihost_utils.broadcast_one_to_all(jnp.int32(step)))
-        if step == -2:
-            raise none_whole or TrainingError(f"no checkpoint in {self.directory} is whole")
-        if step == -1:
+        if step == NONE_WHOLE:
+            raise error or TrainingError(f"no checkpoint in {self.directory} is whole")
+        if step == NOTHING_SAVED:
             return None
         manifest = read_manifest(self.path(step))
         other = sorted({*manifest["tree"].items()} ^ {*tree_of(like).items()})
@@ -109,7 +113,7 @@ class Checkpoints:
         return Checkpoint(cast(TrainState, state), manifest["record"])
 
     def latest_whole(self) -> int:
-        """The latest step that is whole, verified; -1 if nothing was saved yet. Sets aside what is not."""
+        """The latest step that is whole, verified; `NOTHING_SAVED` if there is none. Sets aside what is not."""
         for step in reversed(steps_of(self.directory)):
             wrong = problems(self.path(step))
             if not wrong:
@@ -123,13 +127,13 @@ class Checkpoints:
                 f"no checkpoint in {self.directory} is whole: {', '.join(lost)}. Bring back a copy of one, under its "
                 "step as its name; or give another --workdir, to start from the beginning"
             )
-        return -1
+        return NOTHING_SAVED
 
     def set_aside(self, step: int) -> Path:
         """Gives a checkpoint a name that is no step, and returns it."""
-        count = sum(1 for _ in self.directory.glob(f"{step}{SET_ASIDE}*"))
-        aside = self.directory / f"{step}{SET_ASIDE}{count or ''}"
-        return self.path(step).rename(aside)
+        names = (f"{step}{SET_ASIDE}{number or ''}" for number in count())
+        free = next(name for name in names if not (self.directory / name).exists())
+        return self.path(step).rename(self.directory / free)
 
     def save(self, step: int, state: TrainState, record: Mapping[str, Any]) -> None:
         """Starts saving a state; its arrays may be reused as soon as this returns.

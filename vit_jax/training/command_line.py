@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
     given, _ = early.parse_known_args(arguments)
 
     config = load_config(given.config)
-    config = dataclasses.replace(config, model=asked_for(config.model, given.name, given.pretrained))
+    config = dataclasses.replace(config, model=chosen_model(config.model, given.name, given.pretrained))
     flags = tyro.cli(
         flag_type(config, given.config),
         args=arguments,
@@ -70,11 +70,11 @@ def load_config(path: Path) -> Config:
     return config
 
 
-def asked_for(model: ModelConfig, name: str | None, pretrained: str | None) -> ModelConfig:
-    """The network of the config, or the one that flags name: its fields are its own, not those of the config's.
+def chosen_model(model: ModelConfig, name: str | None, pretrained: str | None) -> ModelConfig:
+    """The config's network, or the one that `--model.name` and `--model.pretrained` choose.
 
-    Other pretrained weights in the place of a config's pretrained ones have the config's fields: these are of the
-    recipe.
+    Another network by name has its own registered fields, none of the config's. Other pretrained weights in the place
+    of a config's keep the config's fields, which belong to the recipe.
     """
     if model.pretrained is not None:
         return dataclasses.replace(model, name=name or model.name, pretrained=pretrained or model.pretrained)

@@ -101,6 +101,8 @@ class ModelConfig:
                 f"model.fields must not set {', '.join(refused)}: the pretrained parameters and the data decide that. "
                 f"One can set {', '.join(settable)}"
             )
+        if self.pretrained is not None:
+            check_choices(Adapted(**self.fields), "model.fields.")
         if self.pretrained is None and (self.publisher or self.revision):
             raise ValueError("model.publisher and model.revision are of pretrained weights: set model.pretrained, too")
 

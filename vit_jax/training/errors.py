@@ -11,12 +11,8 @@ class TrainingError(RuntimeError):
 
 
 @contextmanager
-def told_when_memory_is_full() -> Iterator[None]:
-    """What is done with devices whose memory may not be enough.
-
-    Raises:
-        TrainingError: if it is not, with what takes less.
-    """
+def explaining_full_memory() -> Iterator[None]:
+    """Turns a device's out-of-memory error into a TrainingError that says which flags need less memory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:

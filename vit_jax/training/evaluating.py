@@ -14,7 +14,7 @@ from vit_jax.data.feed import Batch, gather
 from vit_jax.data.splits import some_of
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.evaluation.judge import How, judge
-from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes, neighbour_predictions
+from vit_jax.evaluation.nearest_neighbours import neighbour_predictions
 from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
 from vit_jax.training.errors import TrainingError
@@ -135,11 +135,8 @@ def by_features(run: Run, embed_known: Compute, embed_judged: Compute, answers: 
 
 def votes_of(run: Run, known: Mapping[str, np.ndarray], judged: Mapping[str, np.ndarray]) -> Predictions:
     """What the training examples say whose features are nearest."""
-    settings, classes = run.config.neighbours, len(run.dataset.class_names)
-    k = min(settings.k, len(known["label"]))
-    votes = nearest_neighbour_votes(
-        known["feature"], known["label"], judged["feature"], classes, k, settings.temperature
-    )
+    classes = len(run.dataset.class_names)
+    votes = run.config.neighbours.votes(known["feature"], known["label"], judged["feature"], classes)
     return neighbour_predictions(votes, judged["label"], judged["place"])
 
 

@@ -73,7 +73,10 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
             display.say(f"continuing at step {start} of {run.total_steps}")
         recorder = Recorder(run, start, before.get("recorder", {}), display)
         evaluator, validation = make_evaluator(run, stop), run.dataset.validation
-        test = evaluator and evaluator(run.dataset.test)
+        test = watched = None  # where the images have no labels
+        if evaluator is not None:
+            test = evaluator(run.dataset.test)
+            watched = test if validation is None else evaluator(validation)
         course = Course(
             run=run,
             recorder=recorder,
@@ -81,7 +84,7 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
             checkpoints=checkpoints,
             stop=stop,
             kind="test" if validation is None else "validation",
-            evaluate=test if evaluator is None or validation is None else evaluator(validation),
+            evaluate=watched,
         )
         state = course.train_steps(state, start)
         try:

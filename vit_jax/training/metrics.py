@@ -9,6 +9,7 @@ from typing import Any
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.tensorboard import event_file
+from vit_jax.whole_file import replace_text
 
 
 class MetricsLog:
@@ -39,9 +40,7 @@ class MetricsLog:
         self.peak_memory_before = max((row.get("peak_memory", 0) for row in before), default=0)
         self.file = self.tensorboard = None
         if is_first():
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(map(to_line, self.rows)))
-            os.replace(temporary, self.path)
+            replace_text(self.path, "".join(map(to_line, self.rows)))
             self.file = self.path.open("a", buffering=1)
             self.tensorboard = event_file(workdir / "tensorboard")
 

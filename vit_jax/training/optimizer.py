@@ -4,7 +4,7 @@ import bisect
 import fnmatch
 import operator
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -101,19 +101,25 @@ class OptimizerConfig:
             raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
 
 
-def make_schedule(config: ScheduleConfig, peak: float, steps: int, examples: int, batch_size: int) -> optax.Schedule:
+def make_schedule(config: ScheduleConfig, peak: float, steps: int, in_steps: Callable[[str], int]) -> optax.Schedule:
     """The learning rate as a function of the step, for a run of `steps` steps.
+
+    Args:
+        config: what is wanted.
+        peak: the highest learning rate.
+        steps: of the run.
+        in_steps: the steps of a duration ("10 epochs").
 
     Raises:
         ValueError: if the warm-up is longer than the run.
     """
-    warmup = durations.to_steps(config.warmup, examples, batch_size)
+    warmup = in_steps(config.warmup)
     if warmup > steps:
         raise ValueError(
             f"the schedule's warmup ({config.warmup}: {warmup} steps) is longer than the run of {steps} steps"
         )
     rest = max(steps - warmup, 1)
-    timescale = durations.to_steps(config.timescale, examples, batch_size)
+    timescale = in_steps(config.timescale)
     after = {
         "cosine": optax.cosine_decay_schedule(peak, rest, config.final),
         "linear": optax.linear_schedule(peak, peak * config.final, rest),
@@ -200,7 +206,10 @@ def clip_each(norm: float) -> optax.GradientTransformation:
 
 
 def weight_decay_over(config: OptimizerConfig, steps: int, rest: int) -> float | optax.Schedule:
-    """The weight decay, or how it goes over a run of so many steps; its first step is that after the rest."""
+    """The weight decay: a number, or a schedule that follows a cosine over a run of `steps` steps.
+
+    A schedule counts from the end of the first `rest` steps, in which these parameters do not move.
+    """
     first, last = config.weight_decay, config.final_weight_decay
     if last is None:
         return first
@@ -295,9 +304,9 @@ def make_optimizer(
     if not config.freeze and not rests:
         return optimizer(0)
 
-    def label(path: str, frozen: bool) -> str:
-        rest = next((f"rest_{rest}" for pattern, rest in rests.items() if fnmatch.fnmatch(path, pattern)), "train")
-        return "freeze" if frozen else rest
+    def label(path: str, is_frozen: bool) -> str:
+        resting = (f"rest_{rest}" for pattern, rest in rests.items() if fnmatch.fnmatch(path, pattern))
+        return "freeze" if is_frozen else next(resting, "train")
 
     transforms: dict[Hashable, optax.GradientTransformation] = {"train": optimizer(0), "freeze": optax.set_to_zero()}
     for rest in rests.values():

@@ -115,6 +115,24 @@ def prepare(config: Config, workdir: Path) -> Run:
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)
+    check_labels(config, dataset)
+    model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
+    start = start.with_head_for(dataset.class_names, model)
+    teacher = load_teacher(config, dataset, model)
+    total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
+    step = make_step(config, dataset, model, teacher, parallel.replicas, total_steps)
+    params = start.read(model)
+    lock = begin_workdir(config, workdir, step, start, dataset, teacher) if is_first() else None
+    if jax.process_count() > 1:
+        require_same(fingerprint(config, dataset, model, params, teacher))
+    share = Share(jax.process_index(), jax.process_count())
+    more = (*told_if_learned(config.model.pretrained, dataset), *told_if_unequal(config.objective, dataset))
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
+    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
+
+
+def check_labels(config: Config, dataset: Dataset) -> None:
+    """Raises ValueError if a config needs classes and the images have none, or a class has too few to be judged by."""
     if config.objective.learns_classes and not dataset.class_names:
         raise ValueError(f"{dataset.name} is read without labels (data.labels False): there are no classes to learn")
     if config.judge_features and not dataset.class_names:
@@ -122,51 +140,50 @@ def prepare(config: Config, workdir: Path) -> Run:
     for how in config.judge_features:
         known = some_of(dataset.train, config.neighbours.examples)
         check_examples(how, known.labels, dataset.class_names)
-    model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
-    start = start.with_head_for(dataset.class_names, model)
-    teacher = load_teacher(config, dataset, model)
 
-    total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
-    schedule = make_schedule(
-        config.schedule, config.optimizer.learning_rate, total_steps, len(dataset.train), config.batch_size
-    )
-    shapes = parameter_shapes(model)
+
+def make_step(
+    config: Config,
+    dataset: Dataset,
+    model: Network,
+    teacher: LoadedTeacher | None,
+    replicas: int,
+    total_steps: int,
+) -> Step:
+    """The training step: its optimizer, and what of it and of the objective changes over the run."""
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
+    schedule = make_schedule(config.schedule, config.optimizer.learning_rate, total_steps, in_steps)
     rests = config.objective.rests(in_steps)
-    optimizer = make_optimizer(config.optimizer, schedule, shapes, total_steps, rests)
-    schedules = tuple(config.objective.schedules(total_steps, in_steps).items())
-    params = start.read(model)
-    lock = None
-    if is_first():
-        require_room(workdir, checkpoint_bytes(shapes, optimizer, config), config.keep_checkpoints)
-        lock = claim_workdir(config, workdir)
-        if start.stored is not None:
-            write_module(workdir / NETWORK, model)
-        write_listing(dataset, workdir / LISTING)
-        if teacher is not None:
-            keep_teacher(teacher, workdir / TEACHER)
-    if jax.process_count() > 1:
-        require_same(fingerprint(config, dataset, model, params, teacher))
-
-    step = Step(
+    return Step(
         model=model,
         objective=config.objective,
         augment=config.augment,
-        optimizer=optimizer,
+        optimizer=make_optimizer(config.optimizer, schedule, parameter_shapes(model), total_steps, rests),
         schedule=schedule,
         num_classes=len(dataset.class_names),
         accumulate_steps=config.accumulate_steps,
         ema_decay=config.ema_decay,
-        replicas=parallel.replicas,
+        replicas=replicas,
         freeze=config.optimizer.freeze,
         teacher=None if teacher is None else teacher.model,
-        schedules=schedules,
+        schedules=tuple(config.objective.schedules(total_steps, in_steps).items()),
         class_weights=balancing_weights(dataset) if config.objective.weighs_classes else None,
     )
-    share = Share(jax.process_index(), jax.process_count())
-    more = (*told_if_learned(config.model.pretrained, dataset), *told_if_unequal(config.objective, dataset))
-    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
-    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
+
+
+def begin_workdir(
+    config: Config, workdir: Path, step: Step, start: Start, dataset: Dataset, teacher: LoadedTeacher | None
+) -> WorkdirLock:
+    """Takes the workdir for this run if there is room for it, and keeps there what it cannot go on without."""
+    size = checkpoint_bytes(parameter_shapes(step.model), step.optimizer, config)
+    require_room(workdir, size, config.keep_checkpoints)
+    lock = claim_workdir(config, workdir)
+    if start.stored is not None:
+        write_module(workdir / NETWORK, step.model)
+    write_listing(dataset, workdir / LISTING)
+    if teacher is not None:
+        keep_teacher(teacher, workdir / TEACHER)
+    return lock
 
 
 def balancing_weights(dataset: Dataset) -> tuple[float, ...]:
