@@ -22,12 +22,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import vit_jax
 from benchmarks.measure import merge
-from benchmarks.throughput.epoch import CLASSES, make_step
+from benchmarks.throughput.epoch import CLASSES, random_dataset
 from benchmarks.throughput.targets import CIFAR10
+from vit_jax.durations import to_steps
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config
 from vit_jax.training.parallel import OneProgram
+from vit_jax.training.run import make_step
 from vit_jax.training.step import start_state
 
 CONFIGS = ("vit_cifar10", "swin_cifar10", "deit3_cifar10", "mae_cifar10", "dino_cifar10")
@@ -36,12 +38,14 @@ MEBIBYTE = 2**20
 
 def training_program(config: Config, devices: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
     """A config's training step for devices that need not be there, and the shapes of its arguments, placed on these."""
-    parallel, examples = OneProgram(devices, config.parallel.fsdp), CIFAR10[0]
+    parallel, dataset = OneProgram(devices, config.parallel.fsdp), random_dataset(*CIFAR10)
+    examples = len(dataset.train)
     fields = dict(config.model.fields, dtype=jnp.dtype(config.dtype))
     if config.objective.learns_classes:
         fields["num_classes"] = CLASSES
     model = vit_jax.create_model(config.model.name, **fields)
-    step = make_step(config, model, parallel, examples)
+    total_steps = to_steps(config.duration, examples, config.batch_size)
+    step = make_step(config, dataset, model, None, parallel.replicas, total_steps)
     begin = partial(start_state, optimizer=step.optimizer, ema=config.keeps_average)
     state = jax.eval_shape(begin, parameter_shapes(model))
     images = {

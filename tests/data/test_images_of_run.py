@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vit_jax.data.dataset import DataConfig
-from vit_jax.data.images_of_run import is_set_of, may_be_set_of, tell_learned
+from vit_jax.data.images_of_run import describe_learned, is_set_of, may_be_set_of
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 
@@ -32,7 +32,7 @@ def begun_in(tmp_path, monkeypatch):
 
 
 def told(run: Path, folder: Path) -> str:
-    return tell_learned(str(run), sorted(map(str, folder.glob("*/*.png"))))[1].replace(str(run), "RUN")
+    return describe_learned(str(run), sorted(map(str, folder.glob("*/*.png"))))[1].replace(str(run), "RUN")
 
 
 def test_a_folder_is_known_from_another_directory(begun_in, tmp_path, monkeypatch):
@@ -63,11 +63,11 @@ def test_what_was_learned_from_is_known_by_its_place_or_else_by_its_name(begun_i
     named = "the name of an image that the run in RUN learned from"
     shutil.copy(pictures / "a" / "0.png", pictures / "a" / "new.png")
     assert told(run, pictures) == "the run in RUN learned from 16 of them"
-    assert tell_learned(str(run), [str(pictures / "a" / "new.png")])[0] == 0
+    assert describe_learned(str(run), [str(pictures / "a" / "new.png")])[0] == 0
     copy = shutil.copytree(pictures, tmp_path / "copy" / "train")
     assert told(run, copy) == f"16 have {named}"
     both = sorted(str(file) for folder in (pictures, copy) for file in folder.glob("*/*.png"))
-    count, both_told = tell_learned(str(run), both)
+    count, both_told = describe_learned(str(run), both)
     assert (count, both_told.replace(str(run), "RUN")) == (
         32,
         f"the run in RUN learned from 16 of them; 16 have {named}",
@@ -77,4 +77,4 @@ def test_what_was_learned_from_is_known_by_its_place_or_else_by_its_name(begun_i
     for file in copy.glob("*/*.png"):
         file.rename(file.with_name(f"of_another_{file.name}"))
     assert told(run, copy) == f"none has {named}"
-    assert tell_learned("google/vit", []) == (None, "whether google/vit learned from some is not known")
+    assert describe_learned("google/vit", []) == (None, "whether google/vit learned from some is not known")

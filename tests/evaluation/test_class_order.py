@@ -8,31 +8,31 @@ from vit_jax.evaluation.class_order import match_classes
 def test_the_same_names_are_the_same_classes():
     order = match_classes("abc", 3, "abc")
     assert order.outputs.tolist() == [0, 1, 2]
-    assert "the same" in order.told
+    assert "the same" in order.description
 
 
 def test_another_order_is_matched_by_name():
     order = match_classes("abcd", 4, "dabc")
     assert order.outputs.tolist() == [3, 0, 1, 2]
-    assert "matched by name" in order.told
+    assert "matched by name" in order.description
 
 
 def test_without_names_the_numbers_are_taken_and_it_is_said():
     order = match_classes((), 3, "xyz")
     assert order.outputs.tolist() == [0, 1, 2]
-    assert "by number only" in order.told
+    assert "by number only" in order.description
 
 
 def test_a_part_of_the_model_s_classes_is_matched_by_name_and_it_is_said():
     order = match_classes("abcdefgha", 9, "fcd")  # that others are called alike is not at issue
     assert order.outputs.tolist() == [5, 2, 3]
-    assert order.told == "matched by name: the set has 3 of the model's 9"
+    assert order.description == "matched by name: the set has 3 of the model's 9"
 
 
 def test_by_number_names_may_differ_and_it_is_said_which_is_which():
     order = match_classes(("tench, Tinca tinca", "goldfish"), 2, ("n01440764", "n01443537"), by_number=True)
     assert order.outputs.tolist() == [0, 1]
-    assert "'n01440764' is its 'tench, Tinca tinca', 'n01443537' is its 'goldfish'" in order.told
+    assert "'n01440764' is its 'tench, Tinca tinca', 'n01443537' is its 'goldfish'" in order.description
     with pytest.raises(ValueError, match=r"model has 3 classes: 'a', 'b', 'c'; the set has 2: .* by number"):
         match_classes("abc", 3, "ab", by_number=True)
 

@@ -51,7 +51,7 @@ def test_files_of_a_folder_that_are_no_images_by_their_names_are_told(here):
     assert image_files(["b.jpg", "notes.txt"]).others == []
     found = image_files(["notes.txt", "."])
     assert found.others == ["./empty/f.txt", "./in/photo.HEIC", "./in/scan"]
-    assert found.told() == "left out of folders, as their suffix is no image's: 3 files (.heic .txt none)"
+    assert found.describe() == "left out of folders, as their suffix is no image's: 3 files (.heic .txt none)"
 
 
 def test_nothing_is_no_answer():

@@ -121,7 +121,7 @@ def labelled_splits(
     """The classes, and the images of each split's folder, which has a folder a class; notes say what was left out."""
     classes = {split: class_folders(folder, notes) for split, folder in folders.items()}
     if folders == {"train": root}:
-        notes += told_if_splits(classes["train"])
+        notes += splits_notes(classes["train"])
     class_names = common_class_names(root, classes)
     files = {
         split: labelled_files([of_split.get(name) for name in class_names], config.load_size)
@@ -191,7 +191,7 @@ def class_folders(folder: Path, notes: list[str]) -> dict[str, Path]:
     return classes
 
 
-def told_if_splits(classes: dict[str, Path]) -> list[str]:
+def splits_notes(classes: dict[str, Path]) -> list[str]:
     """A note if the folders of the classes look like splits by other names, as Kaggle's "training_set" and "test_set":
     the first holds folders alone, and the others the same ones.
     """

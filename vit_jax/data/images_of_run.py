@@ -58,7 +58,7 @@ def is_set_of(workdir: Path, trained: str, name: str) -> bool:
     return sum((folder / file).exists() for file in files) >= SAME * len(files)
 
 
-def tell_learned(source: str, files: Sequence[str]) -> tuple[int | None, str]:
+def describe_learned(source: str, files: Sequence[str]) -> tuple[int | None, str]:
     """How many of these files the run at `source` may have learned from, and that in words; None if it is not known.
 
     By where they lie, if that is in the run's folder. Elsewhere they may be copies: then by the names of the file and
@@ -79,10 +79,10 @@ def tell_learned(source: str, files: Sequence[str]) -> tuple[int | None, str]:
     elsewhere = [file for file in files if not place(file).startswith(f"{folder_of(root)}{os.sep}")]
     there = sum(place(file) in places for file in files)
     named = sum(file_and_class(file) in called for file in elsewhere)
-    told = [f"{run} {f'{there:,}' if there else 'none'} of them"] if there or not elsewhere else []
+    found = [f"{run} {f'{there:,}' if there else 'none'} of them"] if there or not elsewhere else []
     if elsewhere:
-        told.append(f"{f'{named:,} have' if named else 'none has'} the name of an image that {run}")
-    return there + named, "; ".join(told)
+        found.append(f"{f'{named:,} have' if named else 'none has'} the name of an image that {run}")
+    return there + named, "; ".join(found)
 
 
 def file_and_class(file: str) -> tuple[str, str]:

@@ -12,11 +12,11 @@ class ClassOrder(NamedTuple):
 
     Attributes:
         outputs: int32 [classes], the model's output for each label of the set.
-        told: how they were matched, in words.
+        description: how they were matched, in words.
     """
 
     outputs: np.ndarray
-    told: str
+    description: str
 
 
 def match_classes(

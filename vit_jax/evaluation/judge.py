@@ -31,12 +31,12 @@ class Judgement(NamedTuple):
     Attributes:
         accuracy: share of the images whose class was predicted.
         details: further figures, for the JSON.
-        told: how the classes were predicted, in words.
+        description: how the classes were predicted, in words.
     """
 
     accuracy: float
     details: Mapping[str, Any]
-    told: str
+    description: str
 
 
 def check_examples(how: How, labels: np.ndarray, class_names: Sequence[str]) -> None:
@@ -72,17 +72,17 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
         votes = neighbours.votes(*learned_from, judged[0], num_classes)
         accuracy = float(np.mean(votes.argmax(axis=1) == judged[1]))
         k, temperature = min(neighbours.k, len(learned_from[1])), neighbours.temperature
-        told = f"the {k} nearest of {known}, temperature {temperature}"
-        return Judgement(accuracy, {"k": k, "temperature": temperature}, told)
+        description = f"the {k} nearest of {known}, temperature {temperature}"
+        return Judgement(accuracy, {"k": k, "temperature": temperature}, description)
     if how == "probe":
         from vit_jax.evaluation.linear_probe import linear_probe  # scikit-learn takes a second to import
 
         probe = linear_probe(*learned_from, *judged)
-        told = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
-        return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, told)
+        description = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
+        return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, description)
     from vit_jax.evaluation.few_shot import few_shot
 
     few = few_shot(*learned_from, *judged, shots=SHOTS)
     low, high = min(few.accuracies), max(few.accuracies)
-    told = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
-    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, told)
+    description = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
+    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, description)

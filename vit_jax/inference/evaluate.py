@@ -67,12 +67,11 @@ def evaluate(
     order = class_order(classifier, examples.class_names, by_number)
     result = score(classifier, examples, order, batch_size)
     if output == "json":
-        told = dict(
-            source=source.source, data=data, split=examples.split, dtype=dtype, classes=order.told, notes=examples.notes
-        )
-        print(json.dumps({**told, **result.__dict__}, indent=2))
+        asked = dict(source=source.source, data=data, split=examples.split, dtype=dtype)
+        known = dict(classes=order.description, notes=examples.notes)
+        print(json.dumps({**asked, **known, **result.__dict__}, indent=2))
     else:
-        write_table(rows_of(result, f"{data}, {examples.split}"), [f"classes: {order.told}", *examples.notes])
+        write_table(rows_of(result, f"{data}, {examples.split}"), [f"classes: {order.description}", *examples.notes])
 
 
 def class_order(classifier: Pretrained, data_names: Sequence[str], by_number: bool) -> ClassOrder:

@@ -48,12 +48,13 @@ def evaluate_features(
     learned_from, judged = both
     judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours())
     if output == "json":
-        told = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
+        asked = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
         counted = {"examples": len(judged[1]), "learned_from": len(learned_from[1])}
-        print(json.dumps({**told, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
+        print(json.dumps({**asked, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
     else:
         title = f"{len(judged[1]):,} ({data}, {split})"
-        write_table({"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.told}, examples.notes)
+        rows = {"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.description}
+        write_table(rows, examples.notes)
 
 
 def features_of(

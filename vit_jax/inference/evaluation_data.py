@@ -17,7 +17,7 @@ import numpy as np
 from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
 from vit_jax.data.feed import StreamingFeed
 from vit_jax.data.folder import FOLDER, folder_root
-from vit_jax.data.images_of_run import is_set_of, tell_learned, workdir_of
+from vit_jax.data.images_of_run import describe_learned, is_set_of, workdir_of
 from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
@@ -134,8 +134,8 @@ def load_evaluation_data(
     if not dataset.class_names:
         raise ValueError(f"the run in {source} read {name} without labels: evaluate it on images that have some")
     data = divided(dataset, config, split or "test")
-    told = f"divided and loaded as the run in {source} did"
-    return dataclasses.replace(data, as_trained=True, notes=(*data.notes, told))
+    note = f"divided and loaded as the run in {source} did"
+    return dataclasses.replace(data, as_trained=True, notes=(*data.notes, note))
 
 
 def divided(dataset: Dataset, config: DataConfig, split: Split) -> EvaluationData:
@@ -152,9 +152,9 @@ def whole_folder(source: str, config: DataConfig, split: Split | None) -> Evalua
     if folder is None or not (split in (None, "all") or split == folder.split != "train"):
         return None
     images, class_names, notes = load_undivided(folder.path, config)
-    told = f"every image of {folder.path}, which is not divided; {tell_learned(source, images.files)[1]}"
+    note = f"every image of {folder.path}, which is not divided; {describe_learned(source, images.files)[1]}"
     shape = (config.load_size, config.load_size, 3)
-    return EvaluationData(split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, told))
+    return EvaluationData(split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, note))
 
 
 def without_training_images(config: DataConfig, split: Split | None) -> EvaluationData | None:

@@ -22,7 +22,7 @@ class ImageFiles(NamedTuple):
     images: list[str]
     others: list[str]
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The others, as a sentence."""
         suffixes = sorted({os.path.splitext(file)[1].lower() or "none" for file in self.others})
         return f"left out of folders, as their suffix is no image's: {len(self.others):,} files ({' '.join(suffixes)})"

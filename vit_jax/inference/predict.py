@@ -65,10 +65,10 @@ def predict(
     found = image_files(named)
     files = found.images
     if found.others:
-        print(f"vit-jax: {found.told()}", file=sys.stderr)
+        print(f"vit-jax: {found.describe()}", file=sys.stderr)
     classifier = load_classifier(source, dtype)
     unreadable: list[str] = []
-    answers = tell_unreadable(classify(classifier, files, top, batch_size), unreadable)
+    answers = warn_unreadable(classify(classifier, files, top, batch_size), unreadable)
     read = (answer for answer in answers if answer.error is None)
     if output == "csv":
         write_csv(answers)
@@ -81,7 +81,7 @@ def predict(
     return 1 if unreadable else 0
 
 
-def tell_unreadable(answers: Iterator[Answer], unreadable: list[str]) -> Iterator[Answer]:
+def warn_unreadable(answers: Iterator[Answer], unreadable: list[str]) -> Iterator[Answer]:
     """The answers; images without classes are named on stderr, with the reason, and added to the list."""
     for answer in answers:
         if answer.error is not None:

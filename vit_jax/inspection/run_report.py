@@ -217,8 +217,8 @@ def pictures(source: Source, places: Sequence[int]) -> tuple[list[int], list[np.
 def notes(run: Run, result: Result) -> list[str]:
     """What is to be known of the data, and whether all of the test images were there to be scored."""
     missing = 0 if result.test is None else len(run.dataset.test) - len(result.test.label)
-    told = f"{missing:,} test images could not be read any more: they are not counted, right or wrong"
-    return [*run.dataset.notes, *([told] if missing else [])]
+    note = f"{missing:,} test images could not be read any more: they are not counted, right or wrong"
+    return [*run.dataset.notes, *([note] if missing else [])]
 
 
 def last_attention(

@@ -73,7 +73,7 @@ def load_pretrained(
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
     if model is None and image_size is None:
-        tell_other_crop(stored, located)
+        warn_other_crop(stored, located)
     return read(fitted(stored, located, num_classes, image_size, window_size))[:2]
 
 
@@ -107,11 +107,11 @@ def open_stored(
     located = locate(source, revision)
     stored = read_network(located, None, publisher)
     if image_size is None:
-        tell_other_crop(stored, located)
+        warn_other_crop(stored, located)
     return fitted(stored, located, image_size=image_size)
 
 
-def tell_other_crop(stored: StoredNetwork, located: Located) -> None:
+def warn_other_crop(stored: StoredNetwork, located: Located) -> None:
     """Says where Hugging Face crops images to another size than the network's: DINOv2's has 518 px, its images 224."""
     if stored.format.publisher != "huggingface" or located.config is None:
         return

@@ -66,7 +66,7 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
     said, prefix = architecture(config or {}), unknown_prefix(arrays)
-    advice = told_of_prefix(weights.arrays, next(iter(arrays)).removeprefix(prefix)) if prefix else ""
+    advice = advice_on_prefix(weights.arrays, next(iter(arrays)).removeprefix(prefix)) if prefix else ""
     raise ValueError(
         f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...\n"
         f"{advice}{f'Its config says that they are of {said}. ' if said else ''}"
@@ -80,7 +80,7 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     return str(named[0] if isinstance(named, list) else named) if named else None
 
 
-def told_of_prefix(stored: Iterable[str], bare: str) -> str:
+def advice_on_prefix(stored: Iterable[str], bare: str) -> str:
     """How to take off what stands before all names of a file, as it is stored, by one name without it."""
     name = next(name for name in stored if name.endswith(bare))
     wrapper, _, prefix = name.removesuffix(bare).rpartition("/")

@@ -68,18 +68,18 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         return read_own(located, weights, model)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
-    tell_left_out(located, converted)
+    log_left_out(located, converted)
     description = format.describe(located)
-    told = {**told_by_arrays(weights, format, arrays), **description.fields}
-    known = {**format.known, **told}
+    stated = {**fields_in_arrays(weights, format, arrays), **description.fields}
+    known = {**format.known, **stated}
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
-        tell_assumed_gelu(located, format, module)
+        warn_assumed_gelu(located, format, module)
         module = module.clone(preprocessing=format.prepared(located, module))
         names = description.class_names if module.num_classes else ()
         return StoredNetwork(module, module, converted, format, names, others)
-    check_heads(weights.path, told.get("num_heads"), model)
+    check_heads(weights.path, stated.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
         converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
     wanted = with_numerics(model, known)
@@ -91,13 +91,13 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
 
 
-def tell_left_out(located: Located, converted: Converted) -> None:
+def log_left_out(located: Located, converted: Converted) -> None:
     """Says, at level INFO, of how many of a file's arrays no parameter is made, and why."""
     for reason, count in Counter(converted.left_out.values()).items():
         logger.info("%s: %d arrays are left out: %s", located.weights, count, reason)
 
 
-def tell_assumed_gelu(located: Located, format: Format, network: Network) -> None:
+def warn_assumed_gelu(located: Located, format: Format, network: Network) -> None:
     """Says that a form of GELU is assumed where timm's networks of CLIP's or SigLIP's parts come without a config.
 
     These have several forms, and neither names nor shapes tell which.
@@ -127,14 +127,14 @@ def check_heads(path: Path, stored: Any, model: Network) -> None:
         raise ValueError(f"{path} is for {stored} attention heads; model= has {heads}")
 
 
-def told_by_arrays(weights: Weights, format: Format, arrays: Mapping[str, StoredArray]) -> Mapping[str, Any]:
+def fields_in_arrays(weights: Weights, format: Format, arrays: Mapping[str, StoredArray]) -> Mapping[str, Any]:
     """Fields that a file's arrays tell, by the names of the format's table.
 
     Raises:
         ValueError: if one of them is not what its name says.
     """
     try:
-        return format.told(arrays)
+        return format.fields_in_arrays(arrays)
     except ValueError as error:
         raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
 

@@ -22,6 +22,8 @@ from vit_jax.training.manifest import MANIFEST, problems, read_manifest, write_m
 from vit_jax.training.processes import is_first
 from vit_jax.training.step import TrainState
 
+UNFINISHED = ".orbax-checkpoint-tmp"
+"""In a checkpoint's name while it is being written, or if the process was killed then."""
 SET_ASIDE = ".damaged"
 """What a checkpoint's name ends with when it was found unusable."""
 DELETING = ".deleting"
@@ -78,7 +80,7 @@ class Checkpoints:
         self.saving: Future[None] | None = None
         if is_first():
             self.directory.mkdir(parents=True, exist_ok=True)
-            for pattern in ("*.orbax-checkpoint-tmp*", f"*{DELETING}"):  # not yet, or no longer a checkpoint
+            for pattern in (f"*{UNFINISHED}*", f"*{DELETING}"):  # not yet, or no longer a checkpoint
                 for remains in self.directory.glob(pattern):
                     shutil.rmtree(remains)
 

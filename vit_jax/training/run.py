@@ -14,7 +14,7 @@ import numpy as np
 from vit_jax import durations
 from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
-from vit_jax.data.images_of_run import tell_learned
+from vit_jax.data.images_of_run import describe_learned
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.splits import some_of
@@ -33,7 +33,7 @@ from vit_jax.pretrained.native import write_module
 from vit_jax.training.config import Config, to_json
 from vit_jax.training.digest import digest_of
 from vit_jax.training.optimizer import make_optimizer, make_schedule
-from vit_jax.training.parallel import Parallel, make_parallel
+from vit_jax.training.parallel import Parallel, Replicas, make_parallel
 from vit_jax.training.processes import is_first, require_same
 from vit_jax.training.start import NETWORK, Start, find_start
 from vit_jax.training.step import Step, TrainState, start_state
@@ -126,7 +126,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     if jax.process_count() > 1:
         require_same(fingerprint(config, dataset, model, params, teacher))
     share = Share(jax.process_index(), jax.process_count())
-    more = (*told_if_learned(config.model.pretrained, dataset), *told_if_unequal(config.objective, dataset))
+    more = (*learned_images_notes(config.model.pretrained, dataset), *unequal_classes_notes(config.objective, dataset))
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
     return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
 
@@ -147,7 +147,7 @@ def make_step(
     dataset: Dataset,
     model: Network,
     teacher: LoadedTeacher | None,
-    replicas: int,
+    replicas: Replicas,
     total_steps: int,
 ) -> Step:
     """The training step: its optimizer, and what of it and of the objective changes over the run."""
@@ -192,7 +192,7 @@ def balancing_weights(dataset: Dataset) -> tuple[float, ...]:
     return tuple((counts.sum() / np.maximum(counts, 1) / np.count_nonzero(counts)).tolist())
 
 
-def told_if_unequal(objective: Objective, dataset: Dataset) -> list[str]:
+def unequal_classes_notes(objective: Objective, dataset: Dataset) -> list[str]:
     """A note if a class has many times the training images of another, and they do not count alike."""
     if not isinstance(objective, Classification) or objective.balanced or not isinstance(dataset.train, NamedSource):
         return []
@@ -206,15 +206,15 @@ def told_if_unequal(objective: Objective, dataset: Dataset) -> list[str]:
     ]
 
 
-def told_if_learned(pretrained: str | None, dataset: Dataset) -> list[str]:
+def learned_images_notes(pretrained: str | None, dataset: Dataset) -> list[str]:
     """A note if the run that pretrained weights come from learned from images that this one is tested on.
 
     So it is where images have been added since, or the division is another.
     """
     if pretrained is None or not isinstance(dataset.test, NamedSource):
         return []
-    learned, told = tell_learned(pretrained, dataset.test.files)
-    return [f"of the {len(dataset.test):,} test images, {told}"] if learned else []
+    learned, described = describe_learned(pretrained, dataset.test.files)
+    return [f"of the {len(dataset.test):,} test images, {described}"] if learned else []
 
 
 def fingerprint(
@@ -255,7 +255,7 @@ def describe(run: Run) -> list[str]:
         f"data     {data.name}: {', '.join(sizes)} images of {'x'.join(map(str, data.image_shape))}, {labels}",
         *(f"note     {note}" for note in data.notes),
         f"model    {run.start.describe(run.model)}{shown_as(run)}",
-        *([f"teacher  {run.teacher.told}"] if run.teacher is not None else []),
+        *([f"teacher  {run.teacher.description}"] if run.teacher is not None else []),
         f"device   {devices} ({config.parallel.mode}), {config.dtype}",
         *([f"kernel   attention by {attention.kernel} ({attention.reason})"] if attention is not None else []),
         f"run      {config.duration}: {run.total_steps:,} steps of {config.batch_size}; kept in {run.workdir}",
@@ -265,14 +265,14 @@ def describe(run: Run) -> list[str]:
 def shown_as(run: Run) -> str:
     """What becomes of images that are not of the network's channels and size; nothing for those that are."""
     (*seen, channels), (*loaded, has) = run.model.input_shape, run.dataset.image_shape
-    told = "" if channels == has else f"; images of {has} channels are shown in {channels}"
+    shown = "" if channels == has else f"; images of {has} channels are shown in {channels}"
     if seen == loaded:
-        return told
-    told += f"; images are resized to {seen[0]}x{seen[1]}"
+        return shown
+    shown += f"; images are resized to {seen[0]}x{seen[1]}"
     as_loaded = loaded == [run.config.data.load_size] * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
     if as_loaded and min(seen) > min(loaded):
-        told += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
-    return told
+        shown += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
+    return shown
 
 
 def attention_choice(model: Network) -> Choice | None:

@@ -16,7 +16,7 @@ from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.adapt import HEADS, filled
 from vit_jax.pretrained.converted import Parameter, read_parameters
-from vit_jax.pretrained.load import fitted, tell_other_crop
+from vit_jax.pretrained.load import fitted, warn_other_crop
 from vit_jax.pretrained.locate import locate
 from vit_jax.pretrained.native import read_module
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of, read_network
@@ -101,8 +101,8 @@ class Start:
         shapes, stored = shapes_by_path(model), {**self.stored.converted.parameters, **self.head}
         new = [path for path in shapes if path not in stored]
         kept = ", its head for the same classes too" if self.head else ""
-        told = f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there{kept}"
-        return f"{told}; new: {', '.join(sorted(new))}" if new else told
+        line = f"{named}; {len(shapes) - len(new)} of {len(shapes)} arrays from there{kept}"
+        return f"{line}; new: {', '.join(sorted(new))}" if new else line
 
 
 def find_start(config: Config, workdir: Path) -> Start:
@@ -143,7 +143,7 @@ def open_start(config: Config) -> Start:
     distilled = getattr(stored.model, "distilled", False)
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
     if sizes[0] is None:
-        tell_other_crop(stored, located)
+        warn_other_crop(stored, located)
     fit = fitted(stored, located, 0 if classifies and not distilled else None, *sizes)
     if classifies and distilled:  # both heads are new, and the token stays what it is (DeiT, section 3)
         fit = without(fit, HEADS)

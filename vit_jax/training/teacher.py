@@ -32,13 +32,13 @@ class LoadedTeacher:
         model: the network.
         params: its parameters, on the host.
         outputs: int32 [classes], its output for each label of the data set; None for a tokenizer.
-        told: what it is, in a line.
+        description: what it is, in a line.
     """
 
     model: Network
     params: Any
     outputs: np.ndarray | None
-    told: str
+    description: str
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -85,9 +85,9 @@ def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> Lo
             f"the teacher in {objective.teacher} cannot teach the classes of {dataset.name}: {error}"
         ) from None
     check_channels(model, f"the teacher in {objective.teacher}", dataset)
-    told = f"{described(model, objective.teacher, dataset)}; classes {order.told}"
+    description = f"{described(model, objective.teacher, dataset)}; classes {order.description}"
     params = read_parameters(stored.converted.parameters)
-    return LoadedTeacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, told)
+    return LoadedTeacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, description)
 
 
 def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset, model: Network) -> LoadedTeacher:
@@ -96,8 +96,8 @@ def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset
     objective.check_tokenizer(model, stored.model)
     check_channels(stored.model, f"the tokenizer in {objective.tokenizer}", dataset)
     params = read_parameters(stored.converted.parameters)
-    told = described(stored.model, objective.tokenizer, dataset)
-    return LoadedTeacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, told)
+    description = described(stored.model, objective.tokenizer, dataset)
+    return LoadedTeacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, description)
 
 
 def check_channels(model: Network, named: str, dataset: Dataset) -> None:
@@ -124,12 +124,13 @@ def keep_teacher(teacher: LoadedTeacher, path: Path) -> None:
     Raises:
         ValueError: if it has another.
     """
-    now = {"told": teacher.told, "sha256": teacher.sha256}
+    now = {"told": teacher.description, "sha256": teacher.sha256}
     if not path.exists():
         write_json(path, now)
     elif (began_with := read_json(path))["sha256"] != teacher.sha256:
         raise ValueError(
-            f"{path.parent} holds a run with another teacher: it began with\n  {began_with['told']} (SHA-256 "
-            f"{began_with['sha256'][:12]}...), and now there is\n  {teacher.told} (SHA-256 {teacher.sha256[:12]}...)\n"
+            f"{path.parent} holds a run with another teacher: it began with\n"
+            f"  {began_with['told']} (SHA-256 {began_with['sha256'][:12]}...), and now there is\n"
+            f"  {teacher.description} (SHA-256 {teacher.sha256[:12]}...)\n"
             "Give another --workdir for a new run, or put the old weights back to continue that one."
         )

@@ -14,6 +14,7 @@ import optax
 from vit_jax.data.images_of_run import may_be_set_of, root_of
 from vit_jax.data.listing import LISTING
 from vit_jax.json_file import read_json, write_json
+from vit_jax.training.checkpoint import UNFINISHED, steps_of
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
 from vit_jax.training.start import NETWORK
 from vit_jax.training.step import start_state
@@ -26,9 +27,6 @@ ANY_MACHINE = (
 )
 """Fields of a config that may be others when a run goes on: they say where it runs and what it tells, not what it
 computes."""
-
-UNFINISHED = ".orbax-checkpoint-tmp"
-"""In the names of checkpoints that are being written, or were when the process was killed."""
 
 
 def forget_unbegun(workdir: Path) -> None:
@@ -97,7 +95,7 @@ def require_room(workdir: Path, bytes_each: int, keep: int) -> None:
     """Raises OSError if a workdir's disk has no room for the checkpoints to come: one more than are kept, but for
     those that are there.
     """
-    kept = [step for step in (workdir / "checkpoints").glob("*") if step.name.isdigit()]
+    kept = [workdir / "checkpoints" / str(step) for step in steps_of(workdir / "checkpoints")]
     files = [os.path.join(folder, name) for step in kept for folder, _, names in os.walk(step) for name in names]
     there = sum(os.path.getsize(file) for file in files if os.path.exists(file))
     needed = max(bytes_each, bytes_each * (keep + 1) - there)

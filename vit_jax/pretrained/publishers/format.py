@@ -48,7 +48,7 @@ class Format:
         configured: fields that the publisher's `config.json` gives.
         preprocessing: what it or its neighbours say of the pixels; takes the default for what they do not say.
         class_names: what it calls the outputs.
-        told: fields that the file's own arrays tell, where their shapes say more than ours.
+        fields_in_arrays: fields that the file's own arrays tell, where their shapes say more than ours.
         respell: renames what other versions of the same code call differently.
         left_out: regular expressions of names that are no parameters of the network, with what they are.
         wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
@@ -67,7 +67,7 @@ class Format:
     configured: Callable[[Config], dict[str, Any]] = lambda config: {}
     preprocessing: Callable[[Located, Preprocessing], Preprocessing] = lambda located, default: default
     class_names: Callable[[Config], tuple[str, ...]] = lambda config: ()
-    told: Callable[[Mapping[str, StoredArray]], Mapping[str, Any]] = lambda arrays: {}
+    fields_in_arrays: Callable[[Mapping[str, StoredArray]], Mapping[str, Any]] = lambda arrays: {}
     respell: Callable[[Mapping[str, StoredArray]], dict[str, StoredArray]] = dict
     left_out: Mapping[str, str] = field(default_factory=dict)
     wrappers: tuple[str, ...] = ()

@@ -76,7 +76,7 @@ SPELLINGS = (
 )
 
 
-def told(arrays: Mapping[str, StoredArray]) -> dict[str, int]:
+def fields_in_arrays(arrays: Mapping[str, StoredArray]) -> dict[str, int]:
     """The number of heads, which these files have as an axis.
 
     Raises:

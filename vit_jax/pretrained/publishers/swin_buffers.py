@@ -18,7 +18,7 @@ FARTHEST = 8
 """What offsets are scaled to before their logarithm, base 8 of 1 more, is taken."""
 
 
-def told(arrays: Arrays) -> dict[str, Any]:
+def fields_in_arrays(arrays: Arrays) -> dict[str, Any]:
     """Fields of a `SwinTransformer` of version 2; none without the tables, as in version 1.
 
     Args:

@@ -55,7 +55,7 @@ VIT = table(
 )
 
 
-def told(arrays: Mapping[str, StoredArray]) -> dict[str, float]:
+def fields_in_arrays(arrays: Mapping[str, StoredArray]) -> dict[str, float]:
     """The epsilon of CLIP's networks, which alone have a norm before their blocks; a config may say otherwise."""
     return {"norm_eps": 1e-5} if "norm_pre.weight" in arrays else {}
 
