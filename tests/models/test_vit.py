@@ -13,8 +13,8 @@ from flax import linen as nn
 from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
 from tests.models.jaxprs import drawn_masks, equations
-from vit_jax.models.layers import block_classes, sincos_position_embedding
-from vit_jax.models.vit import ENCODER_BLOCKS, EncoderBlock, VisionTransformer
+from vit_jax.models.layers import Mlp, sincos_position_embedding
+from vit_jax.models.vit import EncoderBlock, VisionTransformer
 
 
 def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
@@ -108,17 +108,34 @@ def block_rates(**fields: Any) -> list[Any]:
 
 
 def test_drop_path_rate_grows_linearly_over_depth(monkeypatch):
-    monkeypatch.setitem(ENCODER_BLOCKS, False, EncoderBlock)
+    monkeypatch.setattr("vit_jax.models.vit.traced_once", lambda remat: lambda block, *inputs: block(*inputs))
     assert block_rates(depth=5, drop_path_rate=0.2) == [None, *(pytest.approx(r) for r in (0.05, 0.1, 0.15, 0.2))]
 
 
 @pytest.mark.parametrize("remat", [False, True])
-def test_equal_blocks_are_traced_once(remat: bool, monkeypatch):
-    """Those that differ in the drop path rate alone, too, and those of networks made later."""
-    monkeypatch.setitem(ENCODER_BLOCKS, remat, block_classes(EncoderBlock)[remat])  # none is traced yet
+def test_equal_blocks_are_traced_once(remat: bool):
+    """Those that differ in the drop path rate alone, too."""
     assert len(block_rates(depth=5, remat=remat)) == 1
-    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 1  # the first has none, as those above
-    assert len(block_rates(depth=3, drop_path_rate=0.1, remat=remat)) == 0
+    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 2  # the first has none
+
+
+def test_a_trace_is_of_its_own_pass_alone():
+    """With Flax's interceptors in one pass and not in the next, in either order; and in derivatives."""
+    model, params, images = make(depth=2)
+    plain = model.apply({"params": params}, images)
+
+    def scaled(by: jax.Array | float) -> jax.Array:
+        def scale(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+            output = call(*args, **kwargs)
+            return output * by if isinstance(context.module, Mlp) and context.method_name == "__call__" else output
+
+        with nn.intercept_methods(scale):
+            return model.apply({"params": params}, images).sum()
+
+    assert abs(scaled(2.0) - plain.sum()) > 1e-3
+    for _ in range(2):
+        assert jax.grad(scaled)(2.0) != 0
+        np.testing.assert_array_equal(model.apply({"params": params}, images), plain)
 
 
 def test_the_last_pooled_vector_is_the_one_that_the_head_reads():

@@ -6,14 +6,12 @@ then one matrix product, which XLA on a CPU computes about twice as fast as the 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-
-Block = TypeVar("Block", bound=nn.Module)
 
 Gelu = Literal["erf", "tanh", "quick"]
 """Form of the GELU: "erf" is the exact one of the PyTorch publishers, "tanh" the approximation of Google's ViT, "quick"
@@ -121,16 +119,19 @@ class DropPath(nn.Module):
         return jnp.where(kept, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros_like(x))
 
 
-def block_classes(block: type[Block]) -> dict[bool, type[Block]]:
-    """`nn.jit` of a block: blocks of equal fields are traced once, however deep the network. `train` is static.
+def traced_once(remat: bool) -> Callable[..., jax.Array]:
+    """Calls a block, its first argument: those of equal fields are traced once, however deep the network. The second of
+    its inputs (`train`) is static. With `remat`, the backward pass computes each block again.
 
-    By `remat`: with it, the backward pass computes each block again.
-
-    To be called once, where the block is defined: while Flax derives a class, it takes fields from the one it derives
-    from, and another thread that traces such a network just then fails.
+    To be made anew in each pass through a network, as traces do not know of Flax's interceptors. A function is
+    transformed, not the class: while Flax derives a class, it takes fields from the one it derives from, and another
+    thread that traces such a network just then fails.
     """
-    blocks = {False: block, True: nn.remat(block, static_argnums=(2,))}
-    return {remat: nn.jit(block, static_argnums=(2,)) for remat, block in blocks.items()}
+
+    def call(block: Callable[..., jax.Array], *inputs: Any) -> jax.Array:
+        return block(*inputs)
+
+    return nn.jit(nn.remat(call, static_argnums=(2,)) if remat else call, static_argnums=(2,))
 
 
 def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.layer_norm import LayerNorm
-from vit_jax.models.layers import SMALL, sincos_position_embedding
+from vit_jax.models.layers import SMALL, sincos_position_embedding, traced_once
 from vit_jax.models.network import Features, pair
 from vit_jax.models.pretraining import VisionTransformerPretraining
-from vit_jax.models.vit import ENCODER_BLOCKS, VisionTransformer
+from vit_jax.models.vit import EncoderBlock, VisionTransformer
 
 
 class Reconstruction(NamedTuple):
@@ -95,11 +95,10 @@ class MaskedDecoder(nn.Module):
             positions = jnp.pad(sincos_position_embedding(self.grid, width)[None], ((0, 0), (1, 0), (0, 0)))
         x = x + jnp.asarray(positions, self.dtype)
 
-        block = ENCODER_BLOCKS[self.remat]
+        fields: dict[str, Any] = dict(mlp_ratio=self.mlp_ratio, norm_eps=self.norm_eps, dtype=self.dtype)
+        call = traced_once(self.remat)
         for i in range(self.depth):
-            x = block(self.num_heads, self.mlp_ratio, norm_eps=self.norm_eps, dtype=self.dtype, name=f"blocks_{i}")(
-                x, train
-            )
+            x = call(EncoderBlock(self.num_heads, **fields, name=f"blocks_{i}"), x, train)
         x = LayerNorm(self.norm_eps, self.dtype, name="norm")(x)
         return nn.Dense(self.outputs, kernel_init=xavier, dtype=jnp.float32, name="pred")(x[:, 1:])
 

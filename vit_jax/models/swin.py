@@ -20,9 +20,9 @@ from vit_jax.models.layers import (
     DropPathRate,
     Mlp,
     PatchEmbed,
-    block_classes,
     drop_path_rates,
     hidden_width,
+    traced_once,
 )
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair, patch_grid
 from vit_jax.models.window_attention import WindowAttention
@@ -78,9 +78,6 @@ class SwinBlock(nn.Module):
         return x + drop_path(norm(name="norm2")(mlp(x, train)), drop_path_rate, train)
 
 
-SWIN_BLOCKS = block_classes(SwinBlock)
-
-
 class PatchMerging(nn.Module):
     """Joins each 2x2 neighbours to one token of twice the width (Swin, section 3.1).
 
@@ -115,20 +112,23 @@ class SwinStage(nn.Module):
         block: makes a block from its grid and name.
         grids: the windows of each block.
         drop_path_rates: of each block.
+        remat: recompute each block in the backward pass.
     """
 
     merging: Callable[..., PatchMerging] | None
     block: Callable[..., SwinBlock]
     grids: tuple[WindowGrid, ...]
     drop_path_rates: tuple[float, ...]
+    remat: bool
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [B, H, W, C] to [B, H, W, C], or to [B, ceil(H / 2), ceil(W / 2), 2 C] if it merges."""
         if self.merging is not None:
             x = self.merging(name="downsample")(x)
+        call = traced_once(self.remat)
         for i, (grid, rate) in enumerate(zip(self.grids, self.drop_path_rates, strict=True)):
-            x = self.block(grid=grid, name=f"blocks_{i}")(x, train, rate or None)
+            x = call(self.block(grid=grid, name=f"blocks_{i}"), x, train, rate or None)
         return x
 
 
@@ -239,13 +239,12 @@ class SwinTransformer(Network):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype)
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         self.patch_norm = norm()
-        block = SWIN_BLOCKS[self.remat]
         rates = iter(drop_path_rates(self.drop_path_rate, sum(self.depths)))
         self.layers = [
             SwinStage(
                 merging=partial(PatchMerging, self.version, self.norm_eps, self.dtype) if stage else None,
                 block=partial(
-                    block,
+                    SwinBlock,
                     num_heads=self.num_heads[stage],
                     version=self.version,
                     pretrained_window=self.pretrained_window_sizes[stage] if self.pretrained_window_sizes else 0,
@@ -258,6 +257,7 @@ class SwinTransformer(Network):
                 ),
                 grids=grids,
                 drop_path_rates=tuple(islice(rates, len(grids))),
+                remat=self.remat,
             )
             for stage, grids in enumerate(self.window_grids)
         ]

@@ -25,10 +25,10 @@ from vit_jax.models.layers import (
     Mlp,
     PatchEmbed,
     SwiGlu,
-    block_classes,
     drop_path_rates,
     hidden_width,
     sincos_position_embedding,
+    traced_once,
 )
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair, patch_grid
 from vit_jax.models.relative_position import RelativePositionBias
@@ -88,9 +88,6 @@ class EncoderBlock(nn.Module):
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls2")(y)
         return x + DropPath()(y, drop_path_rate, train)
-
-
-ENCODER_BLOCKS = block_classes(EncoderBlock)
 
 
 class VisionTransformer(Network):
@@ -250,9 +247,8 @@ class VisionTransformer(Network):
 
         if self.relative_position == "shared":
             self.relative_position_bias = RelativePositionBias(self.grid, self.num_heads, class_token=True)
-        block = ENCODER_BLOCKS[self.remat]
         self.blocks = [
-            block(
+            EncoderBlock(
                 num_heads=self.num_heads,
                 mlp_ratio=self.mlp_ratio,
                 swiglu=self.swiglu,
@@ -330,9 +326,9 @@ class VisionTransformer(Network):
         """The encoder: tokens [B, N, D] to the last block's, normalised unless the norm comes after pooling, and each
         block's output [B, N, D]."""
         bias = self.relative_position_bias() if self.relative_position == "shared" else None
-        outputs = []
+        outputs, call = [], traced_once(self.remat)
         for block, rate in zip(self.blocks, drop_path_rates(self.drop_path_rate, self.depth), strict=True):
-            tokens = block(tokens, train, bias, rate or None)
+            tokens = call(block, tokens, train, bias, rate or None)
             outputs.append(tokens)
         return tokens if self.fc_norm else self.final_norm(tokens), outputs
 
