@@ -1,5 +1,6 @@
 """The command `vit-jax`."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,41 @@ def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     args = ["prepare", "cifar10", "--archive", str(tmp_path / "nowhere.tar.gz"), "--data-dir", str(tmp_path)]
     assert cli.main(args) == 2
     assert "nowhere.tar.gz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("mine.png", "is the image itself"),
+        ("folder.png", "is a folder: name a file in it"),
+        ("mine.txt", "does not end as a picture's name does: .png"),
+        ("nowhere/out.png", "there is no folder .*nowhere to write out.png into"),
+    ],
+)
+def test_where_a_picture_of_attention_goes_is_checked_first(out: str, message: str, tmp_path: Path, capsys):
+    """No network is looked for before; and a photograph is not written over."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "mine.png")
+    (tmp_path / "folder.png").mkdir()
+    before = (tmp_path / "mine.png").read_bytes()
+    assert cli.main(["attention", str(tmp_path / "no_model"), str(tmp_path / "mine.png"), str(tmp_path / out)]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert (tmp_path / "mine.png").read_bytes() == before
+
+
+def test_an_export_does_not_load_the_model_where_it_cannot_be_written(tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["export", str(tmp_path / "no_model"), str(tmp_path / "file")]) == 2
+    assert "is a file: name a directory" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_leaves_at_once(monkeypatch: pytest.MonkeyPatch):
+    """XLA, which may still be computing, would crash at Python's orderly end, with the status of a crash."""
+    left = []
+    monkeypatch.setattr("os._exit", left.append)
+    monkeypatch.setattr(cli, "main", lambda: cli.INTERRUPTED)
+    with pytest.raises(SystemExit):  # which a process that has left does not reach
+        cli.command()
+    assert left == [130]
 
 
 @pytest.mark.parametrize("args", [[], ["prepar"], ["prepare"], ["prepare", "cifar10", "--archiv", "x"]])

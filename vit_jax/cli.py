@@ -1,16 +1,20 @@
 """The command `vit-jax`: what is done with models and data sets besides training. A subcommand is a function here."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import tyro
 
 from vit_jax.training.errors import TrainingError
 
 ImageSize = int | tuple[int, int] | None
+
+INTERRUPTED, READER_GONE = 130, 141
+"""The exit statuses that shells give to what SIGINT or SIGPIPE ended."""
 
 
 def prepare(
@@ -237,9 +241,10 @@ def attention(
     """
     from vit_jax.data.decoding import read_upright
     from vit_jax.inference.model_source import ModelSource
-    from vit_jax.inspection.attention_picture import attention_picture
+    from vit_jax.inspection.attention_picture import attention_picture, check_out
 
-    picture = read_upright(image)  # before the network, which may take long to load
+    check_out(out, image)  # before the network, which may take long to load
+    picture = read_upright(image)
     model, params, _ = ModelSource(source, publisher, revision, image_size).load()
     attention_picture(model, params, picture, layer, head).save(out)
     print(f"wrote {out}")
@@ -290,6 +295,10 @@ def checkpoints(
     """
     from vit_jax.inspection.checkpoints import diff, list_checkpoints, verify
 
+    if other is not None and action != "diff":
+        raise ValueError(f"--other is for diff; {action} is of one run")
+    if steps and action == "list":
+        raise ValueError("--steps is for verify and diff; list lists all")
     if action == "list":
         return list_checkpoints(workdir)
     return verify(workdir, steps) if action == "verify" else diff(workdir, steps, other)
@@ -315,7 +324,12 @@ def main(args: Sequence[str] | None = None) -> int:
         parsed, prog="vit-jax", description=__doc__, args=args, config=(tyro.conf.FlagCreatePairsOff,)
     )
     try:
-        return run() or 0
+        status = run() or 0
+        sys.stdout.flush()
+        return status
+    except (BrokenPipeError, SystemExit):  # whoever reads the output, such as head, has enough; rich raises the latter
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"vit-jax: {error}", file=sys.stderr)
         return 2
@@ -324,7 +338,17 @@ def main(args: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("vit-jax: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+
+
+def command() -> NoReturn:
+    """The program `vit-jax`: ends with the status of `main`."""
+    status = main()
+    if status == INTERRUPTED:  # XLA may still be computing; it crashes where Python ends in an orderly way meanwhile
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _later(command: Callable[..., int | None]) -> Callable[..., Callable[[], int | None]]:
@@ -338,4 +362,4 @@ def _later(command: Callable[..., int | None]) -> Callable[..., Callable[[], int
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -45,7 +45,7 @@ def test_what_is_not_listed_is_refused_with_what_is(tmp_path: Path):
         ValueError, match=r"no result 'vit_b' is listed in .*t.csv \(did you mean vit_a\?\); there are vit_a"
     ):
         listed_as("vit_b", [table])
-    with pytest.raises(ValueError, match="listed in no tables; there are none"):
+    with pytest.raises(ValueError, match="there is no table below docs/ here"):
         listed_as("vit_b", [])
     table.write_text("name,accuracy\na,1\n")
     with pytest.raises(ValueError, match="no table of results as vit-jax compare writes them"):

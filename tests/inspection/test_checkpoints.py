@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import optax
 import pytest
 
 from vit_jax import cli
+from vit_jax.inspection import checkpoints as looking
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.step import start_state
 
@@ -69,13 +72,57 @@ def test_diff_of_two_runs_that_are_the_same_is_nothing(workdir, tmp_path, capsys
     assert run("diff", workdir, "--steps", 10, "--other", tmp_path / "copy") == 0
 
 
+def test_a_workdir_may_be_relative(workdir, monkeypatch, capsys):
+    """As the documentation names it; Orbax reads absolute paths only."""
+    monkeypatch.chdir(workdir.parent)
+    assert run("diff", workdir.name) == 1
+    assert capsys.readouterr().out.startswith(f"{workdir.name}/checkpoints/10 and {workdir.name}/checkpoints/20: ")
+
+
+def test_who_stops_reading_the_output_is_told_nothing(workdir):
+    """`vit-jax checkpoints list RUN | head -0` ends as what SIGPIPE ends."""
+    program = [sys.executable, "-m", "vit_jax.cli", "checkpoints", "list", str(workdir)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == cli.READER_GONE
+
+
+def test_a_checkpoint_that_its_run_deletes_meanwhile_is_not_damaged(workdir, monkeypatch, capsys):
+    """A run keeps the latest, and renames others before it deletes their files."""
+    directory = workdir / "checkpoints"
+
+    def delete_then(look):
+        def look_after(path):
+            if path.name == "10" and path.exists():
+                path.rename(directory / "10.deleting")
+            return look(path)
+
+        return look_after
+
+    monkeypatch.setattr(looking, "problems", delete_then(looking.problems))
+    assert run("verify", workdir) == 0
+    assert "10  deleted by the run meanwhile" in capsys.readouterr().out
+    (directory / "10.deleting").rename(directory / "10")
+    assert run("diff", workdir) == 2
+    assert "checkpoints/10 was deleted by its run meanwhile: compare again" in capsys.readouterr().err
+
+
 def test_mistakes_are_told(workdir, tmp_path, capsys):
     assert run("list", tmp_path) == 2
     assert "has no checkpoints: name the --workdir of a run" in capsys.readouterr().err
     assert run("verify", workdir, "--steps", 15) == 2
     assert "has no checkpoint 15; it has 10, 20" in capsys.readouterr().err
     assert run("diff", workdir, "--steps", 10) == 2
-    assert "two checkpoints are needed" in capsys.readouterr().err
+    assert "two checkpoints are compared; --steps names 10" in capsys.readouterr().err
+    for more in (["--steps", 10, 20, 10], ["--steps", 10, 20, "--other", workdir]):
+        assert run("diff", workdir, *more) == 2
+    assert "of two runs one step is compared" in capsys.readouterr().err
+    assert run("verify", workdir, "--other", workdir) == 2
+    assert run("list", workdir, "--steps", 10) == 2
+    assert "--steps is for verify and diff" in capsys.readouterr().err
     damage(workdir, 20)
     assert run("diff", workdir) == 2
     assert "20 is damaged: _METADATA" in capsys.readouterr().err

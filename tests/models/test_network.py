@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -25,7 +26,9 @@ def test_an_image_size_that_is_none_is_refused_by_its_field(name: str, size: Any
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("size", [64, (64, 64), [64, 64], np.int64(64), (np.int64(64), 64)])
 def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
-    assert create_model(name, image_size=size).input_shape == (64, 64, 3)
+    model = create_model(name, image_size=size)
+    assert model.input_shape == (64, 64, 3)
+    hash(model)  # it is a static argument of jitted functions
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,11 @@ def test_no_class_is_made_while_a_network_is_traced(name: str, fields: dict[str,
     monkeypatch.setattr(nn.Module, "__init_subclass__", classmethod(record))
     parameter_shapes(create_model(name, **fields))
     assert made == []
+
+
+@pytest.mark.parametrize("name", [*KINDS, "cnn_small_32", "dino_pretraining_vit_cifar_patch4_32"])
+def test_flax_tabulates_a_network(name: str):
+    """With its FLOPs, for which each method is called alone."""
+    model = create_model(name)
+    table = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs={"width": 200})
+    assert type(model).__name__ in table(np.zeros((1, *model.input_shape), np.float32))

@@ -93,11 +93,13 @@ def listed_as(name: str, tables: Sequence[Path]) -> Listed:
     """The listed results of a config.
 
     Raises:
-        ValueError: if there are none; names those there are.
+        ValueError: if there are none; names those there are. Or if there are no tables.
     """
+    if not tables:
+        raise ValueError("there is no table below docs/ here: call it in a copy of the repository, or give --tables")
     listed = read_listed(tables)
     if name not in listed:
-        where = ", ".join(map(str, tables)) or "no tables"
+        where = ", ".join(map(str, tables))
         known = ", ".join(sorted(listed)) or "none"
         raise ValueError(f"no result {name!r} is listed in {where}{nearest(name, listed)}; there are {known}")
     return listed[name]

@@ -41,12 +41,15 @@ def export(source: ModelSource, out: Path, batch_size: int | None) -> None:
         batch_size: the one batch size that the program takes; None: any.
 
     Raises:
-        ValueError: the model is too large for the format, or the file does not compute what the model does.
+        ValueError: `out` is a file, the model is too large for the format, or what was written does not compute what
+            the model does.
         ModuleNotFoundError: without flatbuffers.
     """
     require_flatbuffers()
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"--batch-size must be at least 1, not {batch_size}")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: name a directory, which is made if need be")
     pretrained = source.load()
     check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source.source}")
     program = serialize(pretrained.model, pretrained.params, batch_size)

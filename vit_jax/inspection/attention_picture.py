@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -21,6 +22,23 @@ GAP = 8  # between panels
 
 Layer = Literal["last", "rollout"] | int
 Head = Literal["mean", "all"] | int
+
+
+def check_out(out: Path, image: Path) -> None:
+    """Checks where a picture is to be written.
+
+    Raises:
+        ValueError: if its name has no picture's suffix, it is a folder, or it is the image that is looked at.
+        FileNotFoundError: if its folder is not there.
+    """
+    if Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+        raise ValueError(f"{out} does not end as a picture's name does: .png, for instance")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} into")
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name a file in it")
+    if out.exists() and out.samefile(image):
+        raise ValueError(f"{out} is the image itself: give the picture another name")
 
 
 def attention_picture(

@@ -30,19 +30,28 @@ def list_checkpoints(workdir: Path) -> int:
     others = sorted(path.name for path in directory.iterdir() if path.is_dir() and path.name not in steps_of_run)
     for name in steps_of_run + others:
         path = directory / name
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        saved = datetime.datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "seconds")
+        try:
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            saved = datetime.datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "seconds")
+        except FileNotFoundError:  # the run has deleted it meanwhile
+            continue
         state = "" if name in steps_of_run and (path / MANIFEST).exists() else "  not used"
         print(f"{name:>10}  {size / 2**20:10,.1f} MiB  {saved}{state}")
     return 0
 
 
 def verify(workdir: Path, steps: tuple[int, ...]) -> int:
-    """Reads every file of the checkpoints, prints what is wrong; returns 1 if something is."""
+    """Reads every file of the checkpoints, prints what is wrong; returns 1 if something is.
+
+    One that a run in training deletes meanwhile, as it keeps the latest, is not damaged.
+    """
     directory = directory_of(workdir)
     status = 0
     for step in chosen(directory, steps):
         wrong = problems(directory / str(step))
+        if wrong and step not in steps_of(directory):
+            print(f"{step:>10}  deleted by the run meanwhile")
+            continue
         status = 1 if wrong else status
         print(f"{step:>10}  {'whole' if not wrong else 'DAMAGED: ' + '; '.join(wrong)}")
     return status
@@ -53,6 +62,8 @@ def diff(workdir: Path, steps: tuple[int, ...], other: Path | None) -> int:
     directory = directory_of(workdir)
     if other is None:
         first, second = two_of(directory, steps)
+    elif len(steps) > 1:
+        raise ValueError("of two runs one step is compared: give one number with --steps and --other, or none")
     else:
         first, second = (where / str(chosen(where, steps)[-1]) for where in (directory, directory_of(other)))
     one, two = arrays_of(first), arrays_of(second)
@@ -82,9 +93,10 @@ def two_of(directory: Path, steps: tuple[int, ...]) -> tuple[Path, Path]:
     Raises:
         ValueError: if there are not two.
     """
-    both = chosen(directory, steps)[-2:]
-    if len(both) < 2:
-        raise ValueError(f"two checkpoints are needed to compare; {directory} has {', '.join(map(str, both))}")
+    both = chosen(directory, steps) if steps else chosen(directory, ())[-2:]
+    if len(both) != 2:
+        given = "--steps names" if steps else f"{directory} has"
+        raise ValueError(f"two checkpoints are compared; {given} {', '.join(map(str, both))}")
     return directory / str(both[0]), directory / str(both[1])
 
 
@@ -93,7 +105,18 @@ def arrays_of(checkpoint: Path) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: if it is damaged.
+        FileNotFoundError: if a run in training deleted it meanwhile.
     """
+    try:
+        return read_arrays(checkpoint.absolute())
+    except Exception as error:  # whatever it was that could not be read
+        if checkpoint.exists():
+            raise
+        raise FileNotFoundError(f"{checkpoint} was deleted by its run meanwhile: compare again") from error
+
+
+def read_arrays(checkpoint: Path) -> dict[str, np.ndarray]:
+    """As `arrays_of`, of a checkpoint that stays; its path must be absolute, for Orbax."""
     wrong = problems(checkpoint)
     if wrong:
         raise ValueError(f"{checkpoint} is damaged: {wrong[0]}")

@@ -40,6 +40,7 @@ class BeitPretraining(VisionTransformerPretraining):
             raise ValueError(f"vocab_size must be positive, not {self.vocab_size}")
         self.make_encoder()
 
+    @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         return self.encoder_with(

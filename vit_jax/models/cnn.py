@@ -77,6 +77,7 @@ class ConvolutionalNetwork(Network):
     A subclass sets `blocks` and `head` in `setup`, and says how it pools.
     """
 
+    @nn.nowrap
     def check_sizes(self, **sizes: int) -> None:
         """Raises ValueError for a size below 1, and for fields of every network that cannot be."""
         for name, size in {**sizes, "in_channels": self.in_channels}.items():

@@ -80,10 +80,12 @@ class DinoNetwork(PretrainingNetwork):
             )
         self.make_encoder()
 
+    @nn.nowrap
     def make_encoder(self) -> VisionTransformer | SwinTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         raise NotImplementedError
 
+    @nn.nowrap
     def make_head(self) -> ProjectionHead:
         """The head, a module of its own: it takes `params["head"]`."""
         return ProjectionHead(self.prototypes, self.head_hidden_dim, self.head_bottleneck_dim, self.dtype, parent=None)
@@ -122,6 +124,7 @@ class DinoVisionTransformer(DinoNetwork, VisionTransformerPretraining):
 
     pos_embed: Literal["learned", "sincos"] = "learned"
 
+    @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         return self.encoder_with(drop_path_rate=self.drop_path_rate, pos_embed=self.pos_embed, kernel_init="normal")
@@ -148,6 +151,7 @@ class DinoSwinTransformer(DinoNetwork):
     mlp_ratio: float = 4.0
     remat: bool = False
 
+    @nn.nowrap
     def make_encoder(self) -> SwinTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         names = ("patch_size", "embed_dim", "depths", "num_heads", "window_size", "mlp_ratio", "remat")

@@ -146,6 +146,7 @@ class MaskedAutoencoder(VisionTransformerPretraining):
         """Number of patches that the encoder sees."""
         return int(math.prod(self.grid) * (1 - self.mask_ratio))
 
+    @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         return self.encoder_with(pos_embed=self.pos_embed)

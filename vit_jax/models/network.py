@@ -52,6 +52,10 @@ class Network(nn.Module):
     resizing: Resizing = dataclasses.field(default=Resizing(), compare=False)
 
     def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):  # cannot be hashed, and so not be a static argument of a jitted function
+                object.__setattr__(self, field.name, tuple(value))
         super().__post_init__()
         check_choices(self)
         check_image_size(self.image_size)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flax import linen as nn
+
 from vit_jax.models.network import Network, patch_grid
 from vit_jax.models.vit import VisionTransformer
 
@@ -31,10 +33,12 @@ class PretrainingNetwork(Network):
                 'classifies with the parameters "encoder"'
             )
 
+    @nn.nowrap
     def make_encoder(self) -> Network:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         raise NotImplementedError
 
+    @nn.nowrap
     def encoder_fields(self) -> dict[str, Any]:
         """The fields that the encoder has in common with this network."""
         names = ("image_size", "in_channels", "dtype", "preprocessing")
@@ -72,10 +76,12 @@ class VisionTransformerPretraining(PretrainingNetwork):
         """Rows and columns of patches."""
         return patch_grid(self.image_size, self.patch_size)
 
+    @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         raise NotImplementedError
 
+    @nn.nowrap
     def encoder_with(self, **fields: Any) -> VisionTransformer:
         """The encoder with the fields that all have in common, and these."""
         names = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "norm_eps", "remat")

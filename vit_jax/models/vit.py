@@ -282,6 +282,7 @@ class VisionTransformer(Network):
         if self.distilled:
             self.head_dist = head()
 
+    @nn.nowrap
     def position_embedding(self) -> jax.Array | np.ndarray | None:
         """The position embeddings: [1, patches or all tokens, D], or None."""
         rows, columns = self.grid
