@@ -1,6 +1,8 @@
-"""Fields that may hold a few values only, each checked where it is made."""
+"""Values of which there are few: a field is checked where it is made, and names near to a wrong one are offered."""
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -30,3 +32,9 @@ def check_choices(value: Any, prefix: str = "") -> None:
             if one not in get_args(choices):
                 names = ", ".join(map(str, get_args(choices)))
                 raise ValueError(f"{prefix}{field.name} must be {'of' if several else 'one of'} {names}; not {one!r}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message that offers the names nearest to a wrong one; empty if none is near."""
+    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""

@@ -10,10 +10,10 @@ from pathlib import Path
 from scipy.stats import t as student
 
 from vit_jax import durations
+from vit_jax.choices import nearest
 from vit_jax.comparison.results import final_row
 from vit_jax.data.sources import load_dataset
 from vit_jax.inspection.train_and_report import train_and_report
-from vit_jax.models.registry import nearest
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config
 from vit_jax.training.errors import Stopped

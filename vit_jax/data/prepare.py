@@ -1,6 +1,5 @@
 """Bringing data sets into the data directory, as TFDS sets that training reads."""
 
-import difflib
 import hashlib
 import importlib.util
 import os
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
+from vit_jax.choices import nearest
 from vit_jax.data.builders import prepared_directory, write_prepared
 from vit_jax.data.cifar import LAYOUTS, CifarLayout, read_archive
 from vit_jax.data.download import download
@@ -133,8 +133,7 @@ def how_to_prepare_elsewhere(name: str) -> str:
 def nearest_tfds_names(name: str) -> str:
     """A question, in brackets, whether TFDS sets of nearly this name were meant; empty for a set that TFDS has."""
     known = tfds.list_builders(with_community_datasets=False)  # those of the community are looked up on the network
-    near = [] if name in known else difflib.get_close_matches(name, known)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return "" if name in known else nearest(name, known)
 
 
 def default_data_dir(data_dir: str | None) -> Path:

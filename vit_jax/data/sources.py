@@ -1,10 +1,10 @@
 """Names to data sets: "digits", "cifar10", "cifar100", "folder:DIR", "tfds:NAME"."""
 
-import difflib
 from pathlib import Path
 
 import numpy as np
 
+from vit_jax.choices import nearest
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
 from vit_jax.data.splits import divide
 
@@ -52,9 +52,8 @@ def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
         return load_tfds(rest, config)
     if config.name and Path(config.name).expanduser().is_dir():
         raise ValueError(f"no data set {config.name!r}: did you mean folder:{config.name}?")
-    near = difflib.get_close_matches(config.name.lower(), NAMES, cutoff=0.5)
-    hint = f": did you mean {' or '.join(near)}?" if near else "."
-    raise ValueError(f"no data set {config.name!r}{hint} There are {', '.join(NAMES)}")
+    offered = nearest(config.name.lower(), NAMES)
+    raise ValueError(f"no data set {config.name!r}{offered}; there are {', '.join(NAMES)}")
 
 
 def load_digits(config: DataConfig) -> Dataset:

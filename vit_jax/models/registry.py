@@ -1,12 +1,12 @@
 """Published networks by name. Names are timm's; parameter counts equal the publishers' exactly."""
 
 import dataclasses
-import difflib
 import fnmatch
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from vit_jax.choices import nearest
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
@@ -311,9 +311,3 @@ def create_model(name: str, **fields: Any) -> Network:
         if field not in known:
             raise ValueError(f"model {name!r} has no field {field!r}{nearest(field, known)}; it has {', '.join(known)}")
     return MODELS[name][0](**{**known, **fields})
-
-
-def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """The end of an error message that offers the names nearest to a wrong one; empty if none is near."""
-    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
