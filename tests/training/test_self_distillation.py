@@ -67,7 +67,7 @@ def test_it_trains_and_its_collapse_would_show(trained):
     rows = [row for row in result.rows if row["kind"] == "train"]
     assert all(0 < row["teacher_entropy"] < np.log(32) and row["centre_norm"] > 0 for row in rows)
     assert rows[-1]["loss"] < np.log(32)  # what one answer to everything comes to
-    assert result.test.accuracy > 0.3  # of ten classes, by neighbours
+    assert result.test.accuracy > 0.2  # of ten classes, by neighbours; a collapse would have a tenth
 
 
 def test_the_prototypes_rest_as_long_as_the_objective_says(trained):
