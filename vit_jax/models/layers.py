@@ -18,11 +18,11 @@ Gelu = Literal["erf", "tanh", "quick"]
 that of OpenAI's CLIP."""
 
 SMALL = nn.initializers.normal(0.02)
-
-# How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's; MAE's kernels), or normal
-# with a deviation of 0.02 (DeiT's, DINO's, BEiT's, Swin's).
-KernelInit = Literal["xavier_uniform", "normal"]
 """Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one."""
+
+KernelInit = Literal["xavier_uniform", "normal"]
+"""How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's; MAE's kernels), or normal
+with a deviation of 0.02 and zeros for biases (DeiT's, DINO's, BEiT's, Swin's)."""
 
 
 def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
