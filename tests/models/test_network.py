@@ -54,5 +54,6 @@ def test_no_class_is_made_while_a_network_is_traced(name: str, fields: dict[str,
 def test_flax_tabulates_a_network(name: str):
     """With its FLOPs, for which each method is called alone."""
     model = create_model(name)
-    table = nn.tabulate(model, jax.random.key(0), compute_flops=True, console_kwargs={"width": 200})
-    assert type(model).__name__ in table(np.zeros((1, *model.input_shape), np.float32))
+    images = np.zeros((1, *model.input_shape), np.float32)
+    table = model.tabulate(jax.random.key(0), images, compute_flops=True, console_kwargs={"width": 200})
+    assert type(model).__name__ in table

@@ -1,7 +1,7 @@
 """How a Vision Transformer starts, trains and refuses: what numerics against timm cannot see."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import flax.errors
 import jax
@@ -122,20 +122,23 @@ def test_equal_blocks_are_traced_once(remat: bool):
 def test_a_trace_is_of_its_own_pass_alone():
     """With Flax's interceptors in one pass and not in the next, in either order; and in derivatives."""
     model, params, images = make(depth=2)
-    plain = model.apply({"params": params}, images)
+
+    def output() -> jax.Array:
+        return cast(jax.Array, model.apply({"params": params}, images))
 
     def scaled(by: jax.Array | float) -> jax.Array:
         def scale(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-            output = call(*args, **kwargs)
-            return output * by if isinstance(context.module, Mlp) and context.method_name == "__call__" else output
+            y = call(*args, **kwargs)
+            return y * by if isinstance(context.module, Mlp) and context.method_name == "__call__" else y
 
         with nn.intercept_methods(scale):
-            return model.apply({"params": params}, images).sum()
+            return output().sum()
 
+    plain = output()
     assert abs(scaled(2.0) - plain.sum()) > 1e-3
     for _ in range(2):
         assert jax.grad(scaled)(2.0) != 0
-        np.testing.assert_array_equal(model.apply({"params": params}, images), plain)
+        np.testing.assert_array_equal(output(), plain)
 
 
 def test_the_last_pooled_vector_is_the_one_that_the_head_reads():
