@@ -24,7 +24,6 @@ import vit_jax
 from benchmarks.measure import merge
 from benchmarks.throughput.epoch import CLASSES, random_dataset
 from benchmarks.throughput.targets import CIFAR10
-from vit_jax.durations import to_steps
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config
@@ -44,10 +43,10 @@ def training_program(config: Config, devices: Sequence[Any]) -> tuple[Any, tuple
     if config.objective.learns_classes:
         fields["num_classes"] = CLASSES
     model = vit_jax.create_model(config.model.name, **fields)
-    total_steps = to_steps(config.duration, examples, config.batch_size)
-    step = make_step(config, dataset, model, None, parallel.replicas, total_steps)
+    shapes = parameter_shapes(model)
+    step = make_step(config, dataset, model, shapes, None, parallel.replicas)
     begin = partial(start_state, optimizer=step.optimizer, ema=config.keeps_average)
-    state = jax.eval_shape(begin, parameter_shapes(model))
+    state = jax.eval_shape(begin, shapes)
     images = {
         "image": jax.ShapeDtypeStruct((examples, *model.input_shape), jnp.uint8),
         "label": jax.ShapeDtypeStruct((examples,), jnp.int32),

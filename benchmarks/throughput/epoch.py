@@ -28,6 +28,7 @@ from vit_jax.data.dataset import ArraySource, Dataset
 from vit_jax.data.feed import Batch, ResidentFeed
 from vit_jax.durations import to_steps
 from vit_jax.evaluation.accuracy import Predictions, collect
+from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.evaluating import make_predict
 from vit_jax.training.parallel import make_parallel
@@ -64,8 +65,7 @@ class Training:
         self.parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
         self.train, self.test = ResidentFeed(self.dataset.train), ResidentFeed(self.dataset.test)
         examples = len(self.dataset.train)
-        total_steps = to_steps(config.duration, examples, config.batch_size)
-        step = make_step(config, self.dataset, model, None, self.parallel.replicas, total_steps)
+        step = make_step(config, self.dataset, model, parameter_shapes(model), None, self.parallel.replicas)
         params = jax.jit(model.init)(jax.random.key(config.seed), jnp.zeros((1, *model.input_shape)))["params"]
         self.state = self.parallel.place_state(start_state(params, step.optimizer, config.ema_decay is not None))
         self.step = self.parallel.compile_train(step)

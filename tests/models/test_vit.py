@@ -46,15 +46,11 @@ def test_kernel_init_is_of_every_kernel_in_the_blocks(swiglu: bool):
     for kernel_init in ("xavier_uniform", "normal"):
         model = small_model(depth=1, embed_dim=96, swiglu=swiglu, kernel_init=kernel_init)
         params = jax.jit(model.init)(jax.random.key(0), random_images(model, seed=0))["params"]["blocks_0"]
-        for layer, parts in ((params["attn"]["qkv"], 3), (params["mlp"]["fc1"], 1 + swiglu)):
+        attn, mlp = params["attn"], params["mlp"]
+        for layer, parts in ((attn["qkv"], 3), (attn["proj"], 1), (mlp["fc1"], 1 + swiglu), (mlp["fc2"], 1)):
             for kernel in np.split(np.asarray(layer["kernel"]), parts, axis=1):
-                xavier = np.sqrt(2 / sum(kernel.shape))
-                assert np.std(kernel) == pytest.approx(xavier if kernel_init == "xavier_uniform" else 0.02, rel=0.03)
-        for layer in (params["attn"]["proj"], params["mlp"]["fc2"]):
-            xavier = np.sqrt(2 / sum(layer["kernel"].shape))
-            assert np.std(layer["kernel"]) == pytest.approx(
-                xavier if kernel_init == "xavier_uniform" else 0.02, rel=0.03
-            )
+                expected = 0.02 if kernel_init == "normal" else np.sqrt(2 / sum(kernel.shape))
+                assert np.std(kernel) == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize("fields", [dict(pos_embed="sincos"), dict(no_embed_class=True)])

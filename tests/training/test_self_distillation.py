@@ -22,7 +22,7 @@ from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.run import prepare
 
 HEAD = dict(prototypes=32, head_hidden_dim=16, head_bottleneck_dim=8, image_size=8, preprocessing=Preprocessing())
-VIT = dict(**HEAD, patch_size=2, embed_dim=16, depth=1, num_heads=2)
+VIT = dict(**HEAD, patch_size=2, embed_dim=96, depth=1, num_heads=2)
 SWIN = dict(**HEAD, patch_size=2, embed_dim=8, depths=(1, 1), num_heads=(2, 2), window_size=2)
 NAMES = {
     "vit": ModelConfig("dino_pretraining_vit_cifar_patch4_32", VIT),
@@ -67,7 +67,7 @@ def test_it_trains_and_its_collapse_would_show(trained):
     rows = [row for row in result.rows if row["kind"] == "train"]
     assert all(0 < row["teacher_entropy"] < np.log(32) and row["centre_norm"] > 0 for row in rows)
     assert rows[-1]["loss"] < np.log(32)  # what one answer to everything comes to
-    assert result.test.accuracy > 0.2  # of ten classes, by neighbours; a collapse would have a tenth
+    assert result.test.accuracy > 0.3  # of ten classes, by neighbours
 
 
 def test_the_prototypes_rest_as_long_as_the_objective_says(trained):
@@ -98,7 +98,7 @@ def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_
     state = jax.device_get(tuned.parallel.gather_state(tuned.initial_state()))
     head = state.params.pop("head")
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), dict(result.params["encoder"]))
-    assert head["kernel"].shape == (16, 10)
+    assert head["kernel"].shape == (VIT["embed_dim"], 10)
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
     unknown = sorted(set(config["fields"]) - known)
     if unknown:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
-    fields = tuples(config["fields"])
+    fields = dict(config["fields"])
     fields["preprocessing"] = Preprocessing(**tuples(fields["preprocessing"]))
     fields["resizing"] = Resizing(**fields.get("resizing", {}))
     return module(**fields)

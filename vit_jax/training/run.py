@@ -62,7 +62,6 @@ class Run:
         model: the network, with the data set's classes and channels.
         parallel: the devices.
         step: the training step.
-        total_steps: its length.
         share: the part of each batch that this process feeds.
         start: where its network comes from.
         params: pretrained ones, on the host; None if they are fresh or in a checkpoint.
@@ -76,12 +75,16 @@ class Run:
     model: Network
     parallel: Parallel
     step: Step
-    total_steps: int
     share: Share
     start: Start
     params: Any | None
     teacher: LoadedTeacher | None
     lock: WorkdirLock | None
+
+    @property
+    def total_steps(self) -> int:
+        """Its length."""
+        return self.steps(self.config.duration)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, placed on the devices."""
@@ -119,16 +122,19 @@ def prepare(config: Config, workdir: Path) -> Run:
     model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
     start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
-    total_steps = durations.to_steps(config.duration, len(dataset.train), config.batch_size)
-    step = make_step(config, dataset, model, teacher, parallel.replicas, total_steps)
+    shapes = parameter_shapes(model)
+    step = make_step(config, dataset, model, shapes, teacher, parallel.replicas)
     params = start.read(model)
-    lock = begin_workdir(config, workdir, step, start, dataset, teacher) if is_first() else None
+    lock = None
+    if is_first():
+        require_room(workdir, checkpoint_bytes(shapes, step.optimizer, config), config.keep_checkpoints)
+        lock = begin_workdir(config, workdir, start, model, dataset, teacher)
     if jax.process_count() > 1:
         require_same(fingerprint(config, dataset, model, params, teacher))
     share = Share(jax.process_index(), jax.process_count())
     more = (*learned_images_notes(config.model.pretrained, dataset), *unequal_classes_notes(config.objective, dataset))
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
-    return Run(config, workdir, dataset, model, parallel, step, total_steps, share, start, params, teacher, lock)
+    return Run(config, workdir, dataset, model, parallel, step, share, start, params, teacher, lock)
 
 
 def check_labels(config: Config, dataset: Dataset) -> None:
@@ -146,19 +152,21 @@ def make_step(
     config: Config,
     dataset: Dataset,
     model: Network,
+    shapes: Any,
     teacher: LoadedTeacher | None,
     replicas: Replicas,
-    total_steps: int,
 ) -> Step:
-    """The training step: its optimizer, and what of it and of the objective changes over the run."""
+    """The training step of a network, with the optimizer of parameters of these shapes, and with what of it and of the
+    objective changes over the run."""
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
+    total_steps = in_steps(config.duration)
     schedule = make_schedule(config.schedule, config.optimizer.learning_rate, total_steps, in_steps)
     rests = config.objective.rests(in_steps)
     return Step(
         model=model,
         objective=config.objective,
         augment=config.augment,
-        optimizer=make_optimizer(config.optimizer, schedule, parameter_shapes(model), total_steps, rests),
+        optimizer=make_optimizer(config.optimizer, schedule, shapes, total_steps, rests),
         schedule=schedule,
         num_classes=len(dataset.class_names),
         accumulate_steps=config.accumulate_steps,
@@ -172,14 +180,12 @@ def make_step(
 
 
 def begin_workdir(
-    config: Config, workdir: Path, step: Step, start: Start, dataset: Dataset, teacher: LoadedTeacher | None
+    config: Config, workdir: Path, start: Start, model: Network, dataset: Dataset, teacher: LoadedTeacher | None
 ) -> WorkdirLock:
-    """Takes the workdir for this run if there is room for it, and keeps there what it cannot go on without."""
-    size = checkpoint_bytes(parameter_shapes(step.model), step.optimizer, config)
-    require_room(workdir, size, config.keep_checkpoints)
+    """Takes the workdir for this run, and keeps there what it cannot go on without."""
     lock = claim_workdir(config, workdir)
     if start.stored is not None:
-        write_module(workdir / NETWORK, step.model)
+        write_module(workdir / NETWORK, model)
     write_listing(dataset, workdir / LISTING)
     if teacher is not None:
         keep_teacher(teacher, workdir / TEACHER)
