@@ -4,12 +4,12 @@ python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py
 python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/beit_cifar10_cpu --model.pool avg
 
-Test accuracy by 20 neighbours 38.57% (26.24% with random parameters), by a linear probe 49.47% (34.13%); one run, seed
-0 (2026-11-29, beside others; on a copy of CIFAR-10 re-encoded as JPEG). It took 425 s on 2 CPU cores with nothing
-beside, the tokenizer's 212 s apart, with kernels that began Xavier-uniform; these came to 37.45% and 47.36%
-(2026-11-28). BEiT's layer scale is left out: with it, with 256 tokens and a warm-up of an epoch, five epochs came to
-34.54% (one run, from such kernels). Unlike in `beit_cifar10.py`, colours stay as they are and masked blocks have 4
-patches or more, not 5: what that does was not measured.
+Test accuracy by 20-NN 38.57% (26.24% at random initialisation), by a linear probe 49.47% (34.13%); one run, seed 0
+(2026-11-29, beside others; on a copy of CIFAR-10 re-encoded as JPEG). Time: 425 s on 2 CPU cores with nothing beside,
+and 212 s for the tokenizer; that is of an earlier run with Xavier-uniform initialisation, which reached 37.45% and
+47.36% (2026-11-28). BEiT's LayerScale is left out: with it, with 256 tokens and a warm-up of an epoch, five epochs gave
+34.54% (one run, from Xavier-uniform initialisation). Unlike in `beit_cifar10.py`, there is no color jitter and masked
+blocks have 4 patches or more, not 5: the effect was not measured.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

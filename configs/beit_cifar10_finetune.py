@@ -31,6 +31,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=4e-3, weight_decay=0.05, clip_norm=None, layer_decay=0.65),
         schedule=ScheduleConfig(warmup="20 epochs"),
         duration="100 epochs",
+        evaluate_every="100 epochs",  # the test images are looked at once
         batch_size=1024,
         dtype="bfloat16",
     )

@@ -1,10 +1,10 @@
-"""The CNN of three convolutions on a folder of cats and dogs, or of any other classes: the study's CNN.
+"""The CNN of three convolutions on a folder of cats and dogs, or of any other classes.
 
     python train.py --config configs/cnn_cats_dogs.py --data.name folder:DIR
 
 DIR has one folder a class, with images of any size and mode. They are divided 64/16/20 into training, validation and
 test images by class and seed; files that are no images are left out, counted and named in the log, and stay where they
-are. See `vit_cats_dogs.py` for the ViT of the same study, on the same division.
+are. See `vit_cats_dogs.py` for a ViT on the same split.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

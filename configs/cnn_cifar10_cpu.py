@@ -5,8 +5,8 @@
 Test accuracy 72.68%, 73.56% and 72.81% with seeds 0 to 2 (2026-11-28), in 2 min 16 s to 2 min 25 s on 2 CPU cores
 (2026-11-21; on a copy of CIFAR-10 re-encoded as JPEG).
 
-The network of a small study of CNN and ViT (see `ConvNet`), with stride 1 for 32 px; beside `vit_cifar10_cpu.py` it
-shows what a plain CNN makes of the same epochs.
+The network is that of a blog's comparison of a CNN and a ViT (see `ConvNet`), with stride 1 for 32 px; compare with
+`vit_cifar10_cpu.py`, which trains for as many epochs.
 """
 
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip

@@ -3,10 +3,10 @@
     python train.py --config configs/deit3_cifar10.py
 
 Not measured yet. Touvron et al. (2022) at 32 px, with the rate and decay of their code for ViT-S (README_revenge.md;
-table 1 of the paper has 3e-3 and 0.02): LAMB, every class a yes or no of its own, one of grey, solarized or blurred and
-little jitter (3-Augment), mixup or cutmix, layer scale, each image three times in a batch, positions of the patches
-alone. What differs: stochastic depth grows with depth (there, all blocks have it alike); crops are shifted by up to 4
-pixels (there, resized).
+table 1 of the paper has 3e-3 and 0.02): LAMB, binary cross-entropy, 3-Augment (one of grayscale, solarize or blur, and
+mild color jitter), mixup or cutmix, LayerScale, repeated augmentation (each image three times in a batch), position
+embeddings for the patches only. What differs: stochastic depth grows with depth (there, all blocks have the same rate);
+crops are shifted by up to 4 pixels (there, resized).
 """
 
 from vit_jax.data.augment import ColorJitter, MixupOrCutmix, RandomCrop, RandomHorizontalFlip, ThreeAugment
@@ -33,6 +33,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("lamb", learning_rate=4e-3, weight_decay=0.05, clip_norm=1.0),
         schedule=ScheduleConfig(warmup="5 epochs", final=0.0025),
         duration="400 epochs",
+        evaluate_every="400 epochs",  # the test images are looked at once
         batch_size=2048,
         dtype="bfloat16",
     )

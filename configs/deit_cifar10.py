@@ -34,6 +34,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, clip_norm=None),
         schedule=ScheduleConfig(warmup="5 epochs", final=0.02),
         duration="300 epochs",
+        evaluate_every="300 epochs",  # the test images are looked at once
         batch_size=512,
         dtype="bfloat16",
     )

@@ -29,6 +29,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=None),
         schedule=ScheduleConfig(warmup="30 epochs"),
         duration="300 epochs",
+        evaluate_every="300 epochs",  # the test images are looked at once
         batch_size=256,
         dtype="bfloat16",
     )

@@ -2,10 +2,11 @@
 
     python train.py --config configs/finetune_cifar10_224.py
     python train.py --config configs/finetune_cifar10_224.py --model.pretrained deit_tiny_patch16_224.pth
+    python train.py --config configs/finetune_cifar10_224.py --model.pretrained google/vit-base-patch16-224-in21k
 
 Not measured yet. AdamW with layer-wise decay, as BEiT and MAE fine-tune, but with the gradient clipped at norm 1; mixup
 or cutmix, stochastic depth and label smoothing as DeiT has them. The images are kept at 32 px and enlarged on the
-device. DeiT-B reaches 99.1% after 1000 epochs of SGD (Touvron et al., 2021).
+device. DeiT-B reaches 99.1% after 1000 epochs of SGD (Touvron et al., 2021). For Swin: `finetune_swin_cifar10.py`.
 """
 
 from vit_jax.data.augment import MixupOrCutmix, RandomCrop, RandomHorizontalFlip
@@ -25,6 +26,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=5e-4, weight_decay=0.05, layer_decay=0.75),
         schedule=ScheduleConfig(warmup="2 epochs", final=0.01),
         duration="20 epochs",
+        evaluate_every="20 epochs",  # the test images are looked at once
         batch_size=256,
         dtype="bfloat16",
     )

@@ -7,8 +7,8 @@ Test accuracy 77.34%, 77.84% and 77.72% with seeds 0, 1 and 2 in less than 5 min
 (2026-11-22; a copy of DeiT-Ti with rounded norms, `--model.publisher deit`; a copy of CIFAR-10 re-encoded as JPEG).
 
 The images are enlarged to 128 px on the device and the position embeddings shrunk to their 8x8 patches. The lower two
-thirds of the network stay as they are, which spares their backward pass. The run sees 19,200 images, less than half of
-them.
+thirds of the network are frozen, which spares their backward pass. The run sees 19,200 images, less than half of the
+training set.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip

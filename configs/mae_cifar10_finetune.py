@@ -34,6 +34,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=2e-3, weight_decay=0.05, clip_norm=None, layer_decay=0.75),
         schedule=ScheduleConfig(warmup="5 epochs"),
         duration="100 epochs",
+        evaluate_every="100 epochs",  # the test images are looked at once
         batch_size=512,
         dtype="bfloat16",
     )

@@ -25,6 +25,7 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("sgd", learning_rate=0.4, weight_decay=5e-4, clip_norm=None),
         schedule=ScheduleConfig("linear", warmup="5 epochs"),
         duration="24 epochs",
+        evaluate_every="24 epochs",  # the test images are looked at once
         batch_size=512,
         dtype="bfloat16",
     )

@@ -1,11 +1,11 @@
-"""A ViT of width 128 on a folder of cats and dogs, or of any other classes: the study's ViT.
+"""A ViT of width 128 on a folder of cats and dogs, or of any other classes.
 
     python train.py --config configs/vit_cats_dogs.py --data.name folder:DIR
 
 224 px, patch 32, width 128, depth 12, 8 heads, MLP 1024, dropouts of 0.1, 20 epochs. DIR has one folder a class, with
 images of any size and mode. They are divided 64/16/20 into training, validation and test images by class and seed;
 files that are no images are left out, counted and named in the log, and stay where they are. See `cnn_cats_dogs.py`
-for the CNN of the same study, on the same division.
+for a CNN on the same split.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

@@ -31,11 +31,11 @@ def get_config() -> Config:
         optimizer=OptimizerConfig("adamw", learning_rate=1e-3, weight_decay=0.05, clip_norm=None),
         schedule=ScheduleConfig(warmup="30 epochs"),
         duration="1000 epochs",
+        evaluate_every="1000 epochs",  # the test images are looked at once
         batch_size=128,
         ema_decay=0.99996,
         dtype="bfloat16",
         steps_per_dispatch=10,
         log_every="1 epochs",
-        evaluate_every="10 epochs",
         checkpoint_every="10 epochs",
     )

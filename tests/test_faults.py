@@ -1,43 +1,98 @@
 """The quick part of `python -m benchmarks.faults`: processes that are killed, files that rot."""
 
+import os
 import random
+import signal
+import time
 
 import jax
 import pytest
 
 from benchmarks import measure
 from benchmarks.faults import __main__ as command
-from benchmarks.faults import files, mutations, runs
-
-
-def rows_of(rows):
-    return {row.fault: row for row in rows}
+from benchmarks.faults import files, mutations, reading, runs
 
 
 @pytest.mark.slow
-def test_a_killed_and_stopped_run_comes_to_the_same_end_and_its_files_are_guarded(tmp_path):
-    """`kill -9` and SIGTERM from outside while it trains; then bits, truncation, deletion."""
-    chance = random.Random(1)
-    killed, stopped, end = runs.kills_and_signals(tmp_path, chance, kills=1, stops=1)
-    assert int(killed.figures["lost_most"]) <= 2 * runs.EVERY  # a save was under way
+@pytest.mark.parametrize("kind", [runs.VIT, runs.SWIN], ids=["vit", "swin"])
+def test_a_killed_and_stopped_run_comes_to_the_same_end(kind, tmp_path):
+    """`kill -9`, SIGTERM and SIGTERM twice, from outside while it trains."""
+    killed, stopped, twice, end = runs.kills_and_signals(tmp_path, random.Random(1), kind, kills=1, stops=1)
+    for row in (killed, twice):
+        assert int(row.figures["lost_most"]) <= 2 * runs.EVERY  # a save was under way
     assert stopped.figures["lost_most"] == 0
-    assert float(stopped.figures["slowest_seconds"]) < 10
-    assert "status 75" in stopped.outcome
+    for row in (stopped, twice):
+        assert float(row.figures["slowest_seconds"]) < 10
+        assert "status 75" in row.outcome
     assert end.figures["same"] is True
 
-    flipped, truncated, deleted, model, *others = files.damage(tmp_path / "straight", tmp_path, chance, flips=20)
+
+@pytest.mark.slow
+def test_damage_to_a_checkpoint_is_noticed(tmp_path):
+    """Bits, truncation, deletion; and other formats notice less, or the manifest would be for nothing."""
+    runs.Training(tmp_path / "run", 40).finish()
+    flipped, truncated, deleted, model, *others = files.damage(tmp_path / "run", tmp_path, random.Random(1), flips=20)
     for row in (flipped, truncated, deleted):
         assert row.figures["noticed"] == row.times
     assert (int(model.figures["wrong"]), int(model.figures["error"])) == (0, pytest.approx(model.times, abs=2))
-    assert sum(int(row.figures["wrong"]) for row in others) > 0  # or the manifest would be for nothing
+    assert sum(int(row.figures["wrong"]) for row in others) > 0
+
+
+def test_a_checkpoint_that_is_not_whole_says_that_it_was_being_saved(tmp_path):
+    assert not runs.is_unfinished(tmp_path / "none")
+    (tmp_path / "20.orbax-checkpoint-tmp").mkdir()
+    assert runs.is_unfinished(tmp_path)
+    (tmp_path / "20.orbax-checkpoint-tmp").rename(tmp_path / "20")
+    assert runs.is_unfinished(tmp_path)  # it has no manifest
+    (tmp_path / "20").rename(tmp_path / "other")
+    assert not runs.is_unfinished(tmp_path)
 
 
 def test_mutated_files_are_read_or_refused():
-    """Any exception but a ValueError ends the test."""
-    images, weights = mutations.mutations(random.Random(2), images=300, weights=30)
+    images, weights = mutations.mutations(2, images=300, weights=30)
+    assert (images.times, weights.times) == (300, 30)
     for row in (images, weights):
         assert 0 < int(row.figures["refused"]) <= row.times
-        assert int(row.figures["more_mib"]) < 300
+        assert row.figures["refused"] + row.figures["read"] == row.times  # pyright: ignore[reportOperatorIssue]
+        assert int(row.figures["more_mib"]) <= mutations.MEMORY_BOUND
+        assert "within 1,640 MiB" in row.outcome
+
+
+def fragile() -> reading.Read:
+    """Reads in every way that there is, by the number that is drawn first."""
+
+    def read(chance: random.Random) -> None:
+        kind = int(5 * chance.random())
+        if kind == 0:
+            raise ValueError("refused")
+        if kind == 1:
+            raise KeyError("unexpected")
+        if kind == 2:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if kind == 3:
+            time.sleep(60)
+
+    return read
+
+
+def test_crashes_hangs_and_unexpected_errors_are_counted(capsys):
+    """After each the next file is read, by a new process if need be."""
+    drawn = [int(5 * random.Random(f"1/{number}").random()) for number in range(5)]
+    assert set(drawn) == set(range(5))
+    outcomes = reading.watched(fragile, 5, seed=1, patience=0.5).outcomes
+    names = ("refused", "unexpected error", "crashed", "hung", "read")
+    assert outcomes == {name: drawn.count(kind) for kind, name in enumerate(names)}
+    assert "unexpected: file" in capsys.readouterr().err
+
+
+def broken() -> reading.Read:
+    """Cannot be made."""
+    raise ImportError("no such reader")
+
+
+def test_a_reader_that_cannot_be_made_is_an_error():
+    with pytest.raises(RuntimeError, match="ended before its first file"):
+        reading.watched(broken, 1, seed=0)
 
 
 @pytest.mark.parametrize("flags", [["--quick"], []])
@@ -55,5 +110,5 @@ def test_only_a_whole_run_is_kept_and_the_cpu_chosen(flags, tmp_path, monkeypatc
         command.main()
     finally:
         jax.config.update("jax_platforms", "cpu")
-    assert capsys.readouterr().out.count("| a fault | 1,234 | cpu |") == 6
+    assert capsys.readouterr().out.count("| a fault | 1,234 | cpu |") == 7
     assert len(list(tmp_path.iterdir())) == (0 if flags else 1)

@@ -53,8 +53,8 @@ def compare(
 
     Args:
         configs: Config files, as train.py takes them.
-        budget: Of each run's training: "5 epochs", or "300 seconds", for which each config's speed is measured first.
-            Without it, each config's own duration.
+        budget: Training budget of each run: "5 epochs", or "300 seconds", for which each config's speed is measured
+            first. Without it, each config's own duration.
         seeds: How many: 0, 1, ...
         workdir: Where comparison.html, comparison.csv and all runs are kept.
         data_name: Data of every config, e.g. folder:DIR with a folder a class. Without it, what the configs say.
@@ -77,12 +77,12 @@ def reproduce(
     workdir: Path | None = None,
     data_dir: str | None = None,
 ) -> int:
-    """Train a listed result once more, and tell whether it lies within the spread of those listed: status 1 if not.
+    """Reproduce a listed result, and say whether it lies within the spread of those listed: exit status 1 if not.
 
     Args:
-        name: Of the config's file.
+        name: Of the config, without path and .py, e.g. cnn_cifar10_cpu.
         seed: Of the run.
-        tables: As `vit-jax compare` writes them. Without it, all CSV files below docs.
+        tables: CSV files as `vit-jax compare` writes them. Without it, all CSV files below docs.
         configs: Where the config's file is.
         workdir: Where the run is kept. Without it, runs/reproduce/NAME-seedSEED.
         data_dir: Where prepared sets live. Without it, what the config says.

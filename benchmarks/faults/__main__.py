@@ -18,7 +18,7 @@ import jax
 
 from benchmarks.faults.files import damage
 from benchmarks.faults.mutations import mutations
-from benchmarks.faults.runs import disturbed, full_disk, kills_and_signals
+from benchmarks.faults.runs import SWIN, VIT, disturbed, full_disk, kills_and_signals
 from benchmarks.faults.several import several
 from benchmarks.markdown import table
 from benchmarks.measure import save
@@ -37,9 +37,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
         parts = [
-            kills_and_signals(scratch, chance, kills=50 // share, stops=20 // share),
-            damage(scratch / "straight", scratch, chance, flips=100 // share),
-            mutations(chance, images=9000 // share, weights=1000 // share),
+            kills_and_signals(scratch, chance, VIT, kills=30 // share, stops=15 // share),
+            kills_and_signals(scratch, chance, SWIN, kills=20 // share, stops=5 // min(share, 5)),
+            damage(scratch / VIT.name, scratch, chance, flips=100 // share),
+            mutations(args.seed, images=9000 // share, weights=1000 // share),
             full_disk(scratch),
             disturbed(scratch),
             several(scratch, chance, times=4 // min(share, 2)),

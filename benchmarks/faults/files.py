@@ -36,7 +36,9 @@ def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> I
     checkpoint = directory / str(latest_whole(directory))
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
     noticed = 0
-    for path, place in random_places(files, chance, flips):
+    everywhere = [(path, chance.randrange(8 * path.stat().st_size)) for path in files if path.stat().st_size]
+    places = [*everywhere, *random_places(files, chance, flips)][:flips]  # each file once, then as in `outcomes`
+    for path, place in places:
         flip(path, place)
         noticed += bool(problems(checkpoint))
         flip(path, place)
@@ -88,10 +90,9 @@ def outcomes(
 
 
 def random_places(files: list[Path], chance: random.Random, count: int) -> Iterator[tuple[Path, int]]:
-    """Bits at random, each as likely as any other; and the first of them once in every file."""
+    """Bits at random, each as likely as any other."""
     sizes = [path.stat().st_size for path in files]
-    for number in range(count):
-        chosen = number if number < len(files) and sizes[number] else chance.choices(range(len(files)), sizes)[0]
+    for chosen in chance.choices(range(len(files)), sizes, k=count):
         yield files[chosen], chance.randrange(8 * sizes[chosen])
 
 

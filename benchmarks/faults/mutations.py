@@ -5,11 +5,10 @@ import importlib.util
 import io
 import logging
 import random
-import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,19 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
+from benchmarks.faults.reading import PATIENCE_SECONDS, Read, Reading, watched
 from benchmarks.faults.runs import Row
 from benchmarks.loading import random_weights
 from vit_jax.data.decoding import decode
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.load import load_pretrained
-from vit_jax.training.memory import peak_resident_set
+
+MEMORY_BOUND = 1640
+"""MiB that reading a file may take, whatever it claims to be: 1.6 GiB, as a valid picture of the most pixels that are
+allowed (`vit_jax.rgb.MAX_PIXELS`)."""
+
+MODEL = VisionTransformer(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=5)
+"""Whose weights are read."""
 
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
@@ -71,47 +77,49 @@ def weight_files(directory: Path, model: VisionTransformer) -> list[Path]:
     return [*paths, directory / "weights.pth"]
 
 
-def mutations(chance: random.Random, images: int, weights: int) -> Iterator[Row]:
-    """Rows of the table; an exception of another kind than is documented ends the benchmark."""
+def image_reader() -> Read:
+    """Reads a mutated image."""
     warnings.simplefilter("ignore")  # Pillow's words about what is damaged
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     originals = image_files()
 
-    def read_image() -> None:
+    def read(chance: random.Random) -> None:
         decode(mutated(chance.choice(originals), chance), 3, 32, "a mutated image")
 
-    yield measured("mutated image files, of six formats", images, read_image)
+    return read
+
+
+def weight_reader(directory: Path) -> Read:
+    """Reads a mutated file of weights, which is written to a directory first."""
+    files = weight_files(directory, MODEL)
+    contents = {path: path.read_bytes() for path in files}
+
+    def read(chance: random.Random) -> None:
+        path = chance.choice(files)
+        path.write_bytes(mutated(contents[path], chance))
+        load_pretrained(path, model=MODEL)
+
+    return read
+
+
+def mutations(seed: int, images: int, weights: int) -> Iterator[Row]:
+    """Rows of the table, of so many files."""
+    yield row("mutated image files, of six formats", watched(image_reader, images, seed))
     with tempfile.TemporaryDirectory() as directory:
-        model = VisionTransformer(image_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=5)
-        files = weight_files(Path(directory), model)
-        contents = {path: path.read_bytes() for path in files}
-
-        def read_weights() -> None:
-            path = chance.choice(files)
-            path.write_bytes(mutated(contents[path], chance))
-            load_pretrained(path, model=model)
-
-        kinds = ", ".join(path.suffix for path in files)
-        yield measured(f"mutated weight files ({kinds})", weights, read_weights)
+        suffixes = ".npz, .safetensors" + (", .pth" if importlib.util.find_spec("torch") else "")
+        reading = watched(partial(weight_reader, Path(directory)), weights, seed)
+        yield row(f"mutated weight files ({suffixes})", reading)
 
 
-def measured(what: str, times: int, read: Callable[[], None]) -> Row:
-    """Reads so many mutated files: how many were refused, the slowest, and how much more memory was needed."""
-    refused, slowest, before = 0, 0.0, peak_resident_set()
-    for count in range(times):
-        start = time.perf_counter()
-        try:
-            read()
-        except ValueError:
-            refused += 1
-        slowest = max(slowest, time.perf_counter() - start)
-        if count % 1000 == 999:
-            print(f"  {what}: {count + 1:,} of {times:,}", file=sys.stderr, flush=True)
-    more = (peak_resident_set() - before) / 2**20
+def row(what: str, reading: Reading) -> Row:
+    """What came of reading mutated files: how often what, the slowest, and how much more memory was needed."""
+    counts, more = reading.outcomes, reading.more_bytes / 2**20
     return Row(
         what,
-        times,
-        f"refused with the reason: {refused:,}, read: {times - refused:,}; crashes, hangs: 0; slowest {slowest:.2f} s; "
-        f"memory {more:,.0f} MiB more",
-        {"refused": refused, "slowest_seconds": round(slowest, 3), "more_mib": round(more)},
+        sum(counts.values()),
+        f"refused with the reason: {counts['refused']:,}, read: {counts['read']:,}; unexpected errors: "
+        f"{counts['unexpected error']}, crashes: {counts['crashed']}, hangs ({PATIENCE_SECONDS:.0f} s): "
+        f"{counts['hung']}; slowest {reading.slowest:.2f} s; memory {more:,.0f} MiB more, "
+        f"{'within' if more <= MEMORY_BOUND else 'OVER'} {MEMORY_BOUND:,} MiB",
+        {**counts, "slowest_seconds": round(reading.slowest, 3), "more_mib": round(more)},
     )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +15,49 @@ from pathlib import Path
 import numpy as np
 
 from vit_jax.inspection.checkpoints import arrays_of
-from vit_jax.training.checkpoint import steps_of
+from vit_jax.training.checkpoint import UNFINISHED, steps_of
 from vit_jax.training.manifest import problems
 
 ROOT = Path(__file__).parents[2]
 EVERY = 20
-"""Steps between checkpoints: saving one is under way for most of the time."""
-SMALL = ["--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--log_every", "1 steps"]
-SMALL += ["--schedule.warmup", "5 steps", "--evaluate_every", "60 steps", "--checkpoint_every", f"{EVERY} steps"]
-
+"""Steps between checkpoints: saving one is under way for much of the time."""
 
 Process = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run that is interrupted.
+
+    Attributes:
+        name: for the table.
+        arguments: of train.py.
+        steps: that it trains at most from one interruption to the next.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    steps: int
+
+
+OFTEN = ("--log_every", "1 steps", "--evaluate_every", "60 steps", "--checkpoint_every", f"{EVERY} steps")
+VIT = Kind(
+    "ViT",
+    ("--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--schedule.warmup", "5 steps", *OFTEN),
+    150,
+)
+SWIN = Kind(
+    "Swin, streaming feed, dropout, stochastic depth, EMA, accumulation",
+    (
+        *("--config", "configs/swin_cifar10_cpu.py", "--data.name", "digits", "--batch_size", "32"),
+        *("--model.embed_dim", "12", "--model.depths", "1", "1", "--model.num_heads", "1", "2"),
+        *("--model.preprocessing.mean", "0.5", "--model.preprocessing.std", "0.5"),
+        *("--model.drop_rate", "0.1", "--model.drop_path_rate", "0.1", "--ema_decay", "0.9"),
+        *("--data.feed", "streaming", "--data.workers", "1"),
+        *("--accumulate_steps", "2", "--steps_per_dispatch", "2", "--schedule.warmup", "4 steps", *OFTEN),
+    ),
+    60,
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +85,19 @@ class Training:
         steps: of the whole run.
         extra: further arguments.
         env: further environment.
+        kind: of run.
     """
 
-    def __init__(self, workdir: Path, steps: int, extra: tuple[str, ...] = (), env: dict[str, str] | None = None):
+    def __init__(
+        self,
+        workdir: Path,
+        steps: int,
+        extra: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+        kind: Kind = VIT,
+    ):
         self.workdir = workdir
-        self.command = [sys.executable, str(ROOT / "train.py"), *SMALL, "--duration", f"{steps} steps", *extra]
+        self.command = [sys.executable, str(ROOT / "train.py"), *kind.arguments, "--duration", f"{steps} steps", *extra]
         self.command += ["--workdir", str(workdir)]
         flags = "--xla_gpu_deterministic_ops=true"  # in the place of the tests' eight devices
         self.env = {"JAX_PLATFORMS": "cpu", **os.environ, "XLA_FLAGS": flags, **(env or {})}
@@ -122,17 +162,29 @@ class End:
 
     Attributes:
         lost: steps that were trained, but are not in the latest checkpoint that is whole.
+        saving: whether it ended while a checkpoint was being saved.
         seconds: from the signal to the end.
         status: of the process.
     """
 
     lost: int
+    saving: bool
     seconds: float
     status: int
 
 
-def interrupt(training: Training, number: int, times: int, chance: random.Random) -> list[End]:
-    """Sends a signal at random moments: one time in five while the program starts and compiles, else in training."""
+def interrupt(
+    training: Training, number: signal.Signals, times: int, chance: random.Random, again: bool = False
+) -> list[End]:
+    """Sends a signal at random moments: one time in five while the program starts and compiles, else in training.
+
+    Args:
+        training: is started and interrupted.
+        number: of the signal.
+        times: how often.
+        chance: draws the moments.
+        again: sends the signal a second time, within a twentieth of a second, while the first is answered by a save.
+    """
     ends = []
     for count in range(times):
         process = training.start()
@@ -143,13 +195,23 @@ def interrupt(training: Training, number: int, times: int, chance: random.Random
             time.sleep(chance.uniform(0, 2))
         sent = time.perf_counter()
         process.send_signal(number)
+        if again:
+            time.sleep(chance.uniform(0, 0.05))
+            process.send_signal(number)
         output = training.end(process)
         if "Traceback" in output:
             raise RuntimeError(output[-2000:])
-        lost = training.last_step() - latest_whole(training.workdir / "checkpoints")
-        ends.append(End(lost, time.perf_counter() - sent, process.returncode))
-        print(f"  {signal.Signals(number).name} {count + 1} of {times}: {ends[-1]}", flush=True)
+        checkpoints, seconds = training.workdir / "checkpoints", time.perf_counter() - sent
+        lost = training.last_step() - latest_whole(checkpoints)
+        ends.append(End(lost, is_unfinished(checkpoints), seconds, process.returncode))
+        print(f"  {number.name} {count + 1} of {times}: {ends[-1]}", flush=True)
     return ends
+
+
+def is_unfinished(directory: Path) -> bool:
+    """Whether a directory has a checkpoint that is not whole: saving it was under way."""
+    names = [path.name for path in directory.glob("*")]
+    return any(UNFINISHED in name or (name.isdecimal() and problems(directory / name)) for name in names)
 
 
 def latest_whole(directory: Path) -> int:
@@ -157,33 +219,49 @@ def latest_whole(directory: Path) -> int:
     return max((step for step in steps_of(directory) if not problems(directory / str(step))), default=0)
 
 
-def kills_and_signals(scratch: Path, chance: random.Random, kills: int, stops: int) -> Iterator[Row]:
-    """kill -9, then SIGTERM, at random moments of one run; in the end it is compared with one that was left alone."""
-    steps = 150 * (kills + stops)
-    straight = Training(scratch / "straight", steps, ("--checkpoint_every", f"{10 * EVERY} steps"))
+def kills_and_signals(scratch: Path, chance: random.Random, kind: Kind, kills: int, stops: int) -> Iterator[Row]:
+    """kill -9, SIGTERM and SIGTERM twice, at random moments of one run, in the end beside one that was left alone.
+
+    The latter is in `scratch`, in a directory of the kind's name.
+    """
+    times = kills + 2 * stops
+    steps, seldom = kind.steps * times, ("--checkpoint_every", f"{10 * EVERY} steps")
+    straight = Training(scratch / kind.name, steps, seldom, kind=kind)
     straight.finish()
-    training = Training(scratch / "killed", steps)
+    training = Training(scratch / f"{kind.name}, interrupted", steps, kind=kind)
     killed = interrupt(training, signal.SIGKILL, kills, chance)
     stopped = interrupt(training, signal.SIGTERM, stops, chance)
+    twice = interrupt(training, signal.SIGTERM, stops, chance, again=True)
     training.finish()
-    same = same_end(straight.workdir, training.workdir)
-    steps_lost = [end.lost for end in killed]
     yield Row(
-        f"`kill -9` at random moments, a checkpoint every {EVERY} steps, saving under way for most of the time",
+        f"{kind.name}: `kill -9` at random moments, a checkpoint every {EVERY} steps",
         kills,
-        f"steps to do again: {min(steps_lost)} to {max(steps_lost)}, median {np.median(steps_lost):.0f}",
-        {"lost_most": max(steps_lost), "lost_median": float(np.median(steps_lost))},
+        f"while saving: {saving(killed)}; {steps_lost(killed)}",
+        {"saving": saving(killed), "lost_most": max(end.lost for end in killed)},
     )
-    slowest, statuses = max(end.seconds for end in stopped), sorted({end.status for end in stopped})
-    yield Row(
-        "SIGTERM at random moments",
-        stops,
-        f"steps lost: {max(end.lost for end in stopped)}; status {', '.join(map(str, statuses))}; "
-        f"ended within {slowest:.1f} s",
-        {"lost_most": max(end.lost for end in stopped), "slowest_seconds": round(slowest, 1)},
-    )
+    for what, ends in (("SIGTERM", stopped), ("SIGTERM twice", twice)):
+        slowest, statuses = max(end.seconds for end in ends), sorted({end.status for end in ends})
+        yield Row(
+            f"{kind.name}: {what} at random moments",
+            stops,
+            f"while saving: {saving(ends)}; {steps_lost(ends)}; status {', '.join(map(str, statuses))}; ended within "
+            f"{slowest:.1f} s",
+            {"lost_most": max(end.lost for end in ends), "slowest_seconds": round(slowest, 1)},
+        )
+    same = same_end(straight.workdir, training.workdir)
     how = "equal to the last bit" if same else "NOT EQUAL"
-    yield Row("the same run, at its end, beside one left alone: states and metrics", kills + stops, how, {"same": same})
+    yield Row(f"{kind.name}: the same run, at its end, beside one left alone", times, how, {"same": same})
+
+
+def saving(ends: Sequence[End]) -> int:
+    """How often a process ended while it was saving."""
+    return sum(end.saving for end in ends)
+
+
+def steps_lost(ends: Sequence[End]) -> str:
+    """How many steps were to be done again."""
+    lost = [end.lost for end in ends]
+    return f"steps to do again: {min(lost)} to {max(lost)}, median {np.median(lost):.0f}"
 
 
 def full_disk(scratch: Path) -> Iterator[Row]:

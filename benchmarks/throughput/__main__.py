@@ -9,9 +9,9 @@
 All have the same parameters, batches and precision, and the same logits, which is checked first. A turn is inference on
 one batch, or steps of training (forward, cross-entropy, backward, AdamW); all take turns in every round, and ratios are
 taken round by round. Where several batches are tried, or on a CPU a batch in several parts whose gradients add up, each
-implementation has its best. timm is measured eager and by torch.compile; the faster counts. This project does several
-steps in a dispatch on a CPU, as its CPU recipes do (`steps_per_dispatch`); plain Flax does that too where it is faster
-so.
+implementation has its best. timm is measured eager and by torch.compile; the faster counts. On a CPU this project does
+several steps in a dispatch, as its CPU recipes do (`steps_per_dispatch`), which plain Flax does too where it is faster
+so, and divides a batch among the cores, a device for each; what that gives is measured as well.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.measure import device_name, kept, merge, positive
-from benchmarks.throughput.compare import KINDS, PEERS, compared
+from benchmarks.throughput.compare import KINDS, ONE_DEVICE, PEERS, compared
 from benchmarks.throughput.targets import targets
 from benchmarks.throughput.workload import KEY, Setting, make_workload, refuse_others, use_device
 
@@ -31,21 +31,19 @@ class Case:
 
     Attributes:
         batches: that are tried.
-        steps: training steps in a dispatch. On a GPU the host is ahead of the device anyway.
         parts: that a training batch is differentiated in, one after the other; each implementation has its best.
     """
 
     batches: tuple[int, ...]
-    steps: int = 1
     parts: tuple[int, ...] = (1,)
 
 
 CASES = {
     "cpu": {
-        "vit_tiny_patch4_32": Case((64,), steps=8, parts=(1, 4)),
-        "vit_small_patch16_224": Case((8,), steps=4, parts=(1, 2)),
-        "swin_cifar_patch2_window4_32": Case((64,), steps=8, parts=(1, 4)),
-        "swin_tiny_patch4_window7_224": Case((8,), steps=4, parts=(1, 4)),
+        "vit_tiny_patch4_32": Case((64,), parts=(1, 2, 4)),
+        "vit_small_patch16_224": Case((8,), parts=(1, 2)),
+        "swin_cifar_patch2_window4_32": Case((64,), parts=(1, 2, 4)),
+        "swin_tiny_patch4_window7_224": Case((8,), parts=(1, 2, 4)),
     },
     "gpu": {
         "vit_small_patch16_224": Case((128, 256, 512)),
@@ -56,7 +54,10 @@ CASES = {
         "swinv2_tiny_window8_256": Case((64, 128, 256)),
     },
 }
-ANY_OTHER = {"cpu": Case((8,), steps=8), "gpu": Case((128, 256))}
+ANY_OTHER = {"cpu": Case((8,)), "gpu": Case((128, 256))}
+
+STEPS = {"cpu": 8, "gpu": 1}
+"""Training steps that this project dispatches at once. On a GPU the host is ahead of the device anyway."""
 
 DISPATCHES = {"cpu": 1, "gpu": 16}
 """In a turn."""
@@ -101,7 +102,9 @@ def main() -> None:
     parser.add_argument("--batches", type=numbers, help="sizes to try, with commas; by default those of the network")
     parser.add_argument("--peers", type=listed, default=tuple(PEERS), help=f"of {','.join(PEERS)} (the default)")
     parser.add_argument("--rounds", type=positive, default=5, help="how often each is timed")
-    parser.add_argument("--steps", type=positive, help="training steps that this project dispatches at once")
+    parser.add_argument(
+        "--steps", type=positive, help=f"training steps that this project dispatches at once; by default {STEPS}"
+    )
     args = parser.parse_args()
     unknown = set(args.peers) - set(PEERS)
     if unknown:
@@ -115,9 +118,11 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     implementations = [implementation for peer in args.peers for implementation in PEERS[peer]]
+    if args.device == "cpu":
+        implementations.append(ONE_DEVICE)
     for model in models:
         case = CASES[args.device].get(model, ANY_OTHER[args.device])
-        setting = Setting(args.device, args.steps or case.steps, DISPATCHES[args.device])
+        setting = Setting(args.device, args.steps or STEPS[args.device], DISPATCHES[args.device])
         work = make_workload(model, setting.dtype)
         entry = compared(work, setting, implementations, args.batches or case.batches, case.parts, args.rounds)
         for kind in ("training", "inference"):

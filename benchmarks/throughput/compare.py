@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -21,6 +21,9 @@ from benchmarks.throughput.workload import Setting, Workload
 
 PEERS = {"plain_flax": ("plain_flax",), "timm": ("timm", "timm_compiled"), "transformers": ("transformers",)}
 """Whom we are compared with, and the implementations of each: the fastest counts."""
+
+ONE_DEVICE = "one_device"
+"""This project without a device for each core of a CPU."""
 
 Kind = Literal["training", "inference"]
 KINDS: tuple[Kind, ...] = ("inference", "training")
@@ -52,6 +55,8 @@ def make(name: str, work: Workload, setting: Setting) -> Implementation:
     """An implementation; PyTorch is imported only if one of its networks is asked for."""
     if name == "ours":
         return ours(work, setting)
+    if name == ONE_DEVICE:
+        return replace(ours(work, setting), name=name, spread=False)
     if name == "plain_flax":
         return plain_flax(work, setting)
     from benchmarks.throughput.torch_peers import torch_peer
@@ -220,7 +225,10 @@ def timed(
                 "compile_seconds": choice.program.compile_seconds and round(choice.program.compile_seconds, 1),
                 "peak_bytes": choice.program.peak_bytes,
             }
-    return {"matmul_flops_per_second": spread(flops), "implementations": rows, "ratios": ratios(speeds)}
+    found = {"matmul_flops_per_second": spread(flops), "implementations": rows, "ratios": ratios(speeds)}
+    if ONE_DEVICE in speeds:
+        found["times_one_device"] = spread(speeds["ours"] / speeds[ONE_DEVICE])
+    return found
 
 
 def share_of_peak(kind: Kind, multiply_adds: int, speed: np.ndarray, flops: np.ndarray) -> float:

@@ -11,8 +11,8 @@ from benchmarks.throughput.workload import Setting, Workload
 def ours(work: Workload, setting: Setting) -> JaxImplementation:
     """A network of the registry.
 
-    On a CPU its inference divides a batch among all devices, one for each core, as `vit-jax predict` does with
-    JAX_NUM_CPU_DEVICES. On a GPU one device is measured.
+    On a CPU it divides a batch among all devices, one for each core, as `vit-jax predict` and `train.py --parallel.mode
+    pmap` do with JAX_NUM_CPU_DEVICES. On a GPU one device is measured.
     """
 
     def apply(params: Any, images: jax.Array, train: bool) -> Any:

@@ -57,7 +57,7 @@ def section(entries: Sequence[Entry]) -> str:
     parts.append(wrapped(f"{', '.join(f'`{command}`' for command in commands)}; {measured}."))
     missed = [str(target) for entry in entries for target in targets(entry) if not target.met]
     if missed:
-        parts.append("Of this project's targets, these are not met:\n\n" + "\n".join(f"- {line}" for line in missed))
+        parts.append("Targets not met:\n\n" + "\n".join(f"- {line}" for line in missed))
     return "\n\n".join(parts)
 
 
@@ -79,6 +79,8 @@ def table(entries: Sequence[Entry]) -> str:
     peers = [peer for peer in PEERS if any(peer in entry[kind]["ratios"] for entry in entries for kind in KINDS)]
     titles = ["network", "", "batch", "images/s", "of the peak", "memory", *(f"times {p}" for p in peers)]
     titles = [title.replace("plain_flax", "plain Flax") for title in titles]
+    spread_out = any("times_one_device" in entry[kind] for entry in entries for kind in KINDS)
+    titles += ["times one device"] if spread_out else []
     rows = []
     for entry in entries:
         for kind in reversed(KINDS):
@@ -88,6 +90,8 @@ def table(entries: Sequence[Entry]) -> str:
             cells = [f"`{entry['model']}`", kind, batch, number(speed), f"{ours['share_of_peak']:.0%}"]
             cells.append("" if memory is None else f"{number(memory / 1e6)} MB")
             cells += [times(ratios.get(peer)) for peer in peers]
+            alone = entry[kind].get("times_one_device")
+            cells += [markdown.between(alone, ".2f") if alone else ""] if spread_out else []
             rows.append(cells)
     return markdown.table(titles, rows)
 
@@ -110,19 +114,20 @@ def notes(entries: Sequence[Entry]) -> str:
     where = "each in a process of its own" if all(entry["own_processes"] for entry in entries) else "in one process"
     found = [
         f"Medians over {rounds} rounds, and the lowest and highest, of implementations that take turns, {where}, with "
-        "the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "
-        "\"Of the peak\" is the network's products beside the device's speed in large square ones."
+        'the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "Of the '
+        "peak\" is the FLOP/s of the network's matrix products as a share of those measured in large square products."
     ]
     if any(entry["training"]["implementations"]["ours"].get("parts", 1) > 1 for entry in entries):
         found.append(
-            'A batch "64 in 4" is differentiated in four parts, one after the other (`--accumulate_steps 4`). Each '
-            "implementation was tried with whole batches and with parts, and has what was faster."
+            '"64 in 4" is gradient accumulation over four micro-batches (`--accumulate_steps 4`). Each implementation '
+            "was tried with and without, and has what was faster."
         )
     devices = max(entry["machine"]["devices"] for entry in entries)
     if entries[0]["device"] == "cpu" and devices > 1:
         found.append(
-            "This project's inference divides a batch among the cores, a device for each, as `vit-jax predict` and "
-            f"`evaluate` do with `JAX_NUM_CPU_DEVICES={devices}` in the environment. Nobody else was given this."
+            "This project splits a batch over one JAX device per core, as `vit-jax predict`, `evaluate` and `train.py "
+            f"--parallel.mode pmap` do with `JAX_NUM_CPU_DEVICES={devices}` in the environment; the others ran without "
+            'this. "Times one device" is what it gives: divide by it for the ratios of this project on one device.'
         )
     for entry in entries:
         failed = dict(entry["failed"])

@@ -11,14 +11,16 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import vit_jax
 from benchmarks import measure
+from benchmarks.scaling.collectives import exchange
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
 from benchmarks.throughput.compare import check_equal, choose, compared, make, ratios, share_of_peak
-from benchmarks.throughput.jax_programs import mean_gradient
+from benchmarks.throughput.jax_programs import JaxImplementation, mean_gradient
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.peak import SIDE, matmul_peak
 from benchmarks.throughput.plain_flax import plain_network, plain_params
@@ -155,6 +157,34 @@ def test_inference_that_is_spread_over_devices_gives_the_same():
         assert (several.peak_bytes > one.peak_bytes) == (size == 8)
 
 
+def test_training_that_is_spread_over_devices_gives_the_same(monkeypatch: pytest.MonkeyPatch):
+    """With one exchange in a step; a batch whose parts the devices do not divide is trained on by one."""
+    texts, states, compiled = [], [], JaxImplementation.compiled
+
+    def spy(self: JaxImplementation, function: Any, *inputs: Any, donate: Any) -> Any:
+        program, seconds = compiled(self, function, *inputs)
+        texts.append(program.as_text())
+        states.append(jax.device_get(program(*inputs)))
+        return program, seconds
+
+    monkeypatch.setattr(JaxImplementation, "compiled", spy)
+    # Adam's first steps turn rounding differences of tiny gradients into whole steps.
+    monkeypatch.setattr(optax, "adamw", lambda rate, weight_decay: optax.sgd(0.1))
+    work = workload(VIT)
+    spread = ours(work, SETTING)
+    alone = replace(spread, spread=False)
+    for parts, exchanged in ((1, {"all-reduce": 1}), (2, {"all-reduce": 1}), (4, {})):
+        states.clear()
+        one, several = (implementation.training(work.batch(16), parts) for implementation in (alone, spread))
+        assert exchange(texts[-1]).operations == exchanged
+        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), *states)
+        moved = jax.tree.map(lambda after, before: np.abs(after - before).max(), states[0][0], work.params)
+        assert min(jax.tree.leaves(moved)) > 1e-4
+        assert one.peak_bytes is not None
+        assert several.peak_bytes is not None
+        assert (several.peak_bytes > one.peak_bytes) == bool(exchanged)
+
+
 def test_the_gradient_of_a_batch_is_that_of_its_parts():
     work = workload(VIT)
 
@@ -186,7 +216,8 @@ def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.Monkey
     assert entry["command"] == f"python -m benchmarks.throughput {flags}"
     assert entry["machine"]["versions"]["jax"] == jax.__version__
     for kind in ("training", "inference"):
-        assert set(entry[kind]["implementations"]) == {"ours", "plain_flax"}
+        assert set(entry[kind]["implementations"]) == {"ours", "plain_flax", "one_device"}
+        assert entry[kind]["times_one_device"]["median"] > 0
         assert entry[kind]["ratios"]["plain_flax"]["median"] > 0
         row = entry[kind]["implementations"]["ours"]
         assert row["images_per_second"]["median"] > 0 < row["share_of_peak"]

@@ -75,10 +75,20 @@ def test_parts_of_a_batch_are_in_the_table_and_explained():
     assert "--accumulate_steps" not in section([entry()])
 
 
-def test_devices_that_inference_is_spread_over_are_told_on_a_cpu_alone():
+def test_devices_that_a_batch_is_spread_over_are_named_on_a_cpu_alone():
     spread_out = dict(machine=dict(MACHINE, devices=2))
     assert "`JAX_NUM_CPU_DEVICES=2`" in section([entry() | spread_out])
     assert "JAX_NUM_CPU_DEVICES" not in section([entry()]) + section([entry(device="gpu") | spread_out])
+
+
+def test_what_a_device_for_each_core_gives_is_in_the_table():
+    measured = entry()
+    measured["training"]["times_one_device"] = spread(1.1)
+    lines = section([measured]).splitlines()
+    assert any(line.endswith("| times timm | times one device |") for line in lines)
+    assert any("| training |" in line and line.endswith("| 1.10 (0.55 to 2.20) |") for line in lines)
+    assert any("| inference |" in line and line.endswith("|  |") for line in lines)
+    assert "one device" not in section([entry()])
 
 
 def test_the_section_has_all_that_was_measured():

@@ -61,6 +61,36 @@ def noise() -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of_16_bits(*pixel: int) -> bytes:
+    """A PNG file of one color of 16 bits a channel, RGB or RGBA, which Pillow does not write."""
+    header = struct.pack(">IIBBBBB", SIZE, SIZE, 16, {3: 2, 4: 6}[len(pixel)], 0, 0, 0)
+    rows = SIZE * (b"\0" + SIZE * struct.pack(f">{len(pixel)}H", *pixel))
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def tiff_of_16_bits(*pixel: int) -> bytes:
+    """An uncompressed TIFF file of one color of 16 bits a channel, RGB."""
+    data = SIZE * SIZE * struct.pack("<3H", *pixel)
+    shorts = {256: SIZE, 257: SIZE, 258: 0, 259: 1, 262: 2, 277: 3, 278: SIZE}
+    bits_at = 8 + 2 + 12 * (len(shorts) + 2) + 4
+    entries = b"".join(
+        struct.pack("<HHII", tag, 3, 3 if tag == 258 else 1, bits_at if tag == 258 else value)
+        for tag, value in shorts.items()
+        if tag < 270
+    )
+    entries += struct.pack("<HHII", 273, 4, 1, bits_at + 6)  # where the pixels are
+    entries += b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in shorts.items() if tag > 270)
+    entries += struct.pack("<HHII", 279, 4, 1, len(data))
+    return (
+        b"II*\0" + struct.pack("<IH", 8, len(shorts) + 2) + entries + bytes(4) + struct.pack("<3H", 16, 16, 16) + data
+    )
+
+
 READ = {
     "cmyk.jpg": (saved(plain("CMYK", (0, 255, 255, 0)), "JPEG", quality=100), RED),
     "cmyk.tiff": (saved(plain("CMYK", (0, 255, 255, 0)), "TIFF"), RED),
@@ -68,6 +98,9 @@ READ = {
     "bilevel.tiff": (saved(plain("1", 1), "TIFF"), WHITE),
     "grey of 16 bits.png": (saved(Image.new("I;16", (SIZE, SIZE), 257 * 77), "PNG"), (77, 77, 77)),
     "grey of 16 bits.tiff": (saved(Image.new("I;16", (SIZE, SIZE), 65535), "TIFF"), WHITE),
+    "color of 16 bits.png": (content(png_of_16_bits(65535, 257 * 77, 0)), (255, 77, 0)),
+    "color of 16 bits, transparent.png": (content(png_of_16_bits(65535, 0, 0, 0)), WHITE),
+    "color of 16 bits.tiff": (content(tiff_of_16_bits(65535, 257 * 77, 0)), (255, 77, 0)),
     "palette.png": (saved(palette(RED), "PNG"), RED),
     "palette.gif": (saved(palette(RED), "GIF"), RED),
     "palette.bmp": (saved(palette(RED), "BMP"), RED),
@@ -87,10 +120,6 @@ READ = {
     "no suffix": (saved(plain("RGB", RED), "BMP"), RED),
 }
 """By file name: how the file is written, and the colour it is read in."""
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_bomb() -> bytes:

@@ -25,6 +25,7 @@ SWIN = dict(
     depths=(2, 2),
     num_heads=(1, 2),
     window_size=2,
+    drop_rate=0.1,
     drop_path_rate=0.2,
     attn_drop_rate=0.1,
     preprocessing=Preprocessing(),
@@ -33,14 +34,18 @@ MEASURED = ("seconds", "images_per_second", "peak_memory")
 
 
 def cases(config):
-    """What a config is changed to, for each case: together they have all that is random and all that is kept."""
+    """What a config is changed to, for each case; each has all that is random and all that is kept."""
     vit = ModelConfig(config.model.name, {**config.model.fields, "drop_rate": 0.1, "attn_drop_rate": 0.1})
-    streaming = dataclasses.replace(config.data, feed="streaming", workers=0, validation_fraction=0.1)
     swin = ModelConfig("swin_tiny_patch4_window7_224", SWIN)
+    several = dict(accumulate_steps=2, steps_per_dispatch=4)
+    streaming = dataclasses.replace(config.data, feed="streaming", workers=0, validation_fraction=0.1)
+    workers = dataclasses.replace(streaming, workers=2)
     return {
-        "vit": dict(model=vit, accumulate_steps=2),
-        "vit, streamed": dict(model=vit, data=streaming, ema_decay=None, optimizer=OptimizerConfig("lamb")),
-        "swin, several steps a dispatch": dict(model=swin, steps_per_dispatch=4),
+        "vit": dict(model=vit, **several),
+        "vit, streamed": dict(model=vit, data=streaming, optimizer=OptimizerConfig("lamb"), **several),
+        "vit, no average": dict(model=vit, ema_decay=None),
+        "swin": dict(model=swin, **several),
+        "swin, streamed by workers": dict(model=swin, data=workers, **several),
     }
 
 
@@ -90,8 +95,10 @@ def stop_at(run_to_end, monkeypatch):
     "case",
     [
         "vit, streamed",
-        pytest.param("vit", marks=pytest.mark.slow),
-        pytest.param("swin, several steps a dispatch", marks=pytest.mark.slow),
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in ("vit", "vit, no average", "swin", "swin, streamed by workers")
+        ),
     ],
 )
 def test_stopped_by_signals_and_killed_it_comes_to_the_same(case, small_config, run_to_end, stop_at, cut_off, tmp_path):
@@ -168,13 +175,17 @@ def test_the_model_of_a_run_under_way_is_that_of_its_last_checkpoint(small_confi
     assert np.any(params["head"]["kernel"] != state.params["head"]["kernel"])
 
 
-@pytest.fixture(scope="module")
-def movable(small_config, run_to_end, tmp_path_factory):
-    """A config without drop path, whose draws pmap makes per device, and its run on one device."""
-    fields = {**small_config.model.fields, "drop_path_rate": 0.0}
+@pytest.fixture(scope="module", params=["vit", pytest.param("swin", marks=pytest.mark.slow)])
+def movable(request, small_config, run_to_end, tmp_path_factory):
+    """A config without dropout and drop path, whose draws pmap makes per device, and its run on one device."""
+    swin = {**SWIN, "drop_rate": 0.0, "attn_drop_rate": 0.0, "drop_path_rate": 0.0}
+    networks = {
+        "vit": ModelConfig(small_config.model.name, {**small_config.model.fields, "drop_path_rate": 0.0}),
+        "swin": ModelConfig("swin_tiny_patch4_window7_224", swin),
+    }
     config = dataclasses.replace(
         small_config,
-        model=ModelConfig(small_config.model.name, fields),
+        model=networks[request.param],
         optimizer=OptimizerConfig("sgd", 0.02),
         duration="12 steps",
         log_every="1 steps",
@@ -192,15 +203,22 @@ MACHINES = {
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("eight", "one"), ("one", "eight"), ("pmap", "fsdp")],
+    [
+        *[("eight", "one"), ("one", "eight"), ("pmap", "fsdp")],
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in [("pmap", "one"), ("one", "pmap"), ("fsdp", "one"), ("one", "fsdp"), ("fsdp", "pmap")]
+        ),
+    ],
 )
 def test_a_run_goes_on_on_other_devices(first, second, movable, run_to_end, stop_at, tmp_path):
-    """Same order of examples, same numbers but for rounding."""
+    """Same order of examples, same numbers but for rounding: parameters, optimizer state, average, losses."""
     config, run, straight, _ = movable
     assert stop_at(5, config, tmp_path / "moved", **MACHINES[first]) == 5
     moved_run, moved, lines = run_to_end(config, tmp_path / "moved", **MACHINES[second])
     assert lines[0] == "continuing at step 5 of 12"
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), moved.params, straight.params)
+    states = final_state(moved_run), final_state(run)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), *states)
     np.testing.assert_allclose(moved.test.loss, straight.test.loss, atol=1e-4)
     losses = [[row["loss"] for row in rows_of(r) if row["kind"] == "train"] for r in (run, moved_run)]
     np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)

@@ -317,6 +317,19 @@ def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them
         assert other != same
 
 
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (dict(), "kernel   attention by matmul (flash attention is for NVIDIA GPUs, not for a cpu)"),
+        (dict(model=ModelConfig("vit_digits_patch2_8", {"attention": "xla"})), "kernel   attention by xla (as asked)"),
+        (dict(model=ModelConfig("cnn_small_32", {"preprocessing": Preprocessing()})), None),
+    ],
+)
+def test_the_log_says_which_kernel_computes_attention_and_why(changes, line, config, tmp_path):
+    lines = describe(prepare(dataclasses.replace(config, **changes), tmp_path))
+    assert [found for found in lines if found.startswith("kernel")] == ([line] if line else [])
+
+
 def test_the_network_begins_with_the_seed_s_parameters(config, tmp_path):
     run = prepare(dataclasses.replace(config, seed=3), tmp_path)
     expected = init_params(run.model, jax.random.key(3))

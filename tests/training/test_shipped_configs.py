@@ -52,6 +52,16 @@ def narrow_deit(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def narrow_swin(tmp_path_factory):
+    """Weights of a Swin of two stages, for grey images."""
+    fields = dict(embed_dim=4, depths=(1, 2), num_heads=(1, 2), image_size=32, window_size=4, num_classes=10)
+    model = create_model("swin_tiny_patch4_window7_224", **fields, in_channels=1, preprocessing=Preprocessing())
+    directory = tmp_path_factory.mktemp("swin")
+    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    return directory
+
+
+@pytest.fixture(scope="module")
 def narrow_cnn(tmp_path_factory):
     """Weights of a teacher for grey images."""
     model = create_model("resnet9_narrow_32", in_channels=1, preprocessing=Preprocessing())
@@ -61,7 +71,7 @@ def narrow_cnn(tmp_path_factory):
 
 
 @pytest.fixture
-def on_digits(narrow_deit, narrow_cnn, tmp_path):
+def on_digits(narrow_deit, narrow_swin, narrow_cnn, tmp_path):
     """Reads a config and gives it for digits: grey images at the size of its network.
 
     Weights are those of narrow networks in the place of the pretrained ones and of teachers. What another config trains
@@ -70,7 +80,7 @@ def on_digits(narrow_deit, narrow_cnn, tmp_path):
 
     def weights_in(source: str) -> str:
         if not source.startswith("runs/"):
-            return str(narrow_deit)
+            return str(narrow_swin if "swin" in source else narrow_deit)
         trained = with_sizes(trained_in(source), SHALLOW | NARROW)
         network = create_model(trained.name, **trained.fields, in_channels=1)
         save_pretrained(tmp_path / "pretrained", network, random_params(network, 0))

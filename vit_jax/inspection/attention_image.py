@@ -26,9 +26,9 @@ def attention_to_image(model: Network, attention: jax.Array) -> jax.Array: ...
 def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Array) -> list[jax.Array] | jax.Array:
     """How much each place of the image is attended to.
 
-    By the class token of a Vision Transformer; where there is none, and in a Swin Transformer, by all patches on
-    average (which in windows is: by the patches of its window). A map's sum is 1, less what goes to tokens that
-    stand for no place of the image: class and register tokens, padding.
+    For a Vision Transformer with a class token, this is the class token's attention. Otherwise, and for a Swin
+    Transformer, it is the mean over all patches; with windows, only patches of the same window attend to a place. A
+    map sums to 1, less the attention to tokens that are no place of the image: class and register tokens, padding.
 
     Args:
         model: a Vision or Swin Transformer, or a network for pre-training: its encoder's.

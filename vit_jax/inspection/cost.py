@@ -22,7 +22,7 @@ class Cost:
     """The cost of a network.
 
     Attributes:
-        parameters: that are learned (the running statistics of batch norm are none).
+        parameters: number of learned parameters, without the running statistics of batch norm.
         multiply_adds: of the matrix products and convolutions in one image's forward pass, attention's included: what
             papers print as "FLOPs" or GMACs. Element-wise work, norms and softmax are not counted.
         activation_bytes: that the forward pass of one training image leaves for its backward pass, in the network's

@@ -29,10 +29,10 @@ def attention_rollout(model: Network, params: Mapping[str, Any], images: jax.typ
         images: float32 [B, H, W, C], preprocessed.
 
     Returns:
-        Float32 [B, N, N]: row i holds how much of each input token token i is made of (sum 1), class and other extra
-        tokens first. Of a Swin Transformer [B, N, P]: the N tokens of the last stage by the P of the first, both row
-        by row; patch merging counts as the mean of the tokens that it joins. Padding holds nothing of the image: what
-        attends to it is left out, and the rest of the row scaled to sum to 1.
+        Float32 [B, N, N]: entry [i, j] is the share of input token j in output token i; each row sums to 1. Class and
+        other extra tokens come first. Of a Swin Transformer [B, N, P]: the N tokens of the last stage by the P of the
+        first, both row by row; patch merging counts as the mean of the tokens that it joins. Padding holds nothing of
+        the image: what attends to it is left out, and the rest of the row scaled to sum to 1.
 
         Windows are never spread out to [P, P], so that an image of a Swin-T at 224 px needs megabytes: 4 N P bytes and
         the weights themselves.

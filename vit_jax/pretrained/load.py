@@ -41,10 +41,10 @@ def load_pretrained(
     publisher: str | None = None,
     revision: str | None = None,
 ) -> tuple[Network, dict[str, Any]]:
-    """Loads a network with its parameters, which come from the weights all, but for a head that is asked for.
+    """Loads a network and its parameters: every one comes from the weights, except a new head if one is asked for.
 
     >>> model, params = load_pretrained("google/vit-base-patch16-224", num_classes=10, image_size=384)
-    >>> logits = model.apply({"params": params}, preprocessing(model)(images))
+    >>> logits = model.apply({"params": params}, preprocessing(model)(image)[None])  # of one image, [1, 10]
 
     Args:
         source: a file (.npz, .safetensors, .pth, .pt, .bin, or the .index.json of several), a folder (Hugging Face's,
@@ -84,14 +84,14 @@ def load(
     revision: str | None = None,
     image_size: int | tuple[int, int] | None = None,
 ) -> Pretrained:
-    """Loads a network with the names of its classes. Arguments and errors as `load_pretrained`."""
+    """Loads a network with the names of its classes. Arguments and errors are as for `load_pretrained`."""
     return read(open_stored(source, publisher=publisher, revision=revision, image_size=image_size))
 
 
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
-    """What the outputs of a stored network mean, in their order; () where nothing beside its weights says so.
+    """The class names of a stored network's outputs, in order; () where nothing beside its weights gives them.
 
-    Arguments and errors as `load_pretrained`.
+    `source`, `revision` and the errors are as for `load_pretrained`.
     """
     return open_stored(source, revision=revision).class_names
 

@@ -29,8 +29,8 @@ def save_pretrained(
 ) -> None:
     """Writes a model that `load_pretrained(directory)` gives back: `config.json` and `model.safetensors`.
 
-    This package's own format holds every network, and all of it but `dtype` and `remat`. The others hold what their
-    networks can be, and compute the same there:
+    The package's own format stores every network, with all its fields except `dtype` and `remat`. The others store what
+    those libraries can represent, and the model computes the same there:
 
     - "timm": `timm.create_model("local-dir:directory", pretrained=True)`.
     - "huggingface": `AutoModelForImageClassification.from_pretrained(directory)` of transformers 4 and 5, and

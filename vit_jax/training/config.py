@@ -121,22 +121,24 @@ class Config:
         data: the images.
         augment: what is done to training images, in this order.
         objective: what is minimised.
-        optimizer: how.
+        optimizer: the optimizer and its settings.
         schedule: the learning rate over time.
-        parallel: over which devices.
+        parallel: how the work is spread over devices.
         duration: of the training.
         batch_size: examples in an update, over all devices.
-        accumulate_steps: parts a batch is differentiated in, to save memory; the update is the same.
+        accumulate_steps: gradient accumulation: micro-batches in which a batch is differentiated, one after the other,
+            to save memory; the update is the same.
         steps_per_dispatch: updates that the device does in one go; more hide the host's delays when steps are short. On
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
-        ema_decay: of the moving average of parameters that is evaluated and kept; None for none.
+        ema_decay: decay of the exponential moving average (EMA) of the parameters, which is then what is evaluated and
+            saved; None for no average.
         neighbours: how a network without classes is evaluated.
         judge_features: by what else each evaluation judges a network, with classes or without: its pooled features,
             as `vit-jax evaluate --how` does by "knn", "probe" or "few-shot", from `neighbours.examples` images.
         dtype: precision of the computation (parameters, optimizer, softmax and loss are float32 always). Accelerators
             multiply float32 in fewer bits, TPUs in bfloat16 and NVIDIA's GPUs since Ampere in TF32, unless
             `jax_default_matmul_precision` says otherwise.
-        seed: of everything random.
+        seed: random seed of the run.
         log_every: between rows of metrics.
         evaluate_every: between evaluations on the validation split (on the test split where there is none).
         checkpoint_every: between checkpoints.
