@@ -6,12 +6,11 @@ python train.py --optimizer.learning_rate 3e-4 --seed 1      any field of its co
 python train.py --workdir runs/mine                          where it is kept; the same command continues a run
 """
 
-import shlex
 import sys
 from pathlib import Path
 
 from vit_jax.inspection.train_and_report import train_and_report
-from vit_jax.training import compilation_cache, processes
+from vit_jax.training import compilation_cache, cpu_devices, processes
 from vit_jax.training.command_line import parse
 from vit_jax.training.errors import Stopped, TrainingError
 from vit_jax.training.progress import make_display
@@ -27,8 +26,9 @@ def main(arguments: list[str]) -> int:
     2 is a mistake in what was asked for, 1 something that training could not go on from, and 75 says that a signal
     stopped the run, which the same command continues.
     """
-    command = shlex.join(["python", "train.py", *arguments])
+    command = cpu_devices.in_shell(["python", "train.py", *arguments])
     interrupt_on_signals()
+    cpu_devices.be_patient()
     compilation_cache.enable()
     try:
         status = run_experiment(arguments, command)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 
 import tyro
 
+from vit_jax.training import cpu_devices
 from vit_jax.training.errors import TrainingError
 
 ImageSize = int | tuple[int, int] | None
@@ -88,7 +89,6 @@ def reproduce(
         data_dir: Where prepared sets live. Without it, what the config says.
     """
     import dataclasses
-    import shlex
 
     from vit_jax.comparison import reproduce as reproducing
     from vit_jax.training.command_line import load_config
@@ -100,7 +100,7 @@ def reproduce(
     where = workdir or Path("runs/reproduce") / f"{name}-seed{seed}"
     flags = {"tables": tables, "configs": [configs], "workdir": [where], "data-dir": [data_dir] if data_dir else []}
     words = [word for flag, values in flags.items() if values for word in (f"--{flag}", *map(str, values))]
-    command = shlex.join(["vit-jax", "reproduce", name, "--seed", str(seed), *words])
+    command = cpu_devices.in_shell(["vit-jax", "reproduce", name, "--seed", str(seed), *words])
     return 0 if reproducing.reproduce(listed, config, where, command) else 1
 
 
@@ -343,6 +343,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The program `vit-jax`: ends with the status of `main`."""
+    cpu_devices.be_patient()
     status = main()
     if status == INTERRUPTED:  # XLA may still be computing; it crashes where Python ends in an orderly way meanwhile
         sys.stdout.flush()

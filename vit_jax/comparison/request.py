@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import math
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vit_jax.training import cpu_devices
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, to_json
 
@@ -69,7 +69,7 @@ class Request:
         flags += [("data-" + name.removeprefix("data_"), value) for name, value in self.data if value is not True]
         words = [word for name, value in flags if value is not None for word in (f"--{name}", str(value))]
         words += [f"--{name.replace('_', '-')}" for name, value in self.data if value is True]
-        return shlex.join(["vit-jax", "compare", *map(str, self.configs), *words])
+        return cpu_devices.in_shell(["vit-jax", "compare", *map(str, self.configs), *words])
 
 
 def parse_budget(budget: str) -> tuple[float, str]:

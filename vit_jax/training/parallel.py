@@ -136,6 +136,22 @@ def spread(x: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
 
 
+def shareable(x: Any) -> Any:
+    """An array for all devices, on a CPU where they can read the same copy of it: at a multiple of 64 bytes.
+
+    XLA takes such memory of the host as it is. Anything else it copies, for each CPU device: a data set would be in the
+    same memory as often as there are devices.
+    """
+    if jax.default_backend() != "cpu" or isinstance(x, jax.Array) or np.asarray(x).ctypes.data % 64 == 0:
+        return x
+    x = np.asarray(x)
+    memory = np.empty(x.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
 def on_host(tree: Tree) -> Tree:
     """Arrays that are spread over devices as whole numpy arrays on every process, all of which have to ask."""
 
@@ -205,7 +221,7 @@ class OneProgram:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.sharding(x)), shapes)
 
     def place_arrays(self, arrays: Tree) -> Tree:
-        return jax.tree.map(lambda x: spread(x, self.replicated), arrays)
+        return jax.tree.map(lambda x: spread(shareable(x), self.replicated), arrays)
 
     def place_batch(self, batch: Tree, stacked: bool = False) -> Tree:
         spec = PartitionSpec(*[None] * stacked, ("data", "fsdp"))
@@ -263,7 +279,7 @@ class OnePerDevice:
 
         def copy(x: Any) -> jax.Array:
             # A view: jnp's would be an array on one device, which would hold the copies of all.
-            return jax.device_put(np.broadcast_to(np.asarray(x), (len(self.local), *x.shape)), copies)
+            return jax.device_put(np.broadcast_to(np.asarray(shareable(x)), (len(self.local), *x.shape)), copies)
 
         return jax.tree.map(copy, arrays)
 
@@ -285,6 +301,10 @@ class OnePerDevice:
         return run
 
     def compile_predict(self, predict: Callable) -> Callable:
+        if jax.process_count() == 1:  # no device need wait for another: their parts are joined on the host
+            alone = jax.pmap(predict, axis_name="devices")
+            return lambda *inputs: jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), alone(*inputs))
+
         def whole(*inputs: Tree) -> Tree:
             return jax.lax.all_gather(predict(*inputs), "devices", tiled=True)
 
