@@ -5,6 +5,10 @@
 Test accuracy 66.13%, 66.62% and 66.16% with seeds 0 to 2 (2026-11-28), in 8 min 36 s to 8 min 55 s on 2 CPU cores
 (2026-11-21; on a copy of CIFAR-10 re-encoded as JPEG).
 
+A device for each core trains the same a fifth faster on two cores, from 620 to 739 images a second (2026-11-29):
+
+    JAX_NUM_CPU_DEVICES=2 python train.py --config configs/vit_cifar10_cpu.py --parallel.mode pmap
+
 Five epochs are few, so what helps is what learns fast: Muon, and position embeddings that start out as a map of the
 image instead of as noise.
 """
