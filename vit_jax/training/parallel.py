@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vit_jax.choices import check_choices
@@ -59,14 +58,8 @@ class Replicas:
     whole: Callable[[Tree], Tree] = lambda params: params
 
     def mean(self, tree: Tree) -> Tree:
-        """The mean over all devices of what each computed from its part of the batch, all float32.
-
-        In one exchange: at each, the devices wait for one another.
-        """
-        if self.axis_name is None:
-            return tree
-        values, unravel = ravel_pytree(tree)
-        return unravel(jax.lax.pmean(values, self.axis_name))
+        """The mean over all devices of what each computed from its part of the batch, in one exchange."""
+        return tree if self.axis_name is None else jax.lax.pmean(tree, self.axis_name)
 
     def key(self, key: jax.Array) -> jax.Array:
         """A key for draws that differ from device to device."""
