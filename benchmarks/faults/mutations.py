@@ -64,9 +64,9 @@ def image_files() -> list[bytes]:
     return files
 
 
-def weight_files(directory: Path, model: VisionTransformer) -> list[Path]:
+def weight_files(directory: Path) -> list[Path]:
     """A network's weights as .npz, .safetensors and, where torch is installed, .pth."""
-    arrays: dict[str, Any] = dict(random_weights(model))
+    arrays: dict[str, Any] = dict(random_weights(MODEL))
     np.savez(directory / "weights.npz", **arrays)
     save_file(arrays, directory / "weights.safetensors")
     paths = [directory / "weights.npz", directory / "weights.safetensors"]
@@ -91,7 +91,7 @@ def image_reader() -> Read:
 
 def weight_reader(directory: Path) -> Read:
     """Reads a mutated file of weights, which is written to a directory first."""
-    files = weight_files(directory, MODEL)
+    files = weight_files(directory)
     contents = {path: path.read_bytes() for path in files}
 
     def read(chance: random.Random) -> None:
@@ -106,9 +106,9 @@ def mutations(seed: int, images: int, weights: int) -> Iterator[Row]:
     """Rows of the table, of so many files."""
     yield row("mutated image files, of six formats", watched(image_reader, images, seed))
     with tempfile.TemporaryDirectory() as directory:
-        suffixes = ".npz, .safetensors" + (", .pth" if importlib.util.find_spec("torch") else "")
         reading = watched(partial(weight_reader, Path(directory)), weights, seed)
-        yield row(f"mutated weight files ({suffixes})", reading)
+        suffixes = sorted(path.suffix for path in Path(directory).iterdir())
+        yield row(f"mutated weight files ({', '.join(suffixes)})", reading)
 
 
 def row(what: str, reading: Reading) -> Row:

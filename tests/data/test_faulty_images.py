@@ -75,20 +75,12 @@ def png_of_16_bits(*pixel: int) -> bytes:
 
 def tiff_of_16_bits(*pixel: int) -> bytes:
     """An uncompressed TIFF file of one color of 16 bits a channel, RGB."""
-    data = SIZE * SIZE * struct.pack("<3H", *pixel)
-    shorts = {256: SIZE, 257: SIZE, 258: 0, 259: 1, 262: 2, 277: 3, 278: SIZE}
-    bits_at = 8 + 2 + 12 * (len(shorts) + 2) + 4
-    entries = b"".join(
-        struct.pack("<HHII", tag, 3, 3 if tag == 258 else 1, bits_at if tag == 258 else value)
-        for tag, value in shorts.items()
-        if tag < 270
-    )
-    entries += struct.pack("<HHII", 273, 4, 1, bits_at + 6)  # where the pixels are
-    entries += b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in shorts.items() if tag > 270)
-    entries += struct.pack("<HHII", 279, 4, 1, len(data))
-    return (
-        b"II*\0" + struct.pack("<IH", 8, len(shorts) + 2) + entries + bytes(4) + struct.pack("<3H", 16, 16, 16) + data
-    )
+    data, bits_at = SIZE * SIZE * struct.pack("<3H", *pixel), 8 + 2 + 12 * 9 + 4
+    shapes = [(256, 3, 1, SIZE), (257, 3, 1, SIZE), (258, 3, 3, bits_at), (259, 3, 1, 1), (262, 3, 1, 2)]
+    places = [(273, 4, 1, bits_at + 6), (277, 3, 1, 3), (278, 3, 1, SIZE), (279, 4, 1, len(data))]
+    entries = b"".join(struct.pack("<HHII", *entry) for entry in shapes + places)
+    header, bits = b"II*\0" + struct.pack("<IH", 8, 9), struct.pack("<3H", 16, 16, 16)
+    return header + entries + bytes(4) + bits + data
 
 
 READ = {

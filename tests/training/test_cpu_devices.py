@@ -23,7 +23,7 @@ def test_other_devices_get_no_flags_that_they_might_not_know(monkeypatch: pytest
     assert os.environ["XLA_FLAGS"] == "--xla_a=1"
 
 
-def test_a_command_is_told_with_its_devices(monkeypatch: pytest.MonkeyPatch):
+def test_a_printed_command_names_its_devices(monkeypatch: pytest.MonkeyPatch):
     """In another shell it would train something else: with batch norm and pmap, say."""
     monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
     assert in_shell(["python", "train.py", "--workdir", "a b"]) == "python train.py --workdir 'a b'"

@@ -111,16 +111,6 @@ def test_pmap_equals_one_device(params, arrays, on_one_device):
     assert_equal_training(on_one_device, train(OnePerDevice(), params, arrays))
 
 
-def test_pmap_averages_everything_in_one_exchange(params, arrays):
-    """Gradients, losses and metrics: at each exchange, devices wait for one another."""
-    parallel = OnePerDevice()
-    step = dataclasses.replace(make_step(params, parallel.replicas), augment=())
-    state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
-    program = jax.pmap(step, axis_name="devices", in_axes=(0, 0, 0, None))
-    inputs = (state, parallel.place_arrays(arrays), parallel.place_batch(batches(1), stacked=True), jax.random.key(3))
-    assert exchange(program.lower(*inputs).compile().as_text()).operations == {"all-reduce": 1}
-
-
 @pytest.mark.parametrize("make", [lambda: OneProgram(jax.devices(), 2), OnePerDevice], ids=["fsdp", "pmap"])
 @pytest.mark.parametrize("start", [0, 16])
 def test_cpu_devices_read_one_copy_of_a_data_set(start, make):
@@ -131,16 +121,6 @@ def test_cpu_devices_read_one_copy_of_a_data_set(start, make):
     (placed,) = make().place_arrays([images])
     assert len({shard.data.unsafe_buffer_pointer() for shard in placed.addressable_shards}) == 1
     np.testing.assert_array_equal(np.asarray(placed.addressable_data(7)).reshape(images.shape), images)
-
-
-def test_pmap_predicts_without_an_exchange(monkeypatch):
-    """In one process no device need wait for another; their parts come in the order of the batch."""
-    monkeypatch.setattr(jax.lax, "all_gather", lambda *args, **kwargs: pytest.fail("the devices exchange"))
-    parallel = OnePerDevice()
-    scores = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
-    predict = parallel.compile_predict(lambda params, arrays, batch: {"twice": params * batch["x"]})
-    found = predict(parallel.place_arrays(np.float32(2)), {}, parallel.place_batch({"x": scores}))
-    np.testing.assert_array_equal(found["twice"], 2 * scores)
 
 
 def test_pmap_takes_one_copy_without_asking_the_other_devices(monkeypatch):

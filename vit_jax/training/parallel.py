@@ -58,7 +58,7 @@ class Replicas:
     whole: Callable[[Tree], Tree] = lambda params: params
 
     def mean(self, tree: Tree) -> Tree:
-        """The mean over all devices of what each computed from its part of the batch, in one exchange."""
+        """The mean over all devices of what each computed from its part of the batch."""
         return tree if self.axis_name is None else jax.lax.pmean(tree, self.axis_name)
 
     def key(self, key: jax.Array) -> jax.Array:
@@ -294,10 +294,6 @@ class OnePerDevice:
         return run
 
     def compile_predict(self, predict: Callable) -> Callable:
-        if jax.process_count() == 1:  # no device need wait for another: their parts are joined on the host
-            alone = jax.pmap(predict, axis_name="devices")
-            return lambda *inputs: jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:]), alone(*inputs))
-
         def whole(*inputs: Tree) -> Tree:
             return jax.lax.all_gather(predict(*inputs), "devices", tiled=True)
 
