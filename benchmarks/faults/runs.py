@@ -46,6 +46,8 @@ VIT = Kind(
     ("--model.embed_dim", "16", "--model.depth", "1", "--model.num_heads", "2", "--schedule.warmup", "5 steps", *OFTEN),
     150,
 )
+"""The digits, on the device; mixup."""
+
 SWIN = Kind(
     "Swin, streaming feed, dropout, stochastic depth, EMA, accumulation",
     (
@@ -58,6 +60,7 @@ SWIN = Kind(
     ),
     60,
 )
+"""All else that is random or kept."""
 
 
 @dataclass(frozen=True)
