@@ -103,7 +103,9 @@ def test_features_and_maps_have_no_dropout():
 
 
 @pytest.mark.parametrize(
-    "model", [small_model(depth=1), small_swin(image_size=20, depths=(1,), num_heads=(2,))], ids=["vit", "swin"]
+    "model",
+    [small_model(depth=1, pool="avg"), small_swin(image_size=20, depths=(1,), num_heads=(2,))],
+    ids=["vit", "swin"],
 )
 def test_logits_are_the_same_bit_for_bit_when_the_maps_are_asked_for(model: Network):
     params, images = random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
@@ -126,4 +128,4 @@ def test_a_plain_forward_pass_keeps_no_layer_s_weights():
         return analysis.temp_size_in_bytes
 
     weights = 4 * 4 * 3 * 257 * 257
-    assert memory(3) - memory(1) < weights / 2
+    assert memory(4) - memory(2) < weights / 2

@@ -104,15 +104,16 @@ def block_rates(**fields: Any) -> list[Any]:
 
 
 def test_drop_path_rate_grows_linearly_over_depth(monkeypatch):
-    monkeypatch.setattr("vit_jax.models.vit.traced_once", lambda remat: lambda block, *inputs: block(*inputs))
+    monkeypatch.setattr("vit_jax.models.vit.traced_once", lambda remat, static: lambda block, *inputs: block(*inputs))
     assert block_rates(depth=5, drop_path_rate=0.2) == [None, *(pytest.approx(r) for r in (0.05, 0.1, 0.15, 0.2))]
 
 
 @pytest.mark.parametrize("remat", [False, True])
 def test_equal_blocks_are_traced_once(remat: bool):
     """Those that differ in the drop path rate alone, too."""
-    assert len(block_rates(depth=5, remat=remat)) == 1
-    assert len(block_rates(depth=5, drop_path_rate=0.2, remat=remat)) == 2  # the first has none
+    assert len(block_rates(depth=5, pool="avg", remat=remat)) == 1
+    assert len(block_rates(depth=5, pool="avg", drop_path_rate=0.2, remat=remat)) == 2  # the first has none
+    assert len(block_rates(depth=5, remat=remat)) == 2  # the last computes its class token alone
 
 
 def test_a_trace_is_of_its_own_pass_alone():
@@ -167,16 +168,17 @@ TOKENS, WIDTH = 17, 48  # of the small model: 16 patches and the class token
 MASKS = {
     "drop_rate": [(2, WIDTH)],
     "pos_drop_rate": [(2, TOKENS, WIDTH)],
-    "attn_drop_rate": [(2, 3, TOKENS, TOKENS)] * 2,
-    "proj_drop_rate": [(2 * TOKENS, WIDTH), (2 * TOKENS, 4 * WIDTH), (2 * TOKENS, WIDTH)] * 2,
+    "attn_drop_rate": [(2, 3, tokens, TOKENS) for tokens in (TOKENS, 1)],
+    "proj_drop_rate": [(2 * tokens, width) for tokens in (TOKENS, 1) for width in (WIDTH, 4 * WIDTH, WIDTH)],
     "drop_path_rate": [(2, 1, 1)] * 2,
 }
 
 
 @pytest.mark.parametrize("rate", MASKS)
 def test_each_rate_draws_the_masks_of_its_places(rate: str):
-    """In two blocks: attention draws its weights; projections after attention, after the GELU, after the MLP;
-    drop path one number an example for each branch of the second block. Nothing is drawn in evaluation."""
+    """In two blocks, the last of its class token alone: attention draws its weights; projections after attention, after
+    the GELU, after the MLP; drop path one number an example for each branch of the second block. Nothing is drawn in
+    evaluation."""
     model, params, images = make(**{rate: 0.1})
     assert drawn_masks(model, params, images, train=True) == MASKS[rate]
     assert drawn_masks(model, params, images, train=False) == []
@@ -188,7 +190,7 @@ def test_distilled_head_has_dropout_of_its_own():
 
 
 def test_swiglu_has_dropout_where_the_mlp_has():
-    model, params, images = make(swiglu=True, mlp_ratio=2.0, depth=1, proj_drop_rate=0.1)
+    model, params, images = make(swiglu=True, mlp_ratio=2.0, depth=1, pool="avg", proj_drop_rate=0.1)
     masks = [(2 * TOKENS, WIDTH), (2 * TOKENS, 2 * WIDTH), (2 * TOKENS, WIDTH)]
     assert drawn_masks(model, params, images, train=True) == masks
 

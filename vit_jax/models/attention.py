@@ -57,8 +57,13 @@ class Attention(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, bias: jax.Array | None = None) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
+    def __call__(
+        self, x: jax.Array, train: bool, bias: jax.Array | None = None, queries: int | None = None
+    ) -> jax.Array:
+        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N].
+
+        With `queries`, so many of the first tokens alone attend to all N, and come out: [B, queries, D].
+        """
         batch, tokens, width = x.shape
         head_dim = width // self.num_heads
         dense = partial(nn.Dense, dtype=self.dtype)
@@ -74,10 +79,14 @@ class Attention(nn.Module):
             bias = RelativePositionBias(self.bias_grid, self.num_heads, class_token=True, name=name)()
         kernel = "matmul" if self.is_mutable_collection("intermediates") else self.kernel  # the others keep no weights
         kernel = choose_kernel(kernel, tokens, head_dim, self.dtype, bias is not None, self.attn_drop_rate).kernel
+        if queries is not None:
+            kernel = "matmul"  # with few rows, the others have nothing to gain
 
         x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
         # Each [B, heads, N, D / heads]; of the kernels of JAX [B, N, heads, D / heads].
         q, k, v = x.transpose((2, 0, 3, 1, 4) if kernel == "matmul" else (2, 0, 1, 3, 4))
+        if queries is not None:
+            q, bias = q[:, :, :queries], None if bias is None else bias[:, :queries]
         if self.qk_norm:
             norm = partial(LayerNorm, self.norm_eps, self.dtype)
             q, k = norm(name="q_norm")(q), norm(name="k_norm")(k)
@@ -91,10 +100,9 @@ class Attention(nn.Module):
             x = flash_attention(q, k, v)
         else:
             x = jax.nn.dot_product_attention(q, k, v, None if bias is None else bias[None], implementation="xla")
-        x = x.reshape(batch * tokens, width)
-        x = dense(width, kernel_init=fresh_kernel(self.kernel_init), name="proj")(x)
+        x = dense(width, kernel_init=fresh_kernel(self.kernel_init), name="proj")(x.reshape(-1, width))
         x = nn.Dropout(self.proj_drop_rate)(x, deterministic=not train)
-        return x.reshape(batch, tokens, width)
+        return x.reshape(batch, -1, width)
 
 
 class AttentionPool(nn.Module):

@@ -99,6 +99,10 @@ class DinoNetwork(PretrainingNetwork):
         """The encoder's `Features` of images [B, H, W, C]."""
         return self.encoder.features(images, train)
 
+    def pooled(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """What the head compares with prototypes: the encoder's pooled features [B, D] of images [B, H, W, C]."""
+        return self.encoder.pooled(images, train)
+
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Cosines of images with the prototypes.
 
@@ -112,7 +116,7 @@ class DinoNetwork(PretrainingNetwork):
         Raises:
             ValueError: if the images are not of the model's size.
         """
-        return self.head(self.features(images, train).pooled)
+        return self.head(self.pooled(images, train))
 
 
 class DinoVisionTransformer(DinoNetwork, VisionTransformerPretraining):

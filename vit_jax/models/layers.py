@@ -119,9 +119,9 @@ class DropPath(nn.Module):
         return jnp.where(kept, x / jnp.asarray(1 - rate, x.dtype), jnp.zeros_like(x))
 
 
-def traced_once(remat: bool) -> Callable[..., jax.Array]:
-    """Calls a block, its first argument: those of equal fields are traced once, however deep the network. The second of
-    its inputs (`train`) is static. With `remat`, the backward pass computes each block again.
+def traced_once(remat: bool, static: tuple[int, ...] = (2,)) -> Callable[..., jax.Array]:
+    """Calls a block, its first argument: those of equal fields are traced once, however deep the network. Arguments at
+    `static` are no arrays (`train` is the third). With `remat`, the backward pass computes each block again.
 
     To be made anew in each pass through a network, as traces do not know of Flax's interceptors. A function is
     transformed, not the class: while Flax derives a class, it takes fields from the one it derives from, and another
@@ -131,7 +131,7 @@ def traced_once(remat: bool) -> Callable[..., jax.Array]:
     def call(block: Callable[..., jax.Array], *inputs: Any) -> jax.Array:
         return block(*inputs)
 
-    return nn.jit(nn.remat(call, static_argnums=(2,)) if remat else call, static_argnums=(2,))
+    return nn.jit(nn.remat(call, static_argnums=static) if remat else call, static_argnums=static)
 
 
 def drop_path_rates(highest: float, depth: int) -> tuple[float, ...]:

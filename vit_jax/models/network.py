@@ -73,6 +73,11 @@ class Network(nn.Module):
         """Images [B, H, W, C] to `Features`: everything but the classification head."""
         raise NotImplementedError
 
+    def pooled(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """What the classification head reads of images [B, H, W, C]: [B, D], as `features(...).pooled` up to rounding,
+        without computing what only the other features need."""
+        return self.features(images, train).pooled
+
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Images [B, H, W, C] to logits, float32 [B, num_classes]."""
         raise NotImplementedError
@@ -80,8 +85,8 @@ class Network(nn.Module):
 
 def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
     """The pooled features of preprocessed images [B, H, W, C], without dropout: float32 [B, D]."""
-    features = cast(Features, model.apply({"params": params}, images, method="features"))
-    return features.pooled.astype(jnp.float32)
+    pooled = cast(jax.Array, model.apply({"params": params}, images, method="pooled"))
+    return pooled.astype(jnp.float32)
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:

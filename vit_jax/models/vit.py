@@ -55,9 +55,17 @@ class EncoderBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, train: bool, bias: jax.Array | None = None, drop_path_rate: DropPathRate = None
+        self,
+        x: jax.Array,
+        train: bool,
+        bias: jax.Array | None = None,
+        drop_path_rate: DropPathRate = None,
+        queries: int | None = None,
     ) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N]."""
+        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N].
+
+        With `queries`, only so many of the first tokens come out, [B, queries, D]: the others are attended to, no more.
+        """
         norm = partial(LayerNorm, self.norm_eps, self.dtype)
         attention = Attention(
             num_heads=self.num_heads,
@@ -79,10 +87,10 @@ class EncoderBlock(nn.Module):
         else:
             mlp = Mlp(hidden, self.gelu, self.proj_drop_rate, self.dtype, self.kernel_init, name="mlp")
 
-        y = attention(norm(name="norm1")(x), train, bias)
+        y = attention(norm(name="norm1")(x), train, bias, queries)
         if self.layer_scale is not None:
             y = LayerScale(self.layer_scale, self.dtype, name="ls1")(y)
-        x = x + DropPath()(y, drop_path_rate, train)
+        x = x[:, :queries] + DropPath()(y, drop_path_rate, train)
 
         y = mlp(norm(name="norm2")(x), train)
         if self.layer_scale is not None:
@@ -323,25 +331,35 @@ class VisionTransformer(Network):
         if mask.shape != expected or mask.dtype != bool:
             raise ValueError(f"mask must be bool {list(expected)}, one a patch; got {mask.dtype} {list(mask.shape)}")
 
-    def encode(self, tokens: jax.Array, train: bool) -> tuple[jax.Array, list[jax.Array]]:
+    def encode(self, tokens: jax.Array, train: bool, queries: int | None = None) -> tuple[jax.Array, list[jax.Array]]:
         """The encoder: tokens [B, N, D] to the last block's, normalised unless the norm comes after pooling, and each
-        block's output [B, N, D]."""
+        block's output [B, N, D].
+
+        With `queries`, the last block computes so many of the first tokens alone, [B, queries, D]: a twelfth part of
+        a network of twelve blocks is hardly computed then.
+        """
         bias = self.relative_position_bias() if self.relative_position == "shared" else None
-        outputs, call = [], traced_once(self.remat)
-        for block, rate in zip(self.blocks, drop_path_rates(self.drop_path_rate, self.depth), strict=True):
-            tokens = call(block, tokens, train, bias, rate or None)
+        outputs, call = [], traced_once(self.remat, static=(2, 5))
+        for i, rate in enumerate(drop_path_rates(self.drop_path_rate, self.depth)):
+            is_last = i + 1 == self.depth
+            tokens = call(self.blocks[i], tokens, train, bias, rate or None, queries if is_last else None)
             outputs.append(tokens)
         return tokens if self.fc_norm else self.final_norm(tokens), outputs
 
     def pool_tokens(self, tokens: jax.Array, train: bool) -> jax.Array:
-        """Tokens [B, N, D] to one vector [B, D], or [B, 2 D] of class token and mean of the patches."""
-        if self.pool == "token":
-            return tokens[:, 0]
+        """The encoder's output [B, N, D] to what the head reads: one vector [B, D], or [B, 2 D] of class token and mean
+        of the patches."""
         patches = tokens[:, self.num_prefix_tokens :]
-        if self.pool == "map":
-            return self.attn_pool(patches, train)
-        mean = patches.mean(axis=1)
-        return mean if self.pool == "avg" else jnp.concatenate([tokens[:, 0], mean], axis=-1)
+        if self.pool == "token":
+            pooled = tokens[:, 0]
+        elif self.pool == "map":
+            pooled = self.attn_pool(patches, train)
+        else:
+            mean = patches.mean(axis=1)
+            pooled = mean if self.pool == "avg" else jnp.concatenate([tokens[:, 0], mean], axis=-1)
+        if self.fc_norm:
+            pooled = self.final_norm(pooled)
+        return jnp.tanh(self.pre_logits(pooled)) if self.representation_size else pooled
 
     def features(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> Features:
         """Images [B, H, W, C] to `Features`: everything but the classification head.
@@ -353,12 +371,22 @@ class VisionTransformer(Network):
             output[:, self.num_prefix_tokens :].reshape(images.shape[0], *self.grid, self.embed_dim)
             for output in outputs
         ]
-        pooled = self.pool_tokens(tokens, train)
-        if self.fc_norm:
-            pooled = self.final_norm(pooled)
-        if self.representation_size:
-            pooled = jnp.tanh(self.pre_logits(pooled))
-        return Features(tokens, pooled, tuple(stages))
+        return Features(tokens, self.pool_tokens(tokens, train), tuple(stages))
+
+    def pooled(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> jax.Array:
+        """What the classification head reads of images [B, H, W, C]: [B, D], as `features(...).pooled` up to rounding.
+
+        Where that is the class token, the last block computes no other.
+        """
+        return self.pool_tokens(self.encode_for_heads(images, train, mask), train)
+
+    def encode_for_heads(self, images: jax.Array, train: bool, mask: jax.Array | None) -> jax.Array:
+        """The encoder's output for images [B, H, W, C]: [B, N, D], or only the tokens [B, 1, D] that the head reads, or
+        [B, 2, D] that two heads read."""
+        read = 1 + int(self.distilled) if self.pool == "token" else None
+        if self.is_mutable_collection("intermediates"):  # somebody looks inside
+            read = None
+        return self.encode(self.embed(images, train, mask), train, read)[0]
 
     def __call__(
         self, images: jax.Array, train: bool = False, mask: jax.Array | None = None
@@ -377,13 +405,14 @@ class VisionTransformer(Network):
         Raises:
             ValueError: if the images are not of the model's size, or masked without a mask token.
         """
-        features = self.features(images, train, mask)
+        tokens = self.encode_for_heads(images, train, mask)
+        pooled = self.pool_tokens(tokens, train)
         if self.num_classes == 0:
-            return features.pooled.astype(jnp.float32)
-        logits = self.head(self.head_drop(features.pooled, deterministic=not train))
+            return pooled.astype(jnp.float32)
+        logits = self.head(self.head_drop(pooled, deterministic=not train))
         if not self.distilled:
             return logits
-        distilled_token = self.head_drop(features.tokens[:, 1], deterministic=not train)
+        distilled_token = self.head_drop(tokens[:, 1], deterministic=not train)
         distillation_logits = self.head_dist(distilled_token)
         if train:
             return logits, distillation_logits
