@@ -17,15 +17,15 @@ from timm.models._hub import _parse_model_cfg  # pyright: ignore[reportMissingIm
 from torchvision.models import get_weight  # pyright: ignore[reportMissingImports]
 
 
-def timm_model(folder: Path) -> Any:
-    """The network in a folder, with nothing else said."""
-    return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+def timm_model(folder: Path, **options: Any) -> Any:
+    """The network in a folder, with nothing else said but `options`."""
+    return timm.create_model(f"local-dir:{folder}", pretrained=True, **options).eval()
 
 
-def timm_outputs(folder: Path, images: np.ndarray) -> np.ndarray:
-    """What the network in a folder gives for images [B, H, W, C]."""
+def timm_outputs(folder: Path, images: np.ndarray, **options: Any) -> np.ndarray:
+    """What the network in a folder, made with `options`, gives for images [B, H, W, C]."""
     with torch.no_grad():
-        return timm_model(folder)(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
+        return timm_model(folder, **options)(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
 
 
 def timm_pixels(folder: Path, image: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import jax
 
 from vit_jax.models.network import Network
 from vit_jax.pretrained.adapt import with_new_head, with_sizes
+from vit_jax.pretrained.channels import with_channels
 from vit_jax.pretrained.converted import check, read_parameters
 from vit_jax.pretrained.locate import Located, locate, read_config
 from vit_jax.pretrained.publishers.configs import crop_size
@@ -38,6 +39,7 @@ def load_pretrained(
     num_classes: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     window_size: int | tuple[int, ...] | None = None,
+    in_channels: int | None = None,
     publisher: str | None = None,
     revision: str | None = None,
 ) -> tuple[Network, dict[str, Any]]:
@@ -56,6 +58,9 @@ def load_pretrained(
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
         image_size: height and width; position embeddings and bias tables are resized as the publisher does.
         window_size: of a Swin, likewise.
+        in_channels: of the images. With 1 for a network of colour images, it computes of a grey image what it computes
+            of the same in colour; otherwise the patch embedding's channels are taken in turn and scaled, as by timm's
+            `in_chans`. Its `preprocessing` changes along. Not with `model`.
         publisher: "google", "timm", "huggingface", "torchvision", "deit" (also DeiT-III and MAE's encoders), "dino",
             "dinov2", "mae", "beit", "beitv2" or "swin": whose weights these are, where names are shared. By default
             timm's, if neither a config nor a wrapper tells. They differ in how they resize.
@@ -70,11 +75,13 @@ def load_pretrained(
             unexpected and misshapen parameter is listed.
         ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).
     """
+    if model is not None and in_channels is not None:
+        raise ValueError("in_channels is for a network that the file tells; model= has its own")
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
     if model is None and image_size is None:
         warn_other_crop(stored, located)
-    return read(fitted(stored, located, num_classes, image_size, window_size))[:2]
+    return read(fitted(stored, located, num_classes, image_size, window_size, in_channels))[:2]
 
 
 def load(
@@ -137,10 +144,13 @@ def fitted(
     num_classes: int | None = None,
     image_size: Any = None,
     window_size: Any = None,
+    in_channels: int | None = None,
 ) -> StoredNetwork:
     """A network made fit for another task or image, as `load_pretrained` does, and checked; not read yet."""
     if num_classes is not None:
         stored = with_new_head(stored, num_classes)
+    if in_channels is not None:
+        stored = with_channels(stored, in_channels)
     stored = with_sizes(stored, image_size, window_size)
     converted = stored.converted
     problems = converted.problems + check(converted, stored.model, stored.format.table)
