@@ -14,10 +14,11 @@ SAME = 0.9
 
 
 def workdir_of(source: str) -> Path:
-    """The workdir of a run that is named by it, by its model/ or by a file there; any other source as it is."""
+    """The workdir of a run that is named by it, by its model/, its best/ or a file there; any other source as it is."""
     path = Path(source)
     folder = path.resolve().parent if path.is_file() else path.resolve()
-    return folder.parent if folder.name == "model" else path
+    is_part = folder.name in ("model", "best") and (folder.parent / "config.json").is_file()
+    return folder.parent if is_part else path
 
 
 def root_of(workdir: Path, name: str) -> Path:

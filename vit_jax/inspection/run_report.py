@@ -33,6 +33,7 @@ from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
+from vit_jax.training.best import BEST, read_best
 from vit_jax.training.loop import Result
 from vit_jax.training.progress import judged_features
 from vit_jax.training.run import Run
@@ -246,9 +247,13 @@ def summarise(run: Run, result: Result, report: Path) -> list[str]:
         if result.test is None
         else f"{accuracy_title(run)} {result.test.accuracy:.2%} on {len(result.test.label):,} images"
     )
-    return [
+    lines = [
         "",
         f"{reached}, after {result.seconds:.0f} s{measured}",
         f"report   {report}",
         f'model    vit_jax.load_pretrained("{run.workdir}")',
     ]
+    if best := read_best(run.workdir):
+        when = f"{best['accuracy']:.2%} of the validation images, after epoch {best['epoch']:.2f}"
+        lines.append(f'best     vit_jax.load_pretrained("{run.workdir / BEST}"): {when}')
+    return lines

@@ -140,7 +140,8 @@ class Config:
             `jax_default_matmul_precision` says otherwise.
         seed: random seed of the run.
         log_every: between rows of metrics.
-        evaluate_every: between evaluations on the validation split (on the test split where there is none).
+        evaluate_every: between evaluations on the validation split, the best of which is kept (on the test split where
+            there is none).
         checkpoint_every: between checkpoints.
         keep_checkpoints: how many of the latest checkpoints stay on disk, at least 2: a damaged one leaves another.
         stop_after_skipped: updates that are not finite are skipped; after this many in a row the run ends.

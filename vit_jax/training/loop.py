@@ -12,6 +12,7 @@ import numpy as np
 
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.pretrained.native import save_pretrained
+from vit_jax.training.best import BEST, forget_best, is_better, write_reached
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.errors import Stopped
 from vit_jax.training.evaluating import CutShort, Evaluate, make_evaluator
@@ -19,7 +20,7 @@ from vit_jax.training.feeding import feed_of, reading
 from vit_jax.training.memory import peak_memory
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.parallel import on_host
-from vit_jax.training.processes import is_first
+from vit_jax.training.processes import decided_by_first, is_first
 from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder, is_due
 from vit_jax.training.run import Run
@@ -53,7 +54,8 @@ class Result:
 def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result:
     """Trains a run from its latest checkpoint, or from the start, to its end.
 
-    Writes metrics.jsonl, checkpoints/ and model/ into the workdir.
+    Writes metrics.jsonl, checkpoints/ and model/ into the workdir, and where there is a validation split best/, the
+    model of the evaluation with the highest accuracy on it.
 
     Args:
         run: from `prepare`.
@@ -71,6 +73,8 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
         state, start, before = restore(run, checkpoints)
         if start:
             display.say(f"continuing at step {start} of {run.total_steps}")
+        elif is_first():
+            forget_best(run.workdir)
         recorder = Recorder(run, start, before.get("recorder", {}), display)
         evaluator, validation = make_evaluator(run, stop), run.dataset.validation
         test = watched = None  # where the images have no labels
@@ -166,6 +170,17 @@ class Course:
             return
         with suppress(CutShort):
             self.recorder.evaluation(self.kind, step, self.evaluate(state.evaluated_params))
+            if self.kind == "validation":
+                self.keep_if_best(state)
+
+    def keep_if_best(self, state: TrainState) -> None:
+        """Writes the model that was just evaluated to best/, if it did better than any before."""
+        workdir, evaluation = self.run.workdir, self.recorder.log.rows[-1]
+        if decided_by_first(lambda: is_better(workdir, evaluation)):
+            write_model(self.run, state, BEST)
+            if is_first():
+                write_reached(workdir, evaluation)
+            self.recorder.resume_clock()
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves what a run needs to go on from here, and the model as it is."""
@@ -176,11 +191,11 @@ class Course:
             write_model(self.run, state)
 
 
-def write_model(run: Run, state: TrainState) -> Any:
+def write_model(run: Run, state: TrainState, folder: str = "model") -> Any:
     """Writes the model for others to read; returns its parameters, on the host."""
     params = on_host(run.parallel.gather_state(state).evaluated_params)
     if is_first():
-        save_pretrained(run.workdir / "model", run.model, params, run.dataset.class_names)
+        save_pretrained(run.workdir / folder, run.model, params, run.dataset.class_names)
     return params
 
 

@@ -1,14 +1,14 @@
 """Several processes as one run: how they find one another, which of them writes, and how they end.
 
-Each feeds its part of every batch to its own devices; programs run over the devices of all. Everything that is decided,
-each decides for itself from the same numbers; what is on disk is written by the first of them alone.
+Each feeds its part of every batch to its own devices; programs run over the devices of all. Nearly everything
+that is decided, each decides for itself from the same numbers; what is on disk is written by the first of them alone.
 """
 
 import hashlib
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import jax
@@ -65,6 +65,12 @@ def join() -> None:
 def is_first() -> bool:
     """Whether this process is the one that writes."""
     return jax.process_index() == 0
+
+
+def decided_by_first(decide: Callable[[], bool]) -> bool:
+    """What the first process decides, by what only it may have on its disk; called by all."""
+    decision = is_first() and decide()
+    return decision if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.array(decision)))
 
 
 def require_same(texts: Mapping[str, str]) -> None:
