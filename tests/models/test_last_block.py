@@ -11,6 +11,7 @@ import pytest
 
 from tests.models.cases import random_images, random_params, small_model
 from tests.models.jaxprs import equations
+from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 
 TOKENS, WIDTH = 17, 48  # of the small model: 16 patches and the class token
@@ -72,9 +73,23 @@ def test_the_last_block_maps_only_tokens_that_heads_read(distilled: bool):
         shapes = [e.outvars[0].aval.shape for e in equations(function, params) if e.primitive.name == "dot_general"]
         return Counter(shape[0] for shape in shapes if len(shape) == 2 and shape[1] == 4 * WIDTH)
 
-    assert rows(lambda params: model.apply({"params": params}, images)) == {2 * tokens: 1, 2 * read: 1}
+    for method in (None, "pooled"):
+        call = partial(model.apply, method=method)
+        assert rows(lambda params, call=call: call({"params": params}, images)) == {2 * tokens: 1, 2 * read: 1}
     kernels = {WIDTH: 2}  # of the gradient of the weights, [WIDTH, 4 WIDTH]
     assert rows(jax.grad(partial(output_sum, model, images=images))) == {2 * tokens: 2, 2 * read: 2} | kernels
+
+
+def test_a_student_s_last_block_maps_its_class_token_alone():
+    model = create_model("dino_pretraining_vit_cifar_patch4_32", depth=2, prototypes=8, head_hidden_dim=8)
+    params, images = random_params(model, seed=0), random_images(model, seed=0)
+    products = [
+        e.outvars[0].aval.shape
+        for e in equations(partial(model.apply, {"params": params}), images)
+        if e.primitive.name == "dot_general"
+    ]
+    hidden = params["encoder"]["blocks_0"]["mlp"]["fc1"]["bias"].size
+    assert [shape[0] for shape in products if shape[1:] == (hidden,)] == [2 * 65, 2]
 
 
 def test_who_looks_inside_sees_all_tokens():

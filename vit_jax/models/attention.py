@@ -80,7 +80,7 @@ class Attention(nn.Module):
         kernel = "matmul" if self.is_mutable_collection("intermediates") else self.kernel  # the others keep no weights
         kernel = choose_kernel(kernel, tokens, head_dim, self.dtype, bias is not None, self.attn_drop_rate).kernel
         if queries is not None:
-            kernel = "matmul"  # with few rows, the others have nothing to gain
+            kernel = "matmul"  # with few rows, the others have nothing to gain; one that cannot serve was refused
 
         x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
         # Each [B, heads, N, D / heads]; of the kernels of JAX [B, N, heads, D / heads].

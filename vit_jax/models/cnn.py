@@ -121,7 +121,7 @@ class ConvolutionalNetwork(Network):
         Raises:
             ValueError: if the images are not of the model's size.
         """
-        pooled = self.pooled(images, train)
+        pooled = self.features(images, train).pooled
         return self.classify(pooled) if self.num_classes else pooled.astype(jnp.float32)
 
 

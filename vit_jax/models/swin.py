@@ -294,7 +294,7 @@ class SwinTransformer(Network):
         Raises:
             ValueError: if the images are not of the model's size.
         """
-        pooled = self.pooled(images, train)
+        pooled = self.features(images, train).pooled
         if self.num_classes == 0:
             return pooled.astype(jnp.float32)
         return self.head(self.head_drop(pooled, deterministic=not train))

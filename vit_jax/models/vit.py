@@ -146,7 +146,8 @@ class VisionTransformer(Network):
         kernel_init: how the kernels of the blocks begin: "xavier_uniform" (Google's, MAE's) or "normal", with a
             deviation of 0.02 (DeiT's, DINO's, BEiT's): 0.6 to 0.9 of that at width 768, 0.3 to 0.4 at width 192.
         attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
-            that serve on the devices at hand; see `vit_jax.models.attention_kernel`.
+            that serve on the devices at hand; see `vit_jax.models.attention_kernel`. A last block of which the head
+            reads the class token alone has plain products.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
 
     Raises:
@@ -373,14 +374,14 @@ class VisionTransformer(Network):
         ]
         return Features(tokens, self.pool_tokens(tokens, train), tuple(stages))
 
-    def pooled(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> jax.Array:
+    def pooled(self, images: jax.Array, train: bool = False) -> jax.Array:
         """What the classification head reads of images [B, H, W, C]: [B, D], as `features(...).pooled` up to rounding.
 
         Where that is the class token, the last block computes no other.
         """
-        return self.pool_tokens(self.encode_for_heads(images, train, mask), train)
+        return self.pool_tokens(self.encode_for_heads(images, train), train)
 
-    def encode_for_heads(self, images: jax.Array, train: bool, mask: jax.Array | None) -> jax.Array:
+    def encode_for_heads(self, images: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """The encoder's output for images [B, H, W, C]: [B, N, D], or only the tokens [B, 1, D] that the head reads, or
         [B, 2, D] that two heads read."""
         read = 1 + int(self.distilled) if self.pool == "token" else None
