@@ -1,6 +1,8 @@
 """The model of the best evaluation on the validation split is kept, whatever comes after it."""
 
 import dataclasses
+import math
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +32,24 @@ def config(small_config):
 
 @pytest.fixture
 def script(monkeypatch):
-    """Has evaluations of a validation split come to these accuracies, in turn; returns the parameters of each."""
+    """Has evaluations of a validation split come to these accuracies, in turn, and to these losses, by default 1.
+    Returns the parameters of each."""
 
-    def script(*accuracies: float) -> list[Any]:
-        seen, turns = [], iter(accuracies)
+    def script(*accuracies: float, losses: tuple[float, ...] = ()) -> list[Any]:
+        seen, turns = [], iter(list(zip_longest(accuracies, losses, fillvalue=1.0)))
 
         def make_evaluator(run: Any, stop: Any) -> Any:
-            def on(accuracy: float) -> Evaluation:
+            def on(accuracy: float, loss: float) -> Evaluation:
                 right = np.arange(EXAMPLES) < round(accuracy * EXAMPLES)
-                predicted, ones = np.where(right, 0, 1), np.ones(EXAMPLES)
-                return Evaluation(Predictions(np.arange(EXAMPLES), np.zeros(EXAMPLES, int), predicted, ones, ones), {})
+                label, ones = np.zeros(EXAMPLES, int), np.ones(EXAMPLES)
+                answers = Predictions(np.arange(EXAMPLES), label, np.where(right, 0, 1), ones, loss * ones)
+                return Evaluation(answers, {})
 
             def validate(params: Any) -> Evaluation:
                 seen.append(jax.device_get(params))
-                return on(next(turns))
+                return on(*next(turns))
 
-            return lambda source: validate if source is run.dataset.validation else lambda params: on(1.0)
+            return lambda source: validate if source is run.dataset.validation else lambda params: on(1.0, 1.0)
 
         monkeypatch.setattr(loop, "make_evaluator", make_evaluator)
         return seen
@@ -67,7 +71,7 @@ def test_the_first_of_the_best_evaluations_is_kept(config, script, run_to_end, t
     params, row = kept(tmp_path)
     jax.tree.map(np.testing.assert_array_equal, params, seen[1])
     (logged,) = [row for row in result.rows if (row["kind"], row["step"]) == ("validation", 20)]
-    assert row == {name: logged[name] for name in ("step", "epoch", "accuracy", "examples")} | {"accuracy": 0.8}
+    assert row == {name: logged[name] for name in ("step", "epoch", "accuracy", "loss", "examples")} | {"accuracy": 0.8}
     when = f"80.00% of the validation images, after epoch {logged['epoch']:.2f}"
     said = summarise(run, result, tmp_path / "report.html")
     assert said[-1] == f'best     vit_jax.load_pretrained("{tmp_path}/best"): {when}'
@@ -85,6 +89,14 @@ def test_the_images_of_its_run_are_known(tmp_path):
             (directory / "config.json").touch()
         assert workdir_of(str(workdir)) == workdir
         assert workdir_of(str(workdir / "best")) == workdir
+
+
+@pytest.mark.parametrize(("losses", "best"), [((1, 2, 1.5, 1), 40), ((1, 2, math.nan, 2), 20), ((1, math.inf, 3, 4), 30)])
+def test_of_equal_accuracies_the_lower_loss_decides(losses, best, config, script, run_to_end, tmp_path):
+    """As a small split often has them; a loss that is not finite is the highest."""
+    script(0.3, 0.8, 0.8, 0.8, losses=losses)
+    run_to_end(config, tmp_path)
+    assert kept(tmp_path)[1]["step"] == best
 
 
 @pytest.mark.parametrize(

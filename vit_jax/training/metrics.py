@@ -68,8 +68,12 @@ class MetricsLog:
 
 def to_line(row: dict[str, Any]) -> str:
     """A row as one line of JSON."""
-    finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
-    return json.dumps(finite) + "\n"
+    return json.dumps(only_finite(row)) + "\n"
+
+
+def only_finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with None for numbers that are not finite, which JSON has not."""
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
