@@ -91,7 +91,9 @@ def test_the_images_of_its_run_are_known(tmp_path):
         assert workdir_of(str(workdir / "best")) == workdir
 
 
-@pytest.mark.parametrize(("losses", "best"), [((1, 2, 1.5, 1), 40), ((1, 2, math.nan, 2), 20), ((1, math.inf, 3, 4), 30)])
+@pytest.mark.parametrize(
+    ("losses", "best"), [((1, 2, 1.5, 1), 40), ((1, 2, math.nan, 2), 20), ((1, math.inf, 3, 4), 30)]
+)
 def test_of_equal_accuracies_the_lower_loss_decides(losses, best, config, script, run_to_end, tmp_path):
     """As a small split often has them; a loss that is not finite is the highest."""
     script(0.3, 0.8, 0.8, 0.8, losses=losses)

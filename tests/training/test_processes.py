@@ -18,7 +18,10 @@ from safetensors.numpy import load_file
 from vit_jax.training import processes
 
 ROOT = Path(__file__).parents[2]
-SMALL = "--model.embed_dim 16 --model.depth 1 --model.num_heads 2 --optimizer.name sgd --ema_decay 0.9 --batch_size 32"
+SMALL = (
+    "--model.embed_dim 16 --model.depth 1 --model.num_heads 2 --optimizer.name sgd --ema_decay 0.9 --batch_size 32 "
+    "--data.validation_fraction 0.1"
+)
 TIMES = {
     "duration": "80 steps",
     "schedule.warmup": "2 steps",
@@ -89,7 +92,7 @@ class Job:
 
 
 def assert_same_run(workdir: Path, expected: Path):
-    """Asserts that two runs had the same metrics, without holes or doubles, and came to the same model."""
+    """Asserts that two runs had the same metrics, without holes or doubles, and came to the same model and best one."""
     rows, expected_rows = (
         [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] for path in (workdir, expected)
     )
@@ -97,10 +100,11 @@ def assert_same_run(workdir: Path, expected: Path):
     for row, expected_row in zip(rows, expected_rows, strict=True):
         for name in ("loss", "accuracy"):
             np.testing.assert_allclose(row[name], expected_row[name], atol=1e-5)
-    arrays, expected_arrays = (load_file(path / "model" / "model.safetensors") for path in (workdir, expected))
-    assert arrays.keys() == expected_arrays.keys()
-    for name, array in arrays.items():
-        np.testing.assert_allclose(array, expected_arrays[name], atol=1e-5, err_msg=name)
+    for folder in ("model", "best"):
+        arrays, expected_arrays = (load_file(path / folder / "model.safetensors") for path in (workdir, expected))
+        assert arrays.keys() == expected_arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_allclose(array, expected_arrays[name], atol=1e-5, err_msg=f"{folder}: {name}")
 
 
 @pytest.fixture(scope="module")
