@@ -19,7 +19,15 @@ from benchmarks import measure
 from benchmarks.scaling.collectives import exchange
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import compare
-from benchmarks.throughput.compare import check_equal, choose, compared, make, ratios, share_of_peak
+from benchmarks.throughput.compare import (
+    check_equal,
+    choose,
+    compared,
+    computed_multiply_adds,
+    make,
+    ratios,
+    share_of_peak,
+)
 from benchmarks.throughput.jax_programs import JaxImplementation, mean_gradient
 from benchmarks.throughput.ours import ours
 from benchmarks.throughput.peak import SIDE, matmul_peak
@@ -90,6 +98,16 @@ def test_the_share_of_the_peak_counts_the_backward_pass_and_the_fastest_product(
     speed, flops = np.array([1.0, 2, 9]), np.array([100.0, 400, 200])
     assert share_of_peak("inference", 50, speed, flops) == pytest.approx(2 * 50 * 2 / 400)
     assert share_of_peak("training", 50, speed, flops) == pytest.approx(3 * 2 * 50 * 2 / 400)
+
+
+@pytest.mark.parametrize("attention", ["auto", "xla"])
+def test_what_a_last_block_leaves_out_is_not_computed(attention: str):
+    """Of 16 patches: queries, keys and values of all 17 tokens, the rest of the class token alone."""
+    model, width = vit_jax.create_model(VIT[0], **VIT[1], attention=attention), 48
+    left_out = 9 * width**2 * 16 + 2 * 17 * width * 16  # projection and MLP, attention's products
+    assert computed_multiply_adds(model) == vit_jax.cost(model).multiply_adds - left_out
+    swin = vit_jax.create_model(SWIN[0], **SWIN[1])
+    assert computed_multiply_adds(swin) == vit_jax.cost(swin).multiply_adds
 
 
 def test_the_peak_counts_two_operations_a_multiply_add():
@@ -222,6 +240,10 @@ def test_a_measurement_and_its_merging(tmp_path: Any, monkeypatch: pytest.Monkey
         row = entry[kind]["implementations"]["ours"]
         assert row["images_per_second"]["median"] > 0 < row["share_of_peak"]
         assert row["peak_bytes"] > 0 < row["compile_seconds"]
+        names = {"ours": "multiply_adds_of_ours", "one_device": "multiply_adds_of_ours", "plain_flax": "multiply_adds"}
+        rows = entry[kind]["implementations"]
+        shares = [x["share_of_peak"] / x["images_per_second"]["median"] / entry[names[n]] for n, x in rows.items()]
+        assert shares == pytest.approx([shares[0]] * 3, rel=0.02)
     assert entry["training"]["implementations"]["ours"]["steps_per_dispatch"] == 2
     assert "times plain_flax" in capsys.readouterr().out
     assert targets(entry)

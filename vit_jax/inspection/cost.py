@@ -24,9 +24,9 @@ class Cost:
     Attributes:
         parameters: number of learned parameters, without the running statistics of batch norm.
         multiply_adds: of the matrix products and convolutions in one image's forward pass, attention's included: what
-            papers print as "FLOPs" or GMACs. Element-wise work, norms and softmax are not counted. Every token of every
-            block is, though a ViT that reads its class token computes no other in its last block (of which
-            `activation_bytes` has nothing, either).
+            papers print as "FLOPs" or GMACs. Element-wise work, norms and softmax are not counted. All tokens of all
+            blocks are, though a ViT that reads its class token computes no other in its last block; `activation_bytes`
+            has only what is computed.
         activation_bytes: that the forward pass of one training image leaves for its backward pass, in the network's
             dtype: what JAX's differentiation keeps, each array once, the image included. Not in it are the parameters
             and what is made of them alone (as their bfloat16 copies), the loss, gradients, optimizer state and

@@ -336,8 +336,8 @@ class VisionTransformer(Network):
         """The encoder: tokens [B, N, D] to the last block's, normalised unless the norm comes after pooling, and each
         block's output [B, N, D].
 
-        With `queries`, the last block computes so many of the first tokens alone, [B, queries, D]: a twelfth part of
-        a network of twelve blocks is hardly computed then.
+        With `queries`, the last block computes so many of the first tokens alone, [B, queries, D], from the keys and
+        values of all.
         """
         bias = self.relative_position_bias() if self.relative_position == "shared" else None
         outputs, call = [], traced_once(self.remat, static=(2, 5))

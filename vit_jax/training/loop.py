@@ -55,7 +55,7 @@ def train(run: Run, display: Display, stop: StopSignals | None = None) -> Result
     """Trains a run from its latest checkpoint, or from the start, to its end.
 
     Writes metrics.jsonl, checkpoints/ and model/ into the workdir, and where there is a validation split best/, the
-    model of the evaluation with the highest accuracy on it.
+    model of the best evaluation on it.
 
     Args:
         run: from `prepare`.
