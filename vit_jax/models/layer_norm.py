@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.models.compiler_hints import computed_once
 from vit_jax.models.row_sums import row_sum, spread
 
 
@@ -37,22 +38,35 @@ class LayerNorm(nn.Module):
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def standardize(x: jax.Array, eps: float) -> jax.Array:
     """(x - mean) / sqrt(variance + eps) over the last axis; the variance in two passes, as PyTorch computes it."""
-    return standardize_with_scale(x, eps)[0]
+    return standardize_with_scale(x, *sums(x), eps)[0]
 
 
-def standardize_with_scale(x: jax.Array, eps: float) -> tuple[jax.Array, jax.Array]:
-    """`standardize`, and the factor 1 / sqrt(variance + eps), [..., 1]."""
+def sums(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sums over the last axis, [..., 1]: of x, and of the squares of its differences from the mean."""
+    total = row_sum(x)
+    centred = x - total / x.shape[-1]
+    return total, row_sum(centred * centred)
+
+
+def standardize_with_scale(
+    x: jax.Array, total: jax.Array, squares: jax.Array, eps: float
+) -> tuple[jax.Array, jax.Array]:
+    """`standardize` from the `sums`, and the factor 1 / sqrt(variance + eps), [..., 1]."""
     width = x.shape[-1]
-    centred = x - row_sum(x) / width
-    scale = jax.lax.rsqrt(row_sum(centred * centred) / width + eps)
-    return centred * scale, scale
+    scale = jax.lax.rsqrt(squares / width + eps)
+    return (x - total / width) * scale, scale
 
 
 @standardize.defjvp
 def standardize_jvp(eps: float, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
-    """The derivative: of the centred x, less its part along y."""
-    (dx,) = tangents
+    """The derivative: of the centred x, less its part along y.
+
+    On a GPU the backward pass reads the sums. If it computed them again, the gradient of LayerNorm's scale would be
+    written as an array of x's size, in float32, and then summed.
+    """
+    (x,), (dx,) = primals, tangents
     width = dx.shape[-1]
-    y, scale = standardize_with_scale(*primals, eps)
+    total, squares = computed_once(*sums(x))
+    y, scale = standardize_with_scale(x, total, squares, eps)
     mean, along_y = row_sum(dx) / width, row_sum(y * dx) / width
     return y, scale * (dx - spread(mean, width) - y * spread(along_y, width))

@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from vit_jax.models.attention import Attention, AttentionPool
 from vit_jax.models.attention_kernel import Choice, Kernel, choose_kernel
+from vit_jax.models.compiler_hints import row_major
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
     SMALL,
@@ -322,6 +323,8 @@ class VisionTransformer(Network):
                 tokens = jnp.concatenate([*prefix, patches + positions], axis=1)
             else:
                 tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
+        if train:
+            tokens = row_major(tokens)  # the positions' gradient is a sum over images
         tokens = self.pos_drop(tokens, deterministic=not train)
         return self.norm_pre(tokens) if self.pre_norm else tokens
 
