@@ -11,7 +11,7 @@ from vit_jax.models.attention_kernel import Kernel, choose_kernel, flash_attenti
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import Gelu, KernelInit, Mlp, fresh_kernel, hidden_width, stacked_xavier_uniform
 from vit_jax.models.relative_position import RelativePositionBias
-from vit_jax.models.softmax import softmax
+from vit_jax.models.softmax import add_bias, softmax
 
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
@@ -21,7 +21,7 @@ def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | Non
     """
     # In 16 bits where q is: logits in float32 are an array [B, heads, M, N] in memory (docs/performance.md).
     logits = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)
-    return softmax(logits if bias is None else logits.astype(jnp.float32) + bias, q.dtype)
+    return softmax(logits if bias is None else add_bias(logits, bias), q.dtype)
 
 
 class Attention(nn.Module):

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from vit_jax.models.layers import SMALL, unit_vectors
 from vit_jax.models.relative_position import ContinuousPositionBias, RelativePositionBias
-from vit_jax.models.softmax import softmax
+from vit_jax.models.softmax import add_bias, softmax
 from vit_jax.models.windows import WindowGrid
 
 
@@ -58,8 +58,8 @@ class WindowAttention(nn.Module):
             for part in jnp.split(qkv, 3, axis=-1)
         )  # each [B * windows, heads, M, C / heads]
 
-        logits = self.scaled_similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens) + self.bias()
-        weights = softmax(logits, self.dtype)  # [B, windows, heads, M, M]
+        logits = self.scaled_similarity(q, k).reshape(batch, -1, self.num_heads, tokens, tokens)
+        weights = softmax(add_bias(logits, self.bias()), self.dtype)  # [B, windows, heads, M, M]
         self.sow("intermediates", "attention", weights.astype(jnp.float32))
         weights = nn.Dropout(self.attn_drop_rate)(weights, deterministic=not train)
 
@@ -71,9 +71,10 @@ class WindowAttention(nn.Module):
         return x.reshape(batch, height, width, channels)
 
     def scaled_similarity(self, q: jax.Array, k: jax.Array) -> jax.Array:
-        """How alike queries and keys [B * windows, heads, M, d] are: float32 [B * windows, heads, M, M]."""
+        """How alike queries and keys [B * windows, heads, M, d] are: [B * windows, heads, M, M]; in version 1 in their
+        dtype, in version 2 in float32."""
         if self.version == 1:  # a product of 16 bits is rounded to these, as in `scaled_dot_product_weights`
-            return ((q * q.shape[-1] ** -0.5) @ k.swapaxes(-2, -1)).astype(jnp.float32)
+            return jnp.einsum("...md,...nd->...mn", q * q.shape[-1] ** -0.5, k)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
         cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)
         return cosines * jnp.exp(jnp.minimum(scale, math.log(100)))
