@@ -19,7 +19,14 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Examples, Given, Loss
 from vit_jax.training import parallel as parallel_module
 from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
-from vit_jax.training.parallel import OnePerDevice, OneProgram, ParallelConfig, Replicas, make_parallel
+from vit_jax.training.parallel import (
+    OnePerDevice,
+    OneProgram,
+    ParallelConfig,
+    Replicas,
+    make_parallel,
+    norm_of_one_vector,
+)
 from vit_jax.training.step import Step, start_state
 
 BATCH, CLASSES = 16, 10
@@ -314,3 +321,25 @@ def test_devices_that_share_parameters_exchange_them_and_no_activations():
     moved = exchange(program.lower(*inputs).compile().as_text())
     size = sum(p.nbytes for p in jax.tree.leaves(params))
     assert size < moved.bytes < 2.1 * size
+
+
+@pytest.mark.parametrize(
+    ("platform", "sharded", "one_vector"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
+)
+def test_the_norm_of_a_gradient_is_that_of_one_vector_on_a_gpu(params, platform, sharded, one_vector):
+    """Not of parts on several devices, which would have to be brought together."""
+    norm, arrays = Replicas(sharded=sharded).norm, len(jax.tree.leaves(params))
+    program = jax.jit(norm).trace(params).lower(lowering_platforms=(platform,)).as_text()
+    assert ("stablehlo.concatenate" in program) == one_vector
+    assert program.count("stablehlo.reduce(") == (1 if one_vector else arrays)
+    np.testing.assert_array_equal(norm(params), optax.tree.norm(params))
+
+
+def test_the_norm_of_one_vector_is_that_of_all_arrays(params):
+    np.testing.assert_allclose(norm_of_one_vector(params), optax.tree.norm(params), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("fsdp", "sharded"), [(1, False), (2, True)])
+def test_devices_that_share_parameters_say_so(fsdp, sharded):
+    assert OneProgram(jax.devices(), fsdp).replicas.sharded == sharded
+    assert not OnePerDevice().replicas.sharded

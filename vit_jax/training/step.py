@@ -124,7 +124,7 @@ class Step:
         params = with_statistics(params, statistics)
         ema_params = state.ema_params and self.average(state, params, scheduled)
 
-        gradient_norm = optax.tree.norm(gradient)
+        gradient_norm = self.replicas.norm(gradient)
         finite = all_finite((loss, gradient_norm, statistics))
         old = (state.params, state.opt_state, state.ema_params)
         params, opt_state, ema_params = jax.tree.map(
