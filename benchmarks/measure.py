@@ -16,6 +16,9 @@ import jax
 import numpy as np
 
 RESULTS = Path(__file__).with_name("results")
+COMPILERS = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt", "nvidia-cudnn-cu13")
+PACKAGES = (*COMPILERS, "flax", "numpy", "torch", "timm", "transformers")
+"""Those whose versions are kept with what was measured."""
 
 
 def in_turn(
@@ -83,7 +86,7 @@ def device_name() -> str:
 def machine() -> dict[str, Any]:
     """What the figures depend on: device, cores, memory, versions."""
     versions = {"python": platform.python_version()}
-    for package in ("jax", "jaxlib", "libtpu", "flax", "numpy", "torch", "timm", "transformers"):
+    for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
