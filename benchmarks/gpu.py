@@ -85,10 +85,15 @@ def plain_config(model: str, batch_size: int) -> Config:
 def compiled_step(config: Config, device: Any) -> dict[str, Any]:
     """Compiles one training step for a device that need not be there.
 
+    Raises:
+        ValueError: if the config accumulates gradients: their kernels would not be counted.
+
     Returns:
         Seconds of tracing and compiling; kernels launched; in bytes what they move, what the device has to hold and the
         memory that the program works in.
     """
+    if config.accumulate_steps > 1:
+        raise ValueError(f"accumulate_steps is {config.accumulate_steps}: kernels in a loop are not counted")
     began = time.perf_counter()
     with attention_as_on_a_gpu():
         program, inputs = training_program(replace(config, steps_per_dispatch=1), [device])

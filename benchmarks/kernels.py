@@ -1,8 +1,9 @@
 """The kernels that a program compiled for a GPU launches, and the bytes that they move, read from its text.
 
 Each kernel is taken to read its operands and write its results once, whole: caches, and kernels that read part of an
-operand, are not seen. A loop inside (`while`) counts once. So the sums say how two programs for the same work differ,
-not how long they take.
+operand, are not seen. A loop (`while`) counts as one kernel that reads and writes what it carries, so that a step with
+gradient accumulation is not to be counted. The sums say how two programs for the same work differ, not how long they
+take.
 """
 
 import math

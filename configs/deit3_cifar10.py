@@ -34,6 +34,7 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="5 epochs", final=0.0025),
         duration="400 epochs",
         evaluate_every="400 epochs",  # the test images are looked at once
+        checkpoint_every="10 epochs",
         batch_size=2048,
         dtype="bfloat16",
     )

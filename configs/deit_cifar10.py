@@ -35,6 +35,7 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="5 epochs", final=0.02),
         duration="300 epochs",
         evaluate_every="300 epochs",  # the test images are looked at once
+        checkpoint_every="10 epochs",
         batch_size=512,
         dtype="bfloat16",
     )

@@ -36,6 +36,7 @@ def get_config() -> Config:
         batch_size=128,
         ema_decay=0.99996,
         dtype="bfloat16",
+        steps_per_dispatch=10,
         log_every="1 epochs",
         checkpoint_every="10 epochs",
     )

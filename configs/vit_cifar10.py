@@ -37,6 +37,7 @@ def get_config() -> Config:
         schedule=ScheduleConfig(warmup="30 epochs"),
         duration="300 epochs",
         evaluate_every="300 epochs",  # the test images are looked at once
+        checkpoint_every="10 epochs",
         batch_size=128,
         dtype="bfloat16",
         steps_per_dispatch=10,

@@ -4,7 +4,7 @@
 
 Prints the table of docs/reliability.md and writes benchmarks/results/faults_*.json. As root on Linux it mounts a file
 system of 24 MiB in memory, to fill it; elsewhere that row says that it was not tried. `--quick` repeats less, and keeps
-nothing. It trains on the CPU, or on what JAX_PLATFORMS names.
+nothing. It trains on the CPU, or on what JAX_PLATFORMS names; several processes together on the CPU always.
 """
 
 import argparse
@@ -32,6 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     if "JAX_PLATFORMS" not in os.environ:  # as for the runs, in their own processes (`Training`)
         jax.config.update("jax_platforms", "cpu")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # processes share a GPU
     share = 10 if args.quick else 1
     chance, rows = random.Random(args.seed), []
     with tempfile.TemporaryDirectory() as directory:

@@ -32,6 +32,7 @@ class Pair:
             address = f"localhost:{free.getsockname()[1]}"
         for index, part in enumerate(self.parts):
             part.env |= {
+                "JAX_PLATFORMS": "cpu",
                 "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES // 2}",
                 "JAX_COORDINATOR_ADDRESS": address,
                 "JAX_NUM_PROCESSES": "2",
@@ -42,8 +43,8 @@ class Pair:
 
 def several(scratch: Path, chance: random.Random, times: int) -> Iterator[Row]:
     """Each of two processes is killed and told to stop; in the end the run is compared with one of one process."""
-    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}"}
-    alone = Training(scratch / "alone", STEPS, ("--optimizer.name", "sgd"), env=flags)
+    simulated = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}"}
+    alone = Training(scratch / "alone", STEPS, ("--optimizer.name", "sgd"), env=simulated)
     alone.finish()
     pair = Pair(scratch / "pair")
     training = pair.parts[0]

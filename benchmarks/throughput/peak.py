@@ -32,7 +32,7 @@ def matmul_peak(setting: Setting, side: int | None = None) -> MatmulPeak:
     """Products in the setting's precision, of normally distributed numbers (a GPU's speed depends on them)."""
     side, products = side or SIDE[setting.device], PRODUCTS[setting.device]
     rng = np.random.default_rng(0)
-    a, b = (jnp.asarray(rng.normal(size=(side, side)), setting.dtype) for _ in range(2))
+    a, b = (jnp.asarray(rng.standard_normal((side, side), np.float32), setting.dtype) for _ in range(2))
     product = jax.jit(jnp.matmul).lower(a, b).compile()
 
     def run() -> None:

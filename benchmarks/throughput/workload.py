@@ -75,7 +75,7 @@ class Workload:
 
     def batch(self, size: int) -> Batch:
         """Random images and labels; a smaller batch has the first images of a larger one."""
-        images = np.random.default_rng(0).normal(size=(size, *self.model.input_shape)).astype(np.float32)
+        images = np.random.default_rng(0).standard_normal((size, *self.model.input_shape), np.float32)
         return images, np.random.default_rng(1).integers(0, self.model.num_classes, size, np.int32)
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import vit_jax
 from vit_jax.models.compiler_hints import computed_once, row_major
@@ -22,8 +23,11 @@ def program(function: Callable[..., Any], *inputs: Any, platform: str) -> str:
 
 
 @pytest.mark.parametrize(("platform", "told"), [("cuda", True), ("cpu", False), ("tpu", False)])
-def test_in_training_tokens_are_row_major_on_a_gpu_both_ways(platform: str, told: bool):
+def test_in_training_tokens_are_row_major_on_a_gpu_both_ways(
+    platform: str, told: bool, monkeypatch: pytest.MonkeyPatch
+):
     """Without, XLA writes the tokens [B, N, D] of every block as [N, D, B], and transposes them for each product."""
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
     model = vit_jax.create_model("vit_cifar_patch4_32", depth=2, embed_dim=24, num_heads=2)
     images = jax.ShapeDtypeStruct((2, *model.input_shape), jnp.float32)
 
@@ -55,9 +59,32 @@ def test_the_backward_pass_of_layer_norm_reads_its_sums_on_a_gpu(platform: str, 
     assert "optimization_barrier" not in program(apply, params, x, platform=platform)
 
 
-@pytest.mark.parametrize("hint", [row_major, lambda x: computed_once(x, x)[0]])
-def test_hints_change_nothing(hint: Callable[[jax.Array], jax.Array]):
-    x = jax.random.normal(jax.random.key(0), (3, 4, 5))
-    np.testing.assert_array_equal(hint(x), x)
-    np.testing.assert_array_equal(jax.vmap(hint)(x), x)
-    np.testing.assert_array_equal(jax.jit(jax.grad(lambda x: (hint(x) ** 2).sum()))(x), 2 * x)
+@pytest.fixture(params=["a GPU's", "other devices'"])
+def branch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hints as for a GPU, but on the devices at hand, or as for these."""
+    chosen = "cuda" if request.param == "a GPU's" else "default"
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, **branches: branches[chosen](*args))
+
+
+def test_hints_change_nothing(branch: None):
+    x, y = jax.random.normal(jax.random.key(0), (2, 3, 4, 5))
+    for hint in (row_major, lambda x: computed_once(x, y)[0], lambda x: computed_once(y, x)[1]):
+        np.testing.assert_array_equal(jax.jit(hint)(x), x)
+        np.testing.assert_array_equal(jax.jit(jax.vmap(hint, in_axes=1))(x), x.swapaxes(0, 1))
+        np.testing.assert_array_equal(jax.jit(jax.grad(lambda x, hint=hint: (hint(x) ** 2).sum()))(x), 2 * x)
+
+
+def test_hints_bring_nothing_together_that_is_spread_over_devices(branch: None):
+    """XLA of jax 0.10 gives every device the whole of an array that is told a layout."""
+
+    def loss(x: jax.Array, w: jax.Array) -> jax.Array:
+        return (jnp.sin(computed_once(row_major(jnp.cos(x)))[0] @ w) ** 2).sum()
+
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    rows, whole = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    x = jax.ShapeDtypeStruct((16, 5, 8), jnp.float32, sharding=rows)
+    w = jax.ShapeDtypeStruct((8, 8), jnp.float32, sharding=whole)
+    text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(x, w).compile().as_text()
+    assert text is not None
+    assert "all-reduce" in text
+    assert "all-gather" not in text

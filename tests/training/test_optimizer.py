@@ -241,6 +241,18 @@ def test_clipping_bounds_the_global_norm(params, gradient):
     assert float(optax.tree.norm(clipped)) == pytest.approx(0.5, rel=1e-5)
 
 
+def test_clipping_is_optax_s_with_the_norm_that_is_given(params, gradient):
+    config = OptimizerConfig(name="sgd", b1=0.0, weight_decay=0.0, clip_norm=0.5)
+    found = updates(config, params, gradient, 1.0)
+    clip = optax.clip_by_global_norm(0.5)
+    expected, _ = jax.jit(clip.update)(gradient, clip.init(params))
+    for path, g in by_path(expected).items():
+        np.testing.assert_allclose(found[path], -g, rtol=1e-6)
+    optimizer = make_optimizer(config, optax.constant_schedule(1.0), params, 100, norm=lambda _: jnp.float32(2.0))
+    quartered, _ = optimizer.update(gradient, optimizer.init(params), params)
+    jax.tree.map(lambda u, g: np.testing.assert_allclose(u, -g / 4, rtol=1e-6), quartered, gradient)
+
+
 def test_layer_decay_follows_the_published_layers(params, gradient):
     """lr_decay.py of MAE: embeddings are layer 0, block i is i + 1, norm and head are on top."""
     plain = updates(OptimizerConfig(clip_norm=None), params, gradient)

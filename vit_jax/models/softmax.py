@@ -23,7 +23,7 @@ def softmax(x: jax.Array, dtype: Any) -> jax.Array:
 
 @softmax.defjvp
 def softmax_jvp(dtype: Any, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
-    """The derivative: y (dx - sum of y dx)."""
+    """The derivative: y (dx - sum of y dx). Only the result is kept for it, as it is (`computed_once`)."""
     (result,) = computed_once(softmax(*primals, dtype))
     y, dx = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (result, *tangents))
     weighted = y * dx

@@ -74,6 +74,7 @@ class WindowAttention(nn.Module):
         """How alike queries and keys [B * windows, heads, M, d] are: [B * windows, heads, M, M]; in version 1 in their
         dtype, in version 2 in float32."""
         if self.version == 1:  # a product of 16 bits is rounded to these, as in `scaled_dot_product_weights`
+            # Not `@`: XLA on a GPU would transpose k apart from q and v, and read all three twice.
             return jnp.einsum("...md,...nd->...mn", q * q.shape[-1] ** -0.5, k)
         scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
         cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)

@@ -6,6 +6,7 @@ import operator
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -195,6 +196,17 @@ def muon_labels(params: Params) -> Params:
     )
 
 
+def clip_all(limit: float, norm: Callable[[Params], jax.Array]) -> optax.GradientTransformation:
+    """Scales a gradient down to a norm over all of its arrays, at most: `optax.clip_by_global_norm` with this norm."""
+
+    def clip(updates: Params, params: Params) -> Params:
+        del params
+        length = norm(updates)
+        return jax.tree.map(lambda g: jnp.where(length < limit, g, g / length.astype(g.dtype) * limit), updates)
+
+    return optax.stateless(clip)
+
+
 def clip_each(norm: float) -> optax.GradientTransformation:
     """Scales each array of a gradient down to a norm, at most (DINO: `clip_gradients`)."""
 
@@ -271,6 +283,7 @@ def make_optimizer(
     params: Params,
     steps: int,
     rests: Mapping[str, int] = FrozenDict(),
+    norm: Callable[[Params], jax.Array] = optax.tree.norm,
 ) -> optax.GradientTransformation:
     """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters and a run of
     so many steps.
@@ -284,12 +297,13 @@ def make_optimizer(
         steps: of the run.
         rests: for how many steps parameters stay as they are at the beginning, by patterns of their paths; their
             optimizer's averages begin after that. They are clipped apart from the others.
+        norm: the Euclidean norm over all arrays of a gradient.
 
     Raises:
         ValueError: if a pattern of `config.freeze` matches no parameter, nothing is left to train, or Muon finds no
             matrix.
     """
-    clip = {"all": optax.clip_by_global_norm, "each": clip_each}[config.clip]
+    clip = {"all": partial(clip_all, norm=norm), "each": clip_each}[config.clip]
 
     def optimizer(rest: int) -> optax.GradientTransformation:
         parts = [] if config.clip_norm is None else [clip(config.clip_norm)]

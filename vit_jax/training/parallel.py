@@ -67,8 +67,8 @@ class Replicas:
     def norm(self, gradient: Tree) -> jax.Array:
         """The Euclidean norm of a gradient, over all of its arrays.
 
-        On a GPU it is that of one long vector, where each device has it all: three kernels rather than one or two for
-        each array, and launching them takes most of the time that a small network's step takes.
+        On a GPU it is that of one long vector, where each device has it all: three kernels and a copy of the gradient,
+        rather than one or two kernels for each array.
         """
         if self.sharded:
             return optax.tree.norm(gradient)

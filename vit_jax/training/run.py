@@ -166,7 +166,7 @@ def make_step(
         model=model,
         objective=config.objective,
         augment=config.augment,
-        optimizer=make_optimizer(config.optimizer, schedule, shapes, total_steps, rests),
+        optimizer=make_optimizer(config.optimizer, schedule, shapes, total_steps, rests, replicas.norm),
         schedule=schedule,
         num_classes=len(dataset.class_names),
         accumulate_steps=config.accumulate_steps,
