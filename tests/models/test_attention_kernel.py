@@ -60,11 +60,12 @@ def test_xla_is_another_program():
 
 @pytest.mark.parametrize("tokens", [6, 7])
 def test_flash_attention_is_attention(tokens: int, monkeypatch: pytest.MonkeyPatch):
-    """With cuDNN's place taken by XLA: an odd number of tokens is padded and cut, and nobody attends to the padding."""
+    """With cuDNN's place taken by XLA: in training an odd number of tokens is padded and cut, and nobody attends to the
+    padding; in inference it is taken as it is."""
     asked = []
 
     def without_cudnn(q: jax.Array, *args: Any, implementation: str, **kwargs: Any) -> jax.Array:
-        asked.append((implementation, q.shape[1] % 2))
+        asked.append((implementation, q.shape[1]))
         return dot_product_attention(q, *args, implementation="xla", **kwargs)
 
     dot_product_attention = jax.nn.dot_product_attention
@@ -75,9 +76,14 @@ def test_flash_attention_is_attention(tokens: int, monkeypatch: pytest.MonkeyPat
         weights = jax.nn.softmax(jnp.einsum("bnhd,bmhd->bhnm", q, k) / np.sqrt(8))
         return jnp.einsum("bhnm,bmhd->bnhd", weights, v)
 
-    for f, g in zip(*((f(q, k, v), *jax.vjp(f, q, k, v)[1](cotangent)) for f in (flash_attention, plain)), strict=True):
+    expected, gradient = jax.vjp(plain, q, k, v)
+    np.testing.assert_allclose(flash_attention(q, k, v), expected, atol=1e-5)
+    assert set(asked) == {("cudnn", tokens)}
+    asked.clear()
+    out, flash_gradient = jax.vjp(flash_attention, q, k, v)
+    for f, g in zip((out, *flash_gradient(cotangent)), (expected, *gradient(cotangent)), strict=True):
         np.testing.assert_allclose(f, g, atol=1e-5)
-    assert set(asked) == {("cudnn", 0)}
+    assert set(asked) == {("cudnn", 6 if tokens == 6 else 8)}
 
 
 def test_attention_maps_are_there_whatever_the_kernel():

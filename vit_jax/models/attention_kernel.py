@@ -7,7 +7,7 @@
 """
 
 import logging
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -88,19 +88,27 @@ def compilation_error(tokens: int, head_dim: int, dtype: str) -> str | None:
 
     qkv = (jax.ShapeDtypeStruct((1, tokens, 1, head_dim), dtype),) * 3
     try:
-        jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(*qkv).compile()
+        for function in (loss, jax.grad(loss, argnums=(0, 1, 2))):
+            jax.jit(function).lower(*qkv).compile()
     except Exception as error:  # of many kinds: NotImplementedError, RuntimeError, XLA's own
         logging.getLogger(__name__).debug("cuDNN's flash attention does not compile", exc_info=True)
         return f"flash attention does not compile: {' '.join(str(error).split())[:200]}"
     return None
 
 
+@jax.custom_vjp
 def flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     """cuDNN's flash attention of queries, keys and values [B, N, heads, d]: [B, N, heads, d].
 
-    JAX has no gradient of it for odd numbers of tokens (as with a class token): there is one more then, which nobody
-    attends to. The copy that it takes is one that the compiler makes anyway.
+    JAX has no gradient of it for odd numbers of tokens (as with a class token): in training there is one more then,
+    which nobody attends to.
     """
+    return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
+
+
+def even_flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """`flash_attention`, padded to an even number of tokens. Most of what that copies is copied anyway, to take
+    queries, keys and values apart."""
     batch, tokens = q.shape[:2]
     if tokens % 2 == 0:
         return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
@@ -108,3 +116,6 @@ def flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     lengths = jnp.full(batch, tokens, jnp.int32)
     out = jax.nn.dot_product_attention(q, k, v, key_value_seq_lengths=lengths, implementation="cudnn")
     return out[:, :tokens]
+
+
+flash_attention.defvjp(partial(jax.vjp, even_flash_attention), lambda gradient, out: gradient(out))
