@@ -59,7 +59,8 @@ def test_a_notebook_runs(path: Path, place: Path, monkeypatch: pytest.MonkeyPatc
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    said = "\n".join(output.get("text", "") or str(output.get("data", "")) for output in outputs)
+    # A line that is printed may come in pieces, if the machine is busy.
+    said = "".join(output.get("text", "") or f"{output.get('data', '')}\n" for output in outputs)
     for pattern in EXPECTED[path.stem]:
         assert re.search(pattern, said), f"{pattern!r} is not in what it says:\n{said[:3000]}"
 
