@@ -85,12 +85,12 @@ def plain_config(model: str, batch_size: int) -> Config:
 def compiled_step(config: Config, device: Any) -> dict[str, Any]:
     """Compiles one training step for a device that need not be there.
 
-    Raises:
-        ValueError: if the config accumulates gradients: their kernels would not be counted.
-
     Returns:
         Seconds of tracing and compiling; kernels launched; in bytes what they move, what the device has to hold and the
         memory that the program works in.
+
+    Raises:
+        ValueError: if the config accumulates gradients: their kernels would not be counted.
     """
     if config.accumulate_steps > 1:
         raise ValueError(f"accumulate_steps is {config.accumulate_steps}: kernels in a loop are not counted")

@@ -1,5 +1,6 @@
 """Steps are compiled for a GPU that is not there: here, for the CPU, in its place."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -27,6 +28,12 @@ def test_a_step_s_kernels_and_bytes_are_told():
     assert found["kernels"] > 100
     assert 2 * (found["held"] - images) < found["moved"] < images
     assert found["scratch"] > 0
+
+
+def test_gradient_accumulation_is_refused():
+    """Its kernels are in a loop, which counts as one."""
+    with pytest.raises(ValueError, match="accumulate_steps is 2"):
+        gpu.compiled_step(replace(small("swin"), accumulate_steps=2), jax.devices()[0])
 
 
 def test_a_network_of_the_registry_is_trained_in_16_bits():
