@@ -1,15 +1,19 @@
 """Vision Transformers in JAX and Flax."""
 
-from vit_jax.inspection.attention_image import attention_to_image
-from vit_jax.inspection.cost import Cost, cost
-from vit_jax.inspection.features import attention_maps, features
-from vit_jax.inspection.pictures import feature_picture, overlay
-from vit_jax.inspection.rollout import attention_rollout
-from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.models.registry import create_model, list_models
-from vit_jax.pretrained.load import class_names, load_pretrained
-from vit_jax.pretrained.preprocess import preprocessing
-from vit_jax.pretrained.save import save_pretrained
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vit_jax.inspection.attention_image import attention_to_image
+    from vit_jax.inspection.cost import Cost, cost
+    from vit_jax.inspection.features import attention_maps, features
+    from vit_jax.inspection.pictures import feature_picture, overlay
+    from vit_jax.inspection.rollout import attention_rollout
+    from vit_jax.models.preprocessing import Preprocessing
+    from vit_jax.models.registry import create_model, list_models
+    from vit_jax.pretrained.load import class_names, load_pretrained
+    from vit_jax.pretrained.preprocess import preprocessing
+    from vit_jax.pretrained.save import save_pretrained
 
 __all__ = [
     "Cost",
@@ -28,3 +32,30 @@ __all__ = [
     "preprocessing",
     "save_pretrained",
 ]
+
+HOMES = {
+    "inspection.attention_image": ("attention_to_image",),
+    "inspection.cost": ("Cost", "cost"),
+    "inspection.features": ("attention_maps", "features"),
+    "inspection.pictures": ("feature_picture", "overlay"),
+    "inspection.rollout": ("attention_rollout",),
+    "models.preprocessing": ("Preprocessing",),
+    "models.registry": ("create_model", "list_models"),
+    "pretrained.load": ("class_names", "load_pretrained"),
+    "pretrained.preprocess": ("preprocessing",),
+    "pretrained.save": ("save_pretrained",),
+}
+"""Where each public name is at home."""
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is used: networks alone need neither Pillow nor safetensors (PEP 562)."""
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"vit_jax.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Also what is not imported yet, for completion in notebooks."""
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """Images per second of training and inference: this project beside plain Flax, timm and transformers.
 
-    pip install torch torchvision timm transformers
+    pip install jax flax optax numpy torch torchvision timm transformers   # no more; the last four for the peers
     python -m benchmarks.throughput                               # CPU, float32
     python -m benchmarks.throughput --device gpu                  # GPU, bfloat16
     python -m benchmarks.throughput --models vit_tiny_patch4_32   # one network; results of earlier ones are kept

@@ -3,10 +3,12 @@
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -38,6 +40,7 @@ from benchmarks.throughput.workload import Batch, Setting, Workload, make_worklo
 
 VIT = ("vit_tiny_patch4_32", dict(depth=1, embed_dim=48, image_size=16))
 SWIN = ("swin_cifar_patch2_window4_32", dict(embed_dim=24, depths=(2, 1), num_heads=(3, 6), image_size=16))
+ROOT = Path(__file__).parents[2]
 SETTING = Setting("cpu", steps=2, dispatches=1)
 
 
@@ -47,6 +50,53 @@ def workload(case: tuple[str, dict[str, Any]], dtype: str = "float32") -> Worklo
 
 def program_of(logits: Any) -> Program:
     return Program(lambda: np.asarray(logits), 4, 1, None, None)
+
+
+BARE_MACHINE = """
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+
+
+def normal(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+installed, todo = set(), ["jax", "flax", "optax", "numpy"]
+while todo:
+    name = normal(todo.pop())
+    if name not in installed:
+        installed.add(name)
+        try:
+            lines = requires(name) or ()
+        except PackageNotFoundError:  # of another system or Python
+            continue
+        todo += [re.match("[\\w.-]+", line)[0] for line in lines if "extra ==" not in line]
+homes = {top: {normal(home) for home in found} for top, found in packages_distributions().items()}
+
+
+class Bare:
+    def find_spec(self, name, path, target=None):
+        if name in homes and not homes[name] & installed and name not in ("vit_jax", "benchmarks"):
+            raise ModuleNotFoundError(f"{name} is not on this machine", name=name)
+
+
+sys.meta_path.insert(0, Bare())
+from benchmarks.throughput import __main__
+from benchmarks.throughput.compare import make
+from benchmarks.throughput.workload import Setting, make_workload
+
+work = make_workload("vit_tiny_patch4_32", "float32", depth=1, embed_dim=48, image_size=16)
+for name in ("ours", "plain_flax"):
+    make(name, work, Setting("cpu", steps=1, dispatches=1)).training(work.batch(2), 1).run()
+print("measured")
+"""
+
+
+def test_it_needs_jax_flax_optax_numpy_and_what_they_need_alone():
+    """A bare GPU machine has no more; the requirements of the distributions that are there say what these need."""
+    ran = subprocess.run([sys.executable, "-c", BARE_MACHINE], capture_output=True, text=True, cwd=ROOT)
+    assert ran.stdout.endswith("measured\n"), ran.stderr
 
 
 @pytest.mark.parametrize("case", [VIT, SWIN], ids=["vit", "swin"])
