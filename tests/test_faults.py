@@ -14,7 +14,7 @@ from benchmarks.faults import files, mutations, reading, runs
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [runs.VIT, runs.SWIN], ids=["vit", "swin"])
+@pytest.mark.parametrize("kind", [runs.VIT, runs.SWIN, runs.FLASH], ids=["vit", "swin", "flash"])
 def test_a_killed_and_stopped_run_comes_to_the_same_end(kind, tmp_path):
     """`kill -9`, SIGTERM and SIGTERM twice, from outside while it trains."""
     killed, stopped, twice, end = runs.kills_and_signals(tmp_path, random.Random(1), kind, kills=1, stops=1)
@@ -95,8 +95,12 @@ def test_a_reader_that_cannot_be_made_is_an_error():
         reading.watched(broken, 1, seed=0)
 
 
-@pytest.mark.parametrize("flags", [["--quick"], []])
-def test_only_a_whole_run_is_kept_and_the_cpu_chosen(flags, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
+@pytest.mark.parametrize(("flags", "backend", "parts"), [(["--quick"], "cpu", 7), ([], "cpu", 7), ([], "gpu", 8)])
+def test_only_a_whole_run_is_kept_and_the_cpu_chosen(
+    flags, backend, parts, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    """A GPU is used only if JAX_PLATFORMS names it; flash attention is interrupted there, too."""
+
     def part(*args, **counts):
         yield runs.Row("a fault", 1234, jax.config.jax_platforms)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -104,11 +108,12 @@ def test_only_a_whole_run_is_kept_and_the_cpu_chosen(flags, tmp_path, monkeypatc
         monkeypatch.setattr(command, name, part)
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
     monkeypatch.setattr("sys.argv", ["faults", *flags])
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.delenv("JAX_PLATFORMS")
     jax.config.update("jax_platforms", None)
     try:
         command.main()
     finally:
         jax.config.update("jax_platforms", "cpu")
-    assert capsys.readouterr().out.count("| a fault | 1,234 | cpu |") == 7
+    assert capsys.readouterr().out.count("| a fault | 1,234 | cpu |") == parts
     assert len(list(tmp_path.iterdir())) == (0 if flags else 1)
