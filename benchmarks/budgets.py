@@ -2,15 +2,16 @@
 
     python -m benchmarks.budgets
 
-Reads benchmarks/results/budgets, where the metrics.jsonl of each run is kept as CONFIG_MINUTES.jsonl. Prints a table in
-Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run, as the longer ones ran
-beside other work: the steps are the same, however long they took.
+Reads benchmarks/results/budgets, where the metrics.jsonl of each run is kept as CONFIG_MINUTES_SEED.jsonl. Prints a
+table in Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run with seed 0, as
+the others ran beside other work: the steps are the same, however long they took.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,13 @@ class BudgetRun:
     Attributes:
         config: its name.
         budget: minutes that its length was chosen for.
+        seed: of the run.
         rows: of its metrics.jsonl.
     """
 
     config: str
     budget: int
+    seed: int
     rows: Sequence[dict[str, Any]]
 
     @property
@@ -50,23 +53,29 @@ class BudgetRun:
 
 
 def read_runs(directory: Path) -> list[BudgetRun]:
-    """The runs kept in a directory, by config and length.
+    """The runs kept in a directory, by config, length and seed.
 
     Raises:
         FileNotFoundError: if there is none.
     """
     runs = []
     for path in directory.glob("*.jsonl"):
-        config, _, minutes = path.stem.rpartition("_")
-        runs.append(BudgetRun(config, int(minutes), [json.loads(line) for line in path.read_text().splitlines()]))
+        config, minutes, seed = path.stem.rsplit("_", 2)
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        runs.append(BudgetRun(config, int(minutes), int(seed), rows))
     if not runs:
-        raise FileNotFoundError(f"{directory} has no runs, CONFIG_MINUTES.jsonl")
-    return sorted(runs, key=lambda run: (run.config, run.budget))
+        raise FileNotFoundError(f"{directory} has no runs, CONFIG_MINUTES_SEED.jsonl")
+    return sorted(runs, key=lambda run: (run.config, run.budget, run.seed))
+
+
+def by_length(runs: Sequence[BudgetRun]) -> list[list[BudgetRun]]:
+    """Those of the same config and length together, by seed."""
+    return [list(alike) for _, alike in groupby(runs, key=lambda run: (run.config, run.budget))]
 
 
 def speeds(runs: Sequence[BudgetRun]) -> dict[str, float]:
-    """Images a second of each config, by its shortest run."""
-    return {run.config: run.speed for run in sorted(runs, key=lambda run: (run.config, -run.budget))}
+    """Images a second of each config, by its shortest run with seed 0."""
+    return {run.config: run.speed for run in sorted(runs, key=lambda run: (run.config, -run.budget, -run.seed))}
 
 
 def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
@@ -75,31 +84,33 @@ def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
 
 
 def table(runs: Sequence[BudgetRun]) -> str:
-    """Epochs, minutes and final accuracy of each run, in Markdown."""
+    """Epochs, minutes and the final accuracy with each seed, in Markdown."""
     rows = []
-    for run in runs:
-        epochs, accuracy = run.tests[-1]
-        taken = minutes(epochs, speeds(runs)[run.config])
-        rows.append((NAMES.get(run.config, run.config), f"{epochs:.1f}", f"{taken:.1f}", f"{accuracy:.2%}"))
+    for alike in by_length(runs):
+        config, epochs = alike[0].config, alike[0].tests[-1, 0]
+        accuracies = ", ".join(f"{run.tests[-1, 1]:.2%}" for run in alike)
+        taken = minutes(epochs, speeds(runs)[config])
+        rows.append((NAMES.get(config, config), f"{epochs:.1f}", f"{taken:.1f}", accuracies))
     return markdown.table(("network", "epochs", "minutes of training", "test accuracy"), rows)
 
 
 def draw(runs: Sequence[BudgetRun], path: Path) -> None:
-    """Draws accuracy along the minutes of training: a colour for each config, a line for each run, its end named."""
+    """Draws accuracy along the minutes of training: a colour for each config, a line for each run; in the legend the
+    end of each length, the mean over seeds."""
     import matplotlib as mpl  # the table does without
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for place, (config, speed) in enumerate(speeds(runs).items()):
-        ends = []
-        for run in [run for run in runs if run.config == config]:
+        colour, of_config = f"C{place}", [run for run in runs if run.config == config]
+        for run in of_config:
             epochs, accuracy = run.tests.T
-            along, percent, colour = minutes(epochs, speed), 100 * accuracy, f"C{place}"
-            axes.plot(along, percent, color=colour)
-            axes.plot(along[-1], percent[-1], "o", color=colour)
-            ends.append(f"{percent[-1]:.1f}%")
-        axes.plot([], color=f"C{place}", label=f"{NAMES.get(config, config)}: {', '.join(ends)}")
+            along, percent = minutes(epochs, speed), 100 * accuracy
+            axes.plot(along, percent, color=colour, linewidth=1)
+            axes.plot(along[-1], percent[-1], "o", color=colour, markersize=4)
+        ends = [f"{np.mean([run.tests[-1, 1] for run in alike]):.1%}" for alike in by_length(of_config)]
+        axes.plot([], color=colour, label=f"{NAMES.get(config, config)}: {', '.join(ends)}")
     axes.set(xlabel="minutes of training on two CPU cores", ylabel="test accuracy, %", xlim=0)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,9 +3,10 @@
 import json
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from benchmarks.budgets import RUNS, draw, read_runs, table
+from benchmarks.budgets import RUNS, by_length, draw, read_runs, table
 
 RUN = [
     {"kind": "train", "epoch": 1.0, "accuracy": 0.4, "images_per_second": 500.0},
@@ -17,25 +18,30 @@ RUN = [
 
 @pytest.fixture
 def directory(tmp_path):
-    """A run of 10 minutes, and one of 30 that was slowed down by other work."""
-    longer = [{**row, "epoch": 3 * row["epoch"], "accuracy": row["accuracy"] + 0.1} for row in RUN]
-    longer = [{**row, "images_per_second": 100.0} if row["kind"] == "train" else row for row in longer]
-    for minutes, rows in ((30, longer), (10, RUN)):
-        (tmp_path / f"vit_small_{minutes}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    """A run of 10 minutes, and a second seed and one of 30 that were slowed down by other work."""
+
+    def slower(epochs, more):
+        rows = [{**row, "epoch": epochs * row["epoch"], "accuracy": row["accuracy"] + more} for row in RUN]
+        return [{**row, "images_per_second": 100.0} if row["kind"] == "train" else row for row in rows]
+
+    for name, rows in (("30_0", slower(3, 0.1)), ("10_1", slower(1, -0.01)), ("10_0", RUN)):
+        (tmp_path / f"vit_small_{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     return tmp_path
 
 
-def test_minutes_are_counted_at_the_speed_of_the_shortest_run(directory):
+def test_minutes_are_counted_at_the_speed_of_the_shortest_run_with_seed_0(directory):
     runs = read_runs(directory)
-    assert [(run.config, run.budget) for run in runs] == [("vit_small", 10), ("vit_small", 30)]
+    assert [(run.config, run.budget, run.seed) for run in runs] == [
+        ("vit_small", 10, 0), ("vit_small", 10, 1), ("vit_small", 30, 0),
+    ]  # fmt: skip
     assert table(runs).splitlines()[2:] == [
-        "| vit_small | 6.0 | 10.0 | 62.50% |",
+        "| vit_small | 6.0 | 10.0 | 62.50%, 61.50% |",
         "| vit_small | 18.0 | 30.0 | 72.50% |",
     ]
 
 
 def test_a_directory_without_runs_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"has no runs, CONFIG_MINUTES\.jsonl"):
+    with pytest.raises(FileNotFoundError, match=r"has no runs, CONFIG_MINUTES_SEED\.jsonl"):
         read_runs(tmp_path)
 
 
@@ -49,5 +55,5 @@ def test_every_run_is_drawn_and_the_same_ones_alike(which, directory, tmp_path):
         texts.append((tmp_path / name / "drawing.svg").read_text())
     assert texts[0] == texts[1]
     ElementTree.fromstring(texts[0])
-    for run in runs:
-        assert f"{100 * run.tests[-1, 1]:.1f}%" in texts[0]
+    for alike in by_length(runs):
+        assert f"{np.mean([run.tests[-1, 1] for run in alike]):.1%}" in texts[0]
