@@ -16,6 +16,13 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Removes what `replace_file` left in a folder when it was killed. Nobody may be writing there."""
+    for path in folder.glob(".*"):
+        if path.suffix[1:].isdecimal():
+            path.unlink()
+
+
 def replace_text(path: Path, text: str) -> None:
     """Writes a file of text in the place of `path`, whole or not at all.
 

@@ -8,7 +8,7 @@ import pytest
 from tests.comparison.conftest import ENTRY, write_run
 from vit_jax import cli
 from vit_jax.comparison import compare as comparing
-from vit_jax.training.errors import Stopped
+from vit_jax.training.errors import Stopped, TrainingError
 
 CONFIG = """
 from vit_jax.training.config import Config, ModelConfig
@@ -115,6 +115,15 @@ def test_all_that_computes_does_so_in_processes_of_their_own(command, monkeypatc
         monkeypatch.setattr(comparing, elsewhere, lambda *_: pytest.fail("computed here"))
     assert cli.main(command) == 0
     assert works == ["decide_one", "decide_one", "train_one", "train_one", "write_results"]
+
+
+def test_a_process_that_is_killed_while_it_measures_is_told_with_its_config(command, monkeypatch, capsys):
+    def in_own_process(work, *arguments):
+        raise TrainingError("its process was ended from outside")
+
+    monkeypatch.setattr(comparing, "in_own_process", in_own_process)
+    assert cli.main(command) == 1
+    assert "slow: its process was ended from outside" in capsys.readouterr().err
 
 
 def test_a_config_file_changed_on_the_way_is_not_mixed_in(command, tmp_path, monkeypatch, capsys):

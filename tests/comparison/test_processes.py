@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from vit_jax.comparison.processes import in_own_process
+from vit_jax.training.errors import TrainingError
 
 
 def kill_oneself() -> None:
@@ -26,7 +27,7 @@ def test_work_is_done_elsewhere_and_its_result_comes_back():
 
 
 def test_a_process_that_is_killed_is_told():
-    with pytest.raises(RuntimeError, match="ended from outside"):
+    with pytest.raises(TrainingError, match="ended from outside"):
         in_own_process(kill_oneself)
 
 

@@ -1,13 +1,18 @@
 """A listed result once more: what its spread is, and that a run is judged by it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vit_jax import cli
 from vit_jax.comparison import reproduce as reproducing
 from vit_jax.comparison.reproduce import Listed, listed_as, read_listed, reproduce
+from vit_jax.comparison.results import final_row
+from vit_jax.data.dataset import DataConfig
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.training import command_line
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.errors import Stopped, TrainingError
@@ -75,6 +80,10 @@ def test_a_run_is_judged_by_the_listed_ones(config: Config, tmp_path: Path, caps
     said = capsys.readouterr().out
     assert said.startswith("listed   small: 5.00%, 60.00% (seeds 0, 1)")
     assert "\nwithin the spread: " in said
+    final = final_row(tmp_path / "run")
+    assert final is not None
+    alike = (round(100 * final["accuracy"], 4),) * 2  # as a table has it
+    assert reproduce(Listed(Path("t.csv"), "small", (0, 1), alike, 6), config, tmp_path / "run", "the command")
     narrow = Listed(Path("t.csv"), "small", (0, 1), (99.0, 99.1), 6)
     assert not reproduce(narrow, config, tmp_path / "run", "the command")
     assert "\nOUTSIDE the spread: " in capsys.readouterr().out
@@ -84,6 +93,27 @@ def test_a_run_is_judged_by_the_listed_ones(config: Config, tmp_path: Path, caps
     with pytest.raises(ValueError, match="small was trained for 7 steps when it was listed, now for 6"):
         reproduce(longer, config, tmp_path / "other", "the command")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with(config: Config, tmp_path: Path):
+    """An image that came since would make it longer."""
+    for i in range(40):
+        path = tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (i, i, i)).save(path)
+    fields = dict(config.model.fields) | {"preprocessing": Preprocessing()}
+    config = dataclasses.replace(
+        config,
+        model=ModelConfig("vit_digits_patch2_8", fields),
+        data=DataConfig(f"folder:{tmp_path / 'pictures'}", load_size=8),
+        batch_size=8,
+        duration="1 epochs",
+    )
+    listed = Listed(Path("t.csv"), "small", (0, 1), (0.0, 100.0), 4)
+    assert reproduce(listed, config, tmp_path / "run", "the command")
+    for i in range(40, 60):
+        Image.new("RGB", (8, 8), (i, i, i)).save(tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png")
+    assert reproduce(listed, config, tmp_path / "run", "the command")
 
 
 def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

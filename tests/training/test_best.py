@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,19 @@ def test_a_run_that_was_killed_remembers_its_best(after, best, config, script, r
     assert row["step"] == best
     jax.tree.map(np.testing.assert_array_equal, params, {20: before[1], 30: later[1]}[best])
     assert any(f"{max(0.8, *after):.2%} of the validation" in line for line in summarise(run, result, tmp_path))
+
+
+def test_one_killed_between_an_evaluation_and_its_model_keeps_it_when_it_goes_on(
+    config, script, run_to_end, cut_off, tmp_path
+):
+    before = script(0.3, 0.8)
+    cut_off(dataclasses.replace(config, checkpoint_every="20 steps"), tmp_path, killed_after=24)
+    shutil.rmtree(tmp_path / "best")
+    script(0.5, 0.4)
+    run_to_end(config, tmp_path)
+    params, row = kept(tmp_path)
+    assert row["step"] == 20
+    jax.tree.map(np.testing.assert_array_equal, params, before[1])
 
 
 def test_one_that_was_damaged_is_refused(config, script, run_to_end, tmp_path):

@@ -92,6 +92,13 @@ def test_a_file_that_is_gone_is_named(directory, name, problem):
     assert problems(directory) == [problem]
 
 
+def test_a_manifest_that_cannot_be_read_is_a_problem(directory):
+    """As on a disk with a bad sector: the checkpoint before is used then."""
+    (directory / MANIFEST).unlink()
+    (directory / MANIFEST).mkdir()
+    assert problems(directory) == ["manifest.json cannot be read: Is a directory"]
+
+
 def test_all_damaged_files_are_named_at_once(directory):
     (directory / "d" / "data").write_bytes(bytes(256))
     (directory / "empty").unlink()

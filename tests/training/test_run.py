@@ -441,6 +441,25 @@ def test_an_objective_is_known_by_its_class_in_runs_of_before_too(config, object
     assert brought_up_to_date({**new, "objective": {**fields, **old}}) == new
 
 
+def test_the_folder_of_a_model_is_no_workdir(config, tmp_path):
+    """Its config.json would be lost, of a publisher's weights or of a run's own model/."""
+    description = json.dumps({"model": "vit_tiny", "hidden_size": 192})
+    (tmp_path / "config.json").write_text(description)
+    with pytest.raises(ValueError, match=r"config\.json is not the config of a run.*another --workdir"):
+        prepare(config, tmp_path)
+    assert (tmp_path / "config.json").read_text() == description
+
+
+def test_what_a_killed_run_was_writing_of_its_models_is_removed(config, tmp_path):
+    for folder in ("model", "best"):
+        (tmp_path / folder).mkdir()
+        for name in (".model.safetensors.4711", ".mine", "config.json"):
+            (tmp_path / folder / name).touch()
+    claim_workdir(config, tmp_path).file.close()
+    for folder in ("model", "best"):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == [".mine", "config.json"]
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")
 def test_a_directory_without_permission_is_named(config, tmp_path):
     tmp_path.chmod(0o500)

@@ -14,7 +14,7 @@ from vit_jax.comparison.results import final_row, read_results, write_csv
 from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
-from vit_jax.training.errors import Stopped
+from vit_jax.training.errors import Stopped, TrainingError, explaining_full_memory
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import prepare
 from vit_jax.training.workdir import existing_parent
@@ -35,6 +35,7 @@ def compare(request: Request, workdir: Path) -> bool:
     Raises:
         ValueError, FileNotFoundError, OSError: with what is wrong, before anything is trained; or if `workdir` holds
             another comparison, with the differences.
+        TrainingError: if the process that measures a config's speed was ended, or the device's memory was full.
     """
     plan = plan_of(request, workdir)
     paths = {path.stem: path for path in request.configs}
@@ -70,7 +71,10 @@ def plan_of(request: Request, workdir: Path) -> Plan:
         return plan
     entries = {}
     for path in request.configs:
-        entries[path.stem] = in_own_process(decide_one, request, path, existing_parent(workdir))
+        try:
+            entries[path.stem] = in_own_process(decide_one, request, path, existing_parent(workdir))
+        except TrainingError as error:
+            raise TrainingError(f"{path.stem}: {error}") from error
         print(f"{path.stem}: {entries[path.stem].describe()}", flush=True)
     today = datetime.date.today().isoformat()
     plan = Plan(asked=asked_now, command=request.command(workdir), date=today, entries=entries)
@@ -81,7 +85,8 @@ def plan_of(request: Request, workdir: Path) -> Plan:
 def decide_one(request: Request, path: Path, scratch: Path) -> Entry:
     """`decide`, in a process of its own."""
     compilation_cache.enable()
-    return decide(request, path, scratch)
+    with explaining_full_memory():
+        return decide(request, path, scratch)
 
 
 def is_finished(run: Path) -> bool:

@@ -9,6 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
+from vit_jax.training.errors import TrainingError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -17,13 +19,13 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     """Calls `work` in a fresh process and returns what it returns, or raises what it raises.
 
     Raises:
-        RuntimeError: if the process was ended from outside.
+        TrainingError: if the process was ended from outside.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
         try:
             return pool.submit(work, *args, **kwargs).result()
         except BrokenProcessPool as error:
-            raise RuntimeError("its process was ended from outside, perhaps for want of memory") from error
+            raise TrainingError("its process was ended from outside, perhaps for want of memory") from error
 
 
 def end_with_parent() -> None:

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 from vit_jax import durations
 from vit_jax.choices import nearest
 from vit_jax.comparison.results import final_row
+from vit_jax.data.listing import LISTING
 from vit_jax.data.sources import load_dataset
 from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.training import compilation_cache
@@ -121,7 +122,9 @@ def reproduce(listed: Listed, config: Config, workdir: Path, command: str) -> bo
     """
     print(f"listed   {listed.describe()}", flush=True)
     low, high = listed.spread
-    steps = durations.to_steps(config.duration, len(load_dataset(config.data).train), config.batch_size)
+    steps = durations.to_steps(
+        config.duration, len(load_dataset(config.data, workdir / LISTING).train), config.batch_size
+    )
     if steps != listed.steps:  # before the workdir is this config's
         raise ValueError(
             f"{listed.config} was trained for {listed.steps:,} steps when it was listed, now for {steps:,}"
@@ -134,7 +137,7 @@ def reproduce(listed: Listed, config: Config, workdir: Path, command: str) -> bo
         raise KeyboardInterrupt from stopped
     final = final_row(workdir)
     assert final is not None
-    accuracy = 100 * final["accuracy"]
+    accuracy = round(100 * final["accuracy"], 4)  # as tables have it
     within = low <= accuracy <= high
     print(f"{'within' if within else 'OUTSIDE'} the spread: {accuracy:.2f}%, of {low:.2f}% to {high:.2f}%")
     return within

@@ -229,7 +229,14 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     if objective["objective"] == Classification.__name__:
         objective = {"binary": False, "balanced": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
-    return {"neighbours": to_json(Neighbours()), **old, "objective": objective, "optimizer": optimizer, "data": data}
+    return {
+        "neighbours": to_json(Neighbours()),
+        "judge_features": [],
+        **old,
+        "objective": objective,
+        "optimizer": optimizer,
+        "data": data,
+    }
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:

@@ -164,18 +164,21 @@ class Course:
 
     def evaluate_once(self, step: int, state: TrainState) -> None:
         """Evaluates, unless that was done before, is the final test, which comes later, or the run is to stop."""
-        if self.evaluate is None or self.recorder.has(self.kind, step):
-            return
-        if self.kind == "test" and step == self.run.total_steps:
+        if self.evaluate is None or (self.kind == "test" and step == self.run.total_steps):
             return
         with suppress(CutShort):
-            self.recorder.evaluation(self.kind, step, self.evaluate(state.evaluated_params))
+            if self.recorder.row(self.kind, step) is None:
+                self.recorder.evaluation(self.kind, step, self.evaluate(state.evaluated_params))
             if self.kind == "validation":
-                self.keep_if_best(state)
+                self.keep_if_best(step, state)
 
-    def keep_if_best(self, state: TrainState) -> None:
-        """Writes the model that was just evaluated to best/, if it did better than any before."""
-        workdir, evaluation = self.run.workdir, self.recorder.log.rows[-1]
+    def keep_if_best(self, step: int, state: TrainState) -> None:
+        """Writes the model of an evaluation to best/, if it did better than any before.
+
+        A run that goes on looks again at the evaluation at its start: it may have been killed between the two.
+        """
+        workdir, evaluation = self.run.workdir, self.recorder.row(self.kind, step)
+        assert evaluation is not None
         if decided_by_first(lambda: is_better(workdir, evaluation)):
             write_model(self.run, state, BEST)
             if is_first():

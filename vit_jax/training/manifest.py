@@ -69,6 +69,8 @@ def problems(directory: Path) -> list[str]:
         return [f"it has no {MANIFEST}: saving it did not come to its end"]
     except ValueError as error:
         return [str(error)]
+    except OSError as error:
+        return [f"{MANIFEST} cannot be read: {error.strerror}"]
     return [line for name, entry in files.items() if (line := problem_of(directory / name, name, entry))]
 
 

@@ -62,9 +62,9 @@ class Recorder:
         """The epoch after `step` steps."""
         return {"epoch": round(step * self.run.config.batch_size / len(self.run.dataset.train), 4)}
 
-    def has(self, kind: str, step: int) -> bool:
-        """Whether there is a row of this kind for this step."""
-        return any(row["kind"] == kind and row["step"] == step for row in self.log.rows)
+    def row(self, kind: str, step: int) -> dict[str, Any] | None:
+        """The row of this kind for this step; None if there is none."""
+        return next((row for row in self.log.rows if row["kind"] == kind and row["step"] == step), None)
 
     def train(self, step: int, metrics: Mapping[str, np.ndarray]) -> None:
         """Takes the metrics of one dispatch, [K] each, that ended with `step` and has been computed."""

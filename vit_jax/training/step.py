@@ -178,7 +178,7 @@ class Step:
             return part(examples, given.key)
 
         def split(x: jax.Array) -> jax.Array:  # interleaved, so that each device keeps the rows it has
-            return x.reshape(-1, self.accumulate_steps, *x.shape[1:]).swapaxes(0, 1)
+            return x.reshape(len(x) // self.accumulate_steps, self.accumulate_steps, *x.shape[1:]).swapaxes(0, 1)
 
         parts = (jax.tree.map(split, examples), jax.random.split(given.key, self.accumulate_steps))
         zeros = jax.tree.map(

@@ -14,12 +14,14 @@ import optax
 from vit_jax.data.images_of_run import may_be_set_of, root_of
 from vit_jax.data.listing import LISTING
 from vit_jax.json_file import read_json, write_json
+from vit_jax.training.best import BEST
 from vit_jax.training.checkpoint import UNFINISHED, steps_of
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
 from vit_jax.training.start import NETWORK
 from vit_jax.training.step import start_state
 from vit_jax.training.teacher import TEACHER
 from vit_jax.training.workdir_lock import WorkdirLock
+from vit_jax.whole_file import remove_unfinished
 
 ANY_MACHINE = (
     *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
@@ -29,12 +31,30 @@ ANY_MACHINE = (
 computes."""
 
 
+def config_there(workdir: Path) -> dict[str, Any] | None:
+    """The config of the run in a workdir, as it was written; None if there is none.
+
+    Raises:
+        ValueError: if the config.json there is not a run's, but a model's: it would be overwritten.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if not {"model", "data", "objective", "optimizer"} <= content.keys():
+        raise ValueError(f"{path} is not the config of a run; a model is kept there? Give another --workdir")
+    return content
+
+
 def forget_unbegun(workdir: Path) -> None:
     """Forgets what a run wrote down at its beginning, if it never came to a checkpoint: there is nothing to go on with.
 
     Such a run may have ended at a damaged image, which has been taken away since, or at a mistake in its config.
+
+    Raises:
+        ValueError: as `config_there`.
     """
-    if not (workdir / "config.json").exists():
+    if config_there(workdir) is None:
         return
     with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
         checkpoints = [path for path in (workdir / "checkpoints").glob("*") if UNFINISHED not in path.name]
@@ -49,12 +69,12 @@ def refuse_other_config(config: Config, workdir: Path) -> None:
     folder of images, and whether files there that went bad are skipped: a run may go on elsewhere.
 
     Raises:
-        ValueError: if it has another; the differences are listed.
+        ValueError: if it has another; the differences are listed. Or as `config_there`.
     """
-    path = workdir / "config.json"
-    if not path.exists():
+    written = config_there(workdir)
+    if written is None:
         return
-    old, new = brought_up_to_date(read_json(path)), json.loads(json.dumps(to_json(config)))
+    old, new = brought_up_to_date(written), json.loads(json.dumps(to_json(config)))
     may_change = (*ANY_MACHINE, "data.name:")
     may_change += ("data.skip_unreadable:",) if (workdir / LISTING).exists() else ()  # the images stay the same
     changed = [line for line in differences(old, new) if not line.startswith(may_change)]
@@ -69,7 +89,7 @@ def refuse_other_config(config: Config, workdir: Path) -> None:
 
 
 def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
-    """Makes the workdir, locks it and writes the config into it.
+    """Makes the workdir, locks it, removes what a killed run was writing of its models, and writes the config.
 
     Raises:
         BlockingIOError: if another process is training there.
@@ -78,6 +98,8 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = WorkdirLock(workdir)
+        for folder in (workdir / "model", workdir / BEST):
+            remove_unfinished(folder)
         write_json(workdir / "config.json", to_json(config))
     except BlockingIOError:
         raise
