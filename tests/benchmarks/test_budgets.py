@@ -5,8 +5,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from benchmarks.budgets import RUNS, by_length, draw, read_runs, table
+from benchmarks.budgets import RUNS, by_length, draw, read_runs, speeds, table
 
 RUN = [
     {"kind": "train", "epoch": 1.0, "accuracy": 0.4, "images_per_second": 500.0},
@@ -55,5 +56,7 @@ def test_every_run_is_drawn_and_the_same_ones_alike(which, directory, tmp_path):
         texts.append((tmp_path / name / "drawing.svg").read_text())
     assert texts[0] == texts[1]
     ElementTree.fromstring(texts[0])
+    lines = sum(texts[0].count(f"fill: none; stroke: {to_hex(f'C{place}')}") for place in range(10))
+    assert lines == len(runs) + len(speeds(runs))  # and the legend's
     for alike in by_length(runs):
         assert f"{np.mean([run.tests[-1, 1] for run in alike]):.1%}" in texts[0]

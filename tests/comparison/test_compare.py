@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import jax
 import pytest
 
 from tests.comparison.conftest import ENTRY, write_run
@@ -124,6 +125,15 @@ def test_a_process_that_is_killed_while_it_measures_is_told_with_its_config(comm
     monkeypatch.setattr(comparing, "in_own_process", in_own_process)
     assert cli.main(command) == 1
     assert "slow: its process was ended from outside" in capsys.readouterr().err
+
+
+def test_a_full_memory_while_it_measures_is_explained(command, monkeypatch, capsys):
+    def decide(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr(comparing, "decide", decide)
+    assert cli.main(command) == 1
+    assert "slow: the memory of a device is full" in capsys.readouterr().err
 
 
 def test_a_config_file_changed_on_the_way_is_not_mixed_in(command, tmp_path, monkeypatch, capsys):

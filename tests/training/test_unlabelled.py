@@ -56,10 +56,10 @@ def test_it_learns_from_all_images_and_judges_by_no_class(trained):
     assert any("54 training, 6 test images of 8x8x3, without labels" in line for line in describe(run))
 
 
-def test_its_updates_may_be_accumulated(config, trained, run_to_end, tmp_path):
+def test_its_updates_may_be_accumulated(config, run_to_end, tmp_path):
     """Labels of no classes are split, too."""
-    run, result, _ = run_to_end(dataclasses.replace(config, accumulate_steps=2), tmp_path)
-    assert (result.rows[-1]["step"], run.config.accumulate_steps) == (12, 2)
+    _, result, _ = run_to_end(dataclasses.replace(config, accumulate_steps=2), tmp_path)
+    assert result.rows[-1]["step"] == 12
     assert np.isfinite(result.rows[0]["loss"])
 
 
