@@ -1,6 +1,9 @@
 """The command `vit-jax`."""
 
+import os
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,22 @@ import vit_jax
 from tests.models.cases import random_params, small_model
 from vit_jax import cli
 from vit_jax.comparison import compare as comparing
+from vit_jax.comparison import reproduce as reproducing
 from vit_jax.comparison.request import Request
 from vit_jax.data import prepare as preparing
 from vit_jax.inspection.attention_picture import SIDE
+from vit_jax.training.stop_signals import SIGNALS
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    """Commands that train change what signals do in their process, here the tests'."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str, result: Any = None) -> tuple[int, list[tuple[Any, ...]]]:
@@ -63,6 +79,21 @@ def test_an_error_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
 def test_an_interruption_ends_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     assert run(monkeypatch, "prepare", "cifar10", result=KeyboardInterrupt())[0] == 130
     assert capsys.readouterr().err == "vit-jax: interrupted\n"
+
+
+@pytest.mark.parametrize("command", ["compare", "reproduce"])
+def test_a_training_that_a_signal_ended_has_the_status_to_be_resumed(command: str, monkeypatch, capsys):
+    """SIGTERM is one of these signals: without a handler it would end the command before its run was saved."""
+
+    def terminated(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(comparing, "compare", terminated)
+    monkeypatch.setattr(reproducing, "reproduce", terminated)
+    arguments = {"compare": ["a.py"], "reproduce": ["vit_digits", "--configs", str(ROOT / "configs")]}
+    monkeypatch.setattr(reproducing, "listed_as", lambda *_: None)
+    assert cli.main([command, *arguments[command]]) == 75
+    assert capsys.readouterr().err == "vit-jax: stopped; the same command goes on\n"
 
 
 def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.MonkeyPatch):

@@ -11,6 +11,7 @@ import tyro
 
 from vit_jax.training import cpu_devices
 from vit_jax.training.errors import TrainingError
+from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
 
 ImageSize = int | tuple[int, int] | None
 
@@ -67,7 +68,7 @@ def compare(
 
     data = {"name": data_name, "data_dir": data_dir, "skip_unreadable": skip_unreadable or None}
     given = tuple((field, value) for field, value in data.items() if value is not None)
-    return 0 if compare(Request(configs, budget, seeds, given), workdir) else 1
+    return _resumable(lambda: compare(Request(configs, budget, seeds, given), workdir))
 
 
 def reproduce(
@@ -101,7 +102,7 @@ def reproduce(
     flags = {"tables": tables, "configs": [configs], "workdir": [where], "data-dir": [data_dir] if data_dir else []}
     words = [word for flag, values in flags.items() if values for word in (f"--{flag}", *map(str, values))]
     command = cpu_devices.in_shell(["vit-jax", "reproduce", name, "--seed", str(seed), *words])
-    return 0 if reproducing.reproduce(listed, config, where, command) else 1
+    return _resumable(lambda: reproducing.reproduce(listed, config, where, command))
 
 
 def predict(
@@ -345,11 +346,22 @@ def command() -> NoReturn:
     """The program `vit-jax`: ends with the status of `main`."""
     cpu_devices.be_patient()
     status = main()
-    if status == INTERRUPTED:  # XLA may still be computing; it crashes where Python ends in an orderly way meanwhile
+    if status in (INTERRUPTED, RESUME_STATUS):
+        # XLA may still be computing; it crashes where Python ends in an orderly way meanwhile.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _resumable(training: Callable[[], bool]) -> int:
+    """Trains, and returns the exit status: RESUME_STATUS if a signal ended it, 0 if it returned True, and else 1."""
+    interrupt_on_signals()
+    try:
+        return 0 if training() else 1
+    except KeyboardInterrupt:
+        print("vit-jax: stopped; the same command goes on", file=sys.stderr)
+        return RESUME_STATUS
 
 
 def _later(command: Callable[..., int | None]) -> Callable[..., Callable[[], int | None]]:

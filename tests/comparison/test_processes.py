@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -52,3 +53,53 @@ def test_no_process_outlives_the_comparison_that_was_killed(tmp_path):
         ended, _, _ = select.select([parent.stdout], [], [], 20)  # when nobody has it any more to write to
         assert ended
         assert parent.stdout.read() == ""
+
+
+STOPPED_PARENT = """
+import time
+from vit_jax.comparison.processes import in_own_process
+from vit_jax.training.stop_signals import StopSignals, interrupt_on_signals
+
+def run():
+    with StopSignals() as stop:
+        stop.after_dispatch()
+        print("at work", flush=True)
+        while not stop.agreed():
+            time.sleep(0.01)
+        time.sleep(SAVING)
+        print("saved", flush=True)
+
+if __name__ == "__main__":
+    interrupt_on_signals()
+    try:
+        in_own_process(run)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("whom", "signals", "saving", "said"),
+    [
+        ("parent", [signal.SIGTERM], 1, ["saved", "stopped"]),
+        ("parent", [signal.SIGUSR1], 1, ["saved", "stopped"]),
+        ("group", [signal.SIGTERM], 1, ["saved", "stopped"]),
+        ("group", [signal.SIGINT], 1, ["saved", "stopped"]),
+        ("parent", [signal.SIGTERM, signal.SIGTERM], 60, ["stopped"]),
+        ("group", [signal.SIGINT, signal.SIGINT], 60, ["stopped"]),
+    ],
+)
+def test_a_run_is_saved_whether_a_signal_reaches_its_process_or_not(whom, signals, saving, said, tmp_path):
+    """Ctrl-C in a terminal reaches both, `kill` and most schedulers the parent alone. A second ends both at once."""
+    (tmp_path / "parent.py").write_text(STOPPED_PARENT.replace("SAVING", str(saving)))
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, process_group=0) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "at work\n"
+        for place, number in enumerate(signals):
+            if place:
+                time.sleep(0.5)
+            (os.kill if whom == "parent" else os.killpg)(parent.pid, number)
+        output, _ = parent.communicate(timeout=20)
+    assert output.splitlines() == said

@@ -1,7 +1,9 @@
 """Work in a process of its own: its memory is its own, and what ends it ends nothing else."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -10,6 +12,7 @@ from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
 from vit_jax.training.errors import TrainingError
+from vit_jax.training.stop_signals import ASKED_BY_PARENT
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,6 +20,8 @@ T = TypeVar("T")
 
 def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Calls `work` in a fresh process and returns what it returns, or raises what it raises.
+
+    A signal that makes this process raise a KeyboardInterrupt reaches the other, too: a run there is saved first.
 
     Raises:
         TrainingError: if the process was ended from outside.
@@ -26,6 +31,27 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
             return pool.submit(work, *args, **kwargs).result()
         except BrokenProcessPool as error:
             raise TrainingError("its process was ended from outside, perhaps for want of memory") from error
+        except KeyboardInterrupt:
+            stop(pool)
+            raise
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """Asks the pool's process to stop, and waits until it has; at another signal, ends it at once."""
+    try:
+        send_to_children(ASKED_BY_PARENT)
+        pool.shutdown()
+    except KeyboardInterrupt:
+        send_to_children(signal.SIGKILL)
+        raise
+
+
+def send_to_children(number: signal.Signals) -> None:
+    """Sends a signal to the processes that this one has started."""
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with contextlib.suppress(ProcessLookupError):  # one that has just ended
+                os.kill(child.pid, number)
 
 
 def end_with_parent() -> None:

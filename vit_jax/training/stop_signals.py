@@ -13,6 +13,9 @@ from jax.experimental import multihost_utils
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 """What schedulers send before they take a machine away, and Ctrl-C."""
 
+ASKED_BY_PARENT = signal.SIGUSR2
+"""What a command sends to the process in which it trains, when one of the signals came to itself."""
+
 RESUME_STATUS = os.EX_TEMPFAIL
 """The exit status, 75, of a run that is to be started again: "temporary failure" of sysexits.h."""
 
@@ -27,7 +30,8 @@ class StopSignals:
     """Whether a run is asked to stop: by the first signal that comes while this is entered.
 
     The second ends the process at once, with RESUME_STATUS. Before the first dispatch there is nothing to save, and
-    compiling it may take minutes: there the first signal is enough.
+    compiling it may take minutes: there the first signal is enough. ASKED_BY_PARENT asks, too, but is not counted: of
+    what the parent was told, as by Ctrl-C, this process was often told as well, before or after.
 
     A thread learns of them through a pipe that Python writes to inside the signal itself: handlers have to wait until
     the main thread comes back from compiling or computing, which may take minutes.
@@ -65,7 +69,9 @@ class StopSignals:
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self  # signals belong to the main thread, and to whoever began this one
-        caught = SIGNALS if self.alone else tuple(number for number in SIGNALS if number != signal.SIGTERM)
+        caught = (*SIGNALS, ASKED_BY_PARENT)
+        if not self.alone:
+            caught = tuple(number for number in caught if number != signal.SIGTERM)
         self.pipe = os.pipe()
         os.set_blocking(self.pipe[1], False)
         # The pipe first, and last to go: between the two a signal is told twice, and never lost.
@@ -90,13 +96,15 @@ class StopSignals:
     def listen(self, caught: tuple[int, ...]) -> None:
         """Takes the signals as they come."""
         while number := os.read(self.pipe[0], 1):
-            if number[0] not in caught:
+            if number[0] not in caught or (number[0] == ASKED_BY_PARENT and self.received is not None):
                 continue
             name = signal.Signals(number[0]).name
-            if self.received is not None or (self.alone and not self.dispatched):
+            is_second = self.received not in (None, ASKED_BY_PARENT.name)
+            if is_second or (self.alone and not self.dispatched):
                 print(f"{name}: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
                 os._exit(RESUME_STATUS)
+            if self.received is None:
+                print(f"{name}: stops after this step, and saves; once more: stops at once", file=sys.stderr)
             self.received = name
-            print(f"{name}: stops after this step, and saves; once more: stops at once", file=sys.stderr)
             if not self.alone:
                 os.kill(os.getpid(), signal.SIGTERM)
