@@ -5,7 +5,8 @@
 
 Not measured yet. The encoder is the ViT of 2.7 million parameters of SPT_LSA (Lee et al., 2021) and Gani et al. (2022)
 in patches of 2 pixels: MAE needs patches that are small beside what there is to be guessed. Recipe: MAE, appendix A.1,
-with the learning rate for this batch (1.5e-4 x batch / 256 there), flips and crops alone.
+with the learning rate for this batch (1.5e-4 x batch / 256 there), flips and crops alone. Parameters begin as Google's
+ViT, not as in MAE's code: queries, keys and values as a matrix each, and the patches' kernel about three times larger.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop

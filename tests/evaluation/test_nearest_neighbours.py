@@ -56,7 +56,16 @@ def test_equal_votes_are_for_the_lower_class_as_in_scikit_learn():
 def test_of_equally_near_neighbours_the_first_vote():
     train = np.array([[0, 1], [2, 0], [1, 0], [3, 0]], np.float32)
     votes = nearest_neighbour_votes(train, np.array([0, 1, 2, 3]), np.array([[5, 0]], np.float32), 4, k=2)
-    np.testing.assert_allclose(votes, [[0, np.exp(1 / 0.07), np.exp(1 / 0.07), 0]], rtol=1e-5)
+    np.testing.assert_allclose(votes, [[0, 1, 1, 0]], rtol=1e-5)
+
+
+def test_votes_are_finite_at_the_lowest_temperatures():
+    """exp(1 / 0.01) is more than a float32 holds; all classes would be equal, at infinity."""
+    (train, train_labels), (features, labels) = clusters(300, 0), clusters(50, 1)
+    votes = nearest_neighbour_votes(train, train_labels, features, 7, temperature=1e-3)
+    assert np.isfinite(votes).all()
+    nearest = nearest_neighbour_votes(train, train_labels, features, 7, k=1)
+    assert np.mean(votes.argmax(1) == nearest.argmax(1)) > 0.9
 
 
 def test_all_vote_where_they_are_fewer_than_k():

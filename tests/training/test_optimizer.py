@@ -264,6 +264,12 @@ def test_layer_decay_follows_the_published_layers(params, gradient):
         np.testing.assert_allclose(decayed[path], plain[path] * 0.5**power, rtol=1e-6, err_msg=path)
 
 
+def test_a_norm_before_the_first_block_learns_with_the_embeddings():
+    """CLIP's, as in timm's groups; on top it would learn 42 times faster than they, at a decay of 0.75."""
+    _, layer = layers_by_path("vit_digits_patch2_8", embed_dim=8, depth=2, num_heads=2, pre_norm=True)
+    assert layer["norm_pre/scale"] == layer["norm_pre/bias"] == layer["patch_embed/kernel"] == 0
+
+
 def test_layers_of_a_network_with_stages():
     """As in SimMIM's optimizer.py: blocks count through all stages, patch merging goes with the block before it."""
     model = create_model("swin_cifar_patch2_window4_32", embed_dim=12, depths=(2, 11), num_heads=(3, 3), version=2)

@@ -83,7 +83,7 @@ def nearest_neighbour_votes(
         temperature: of the votes: the lower, the more the nearest ones count.
 
     Returns:
-        The votes, float32 [M, num_classes]: the class with the most is the answer.
+        The votes, float32 [M, num_classes]: the class with the most is the answer. The nearest example's is 1.
 
     Raises:
         ValueError: if k is not in 1 to N, labels are none of the classes, or shapes do not fit together.
@@ -114,7 +114,8 @@ def votes(
 
     def vote(feature: jax.Array) -> jax.Array:
         similarity, nearest = jax.lax.top_k(jnp.matmul(known, unit_vectors(feature), precision="highest"), k)
-        return jnp.zeros(num_classes).at[train_labels[nearest]].add(jnp.exp(similarity / temperature))
+        weight = jnp.exp((similarity - similarity[0]) / temperature)  # the nearest one's is 1: none overflows
+        return jnp.zeros(num_classes).at[train_labels[nearest]].add(weight)
 
     return jax.lax.map(vote, jnp.asarray(features, jnp.float32), batch_size=at_once)
 

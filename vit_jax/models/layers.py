@@ -21,8 +21,9 @@ SMALL = nn.initializers.normal(0.02)
 """Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one."""
 
 KernelInit = Literal["xavier_uniform", "normal"]
-"""How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's; MAE's kernels), or normal
-with a deviation of 0.02 and zeros for biases (DeiT's, DINO's, BEiT's, Swin's)."""
+"""How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's), or normal with a
+deviation of 0.02 and zeros for biases (DeiT's, DINO's, BEiT's, Swin's). MAE's code is Xavier-uniform as well, but takes
+queries, keys and values for one matrix, whose values are smaller by the root of two."""
 
 
 def patchify(images: jax.Array, patch_size: tuple[int, int]) -> jax.Array:
@@ -45,7 +46,8 @@ class PatchEmbed(nn.Module):
     """Cuts an image into patches and maps each linearly to a token (ViT, section 3.1; Swin's patch partition).
 
     The same as a convolution whose stride is its kernel size; the kernel is stored as that convolution's, float32
-    [patch height, patch width, channels, embed_dim].
+    [patch height, patch width, channels, embed_dim]. It begins with a deviation of 1 / sqrt(fan in), as Google's, in
+    every network: with the blocks' kernels of DeiT, DINO, BEiT and Swin, too, whose own code has 1 / sqrt(3 fan in).
     """
 
     patch_size: tuple[int, int]

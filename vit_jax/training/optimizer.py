@@ -22,7 +22,16 @@ Params = Any
 """A nested dict of arrays."""
 
 
-EMBEDDINGS = ("patch_embed", "patch_norm", "pos_embed", "cls_token", "dist_token", "reg_token", "mask_token")
+EMBEDDINGS = (
+    "patch_embed",
+    "patch_norm",
+    "pos_embed",
+    "cls_token",
+    "dist_token",
+    "reg_token",
+    "mask_token",
+    "norm_pre",
+)
 """Parameters below the first block."""
 INSIDE = re.compile(r"(?:^|/)(?:blocks_\d+|downsample)/")
 """Parameters of blocks, an encoder's and a decoder's, and of patch merging."""

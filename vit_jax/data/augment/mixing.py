@@ -45,7 +45,8 @@ def mixup(example: Example, partner: Example, weight: jax.Array) -> Example:
 def draw_pasted_box(key: jax.Array, weight: jax.Array, image_size: tuple[int, int]) -> Box:
     """A rectangle of the image's aspect ratio and 1 - weight of its area, its centre uniform over the pixels.
 
-    What falls outside the image is cut off.
+    What falls outside the image is cut off. Where the side is odd, the box has it all; CutMix's and timm's code round
+    it down to an even one.
     """
     side = jnp.sqrt(1 - weight)  # of the image's
     uniform = jax.random.uniform(key, (2,))
@@ -145,7 +146,8 @@ class MixupOrCutmixParams(NamedTuple):
 
 @dataclass(frozen=True)
 class MixupOrCutmix(MixingTransform[MixupOrCutmixParams]):
-    """Mixup or cutmix, chosen for every example. The defaults are DeiT's and Swin's.
+    """Mixup or cutmix, chosen for every example. The defaults are DeiT's and Swin's, whose code draws one
+    lambda, and one of the two, for a whole batch.
 
     Args:
       mixup_alpha, cutmix_alpha: see Mixup and Cutmix.
