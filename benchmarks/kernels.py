@@ -6,12 +6,11 @@ gradient accumulation is not to be counted. The sums say how two programs for th
 take.
 """
 
-import math
 import re
 from dataclasses import dataclass
 
-BYTES = {"token": 0, "pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2}
-BYTES |= {"s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
+from benchmarks.hlo_types import array_bytes
+
 FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "replica-id"}
 """Operations that launch nothing."""
 
@@ -19,7 +18,6 @@ COMPUTATION = re.compile(r"^(ENTRY )?%(?P<name>[\w.\-]+) \(.*?\{$(?P<body>.*?)^\
 INSTRUCTION = re.compile(
     r"^  (?:ROOT )?%(?P<name>[\w.\-]+) = (?P<type>\(.*?\)|\S+) (?P<kind>[\w\-]+)\((?P<operands>.*?)\)"
 )
-ARRAY = re.compile(r"\b(\w+)\[([\d,]*)\]")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def kernels(text: str, elsewhere: frozenset[str] = frozenset()) -> list[Kernel]:
             found = INSTRUCTION.match(line)
             if found is None:
                 continue
-            sizes[found["name"]] = size(found["type"], elsewhere)
+            sizes[found["name"]] = array_bytes(found["type"], elsewhere)
             if found["kind"] == "call":
                 launched += of(re.findall(r"to_apply=%([\w.\-]+)", line)[0])
             elif found["kind"] not in FREE:
@@ -65,9 +63,3 @@ def kernels(text: str, elsewhere: frozenset[str] = frozenset()) -> list[Kernel]:
         return launched
 
     return of(entry)
-
-
-def size(type_text: str, elsewhere: frozenset[str] = frozenset()) -> int:
-    """Bytes of a type, such as "(f32[8,2]{1,0}, pred[])"."""
-    arrays = ((kind, axes) for kind, axes in ARRAY.findall(type_text) if f"{kind}[{axes}]" not in elsewhere)
-    return sum(BYTES[kind] * math.prod(int(axis) for axis in axes.split(",") if axis) for kind, axes in arrays)

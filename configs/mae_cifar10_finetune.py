@@ -5,8 +5,8 @@
 Not measured yet. MAE's fine-tuning (appendix A.1, table 9): the mean of the patches is normalised and classified, lower
 layers learn more slowly, mixup or cutmix, erasing, stochastic depth. The learning rate, 1e-3 x batch / 256, and
 the layer decay are those of MAE's code for ViT-L and H (for B: 5e-4, 0.65). What differs: 512 images a batch for 1,024,
-for one GPU; AutoAugment's policy for CIFAR in the place of RandAugment; crops are shifted, not resized; the sin-cos positions stay
-as they are, where MAE's code trains them from there.
+for one GPU; AutoAugment's policy for CIFAR in the place of RandAugment; crops are shifted, not resized; the sin-cos
+positions stay as they are, where MAE's code trains them from there.
 
 After masked autoencoding of CIFAR-10 others report 96.41% (Tan, 2024, less than 3.65 million parameters) and, with a
 ViT-Ti in patches of 2, 91.2% (yjh0410) and 89.77% (IcarusWizard).

@@ -1,9 +1,10 @@
 """What devices exchange, read from the text of a compiled program."""
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+
+from benchmarks.hlo_types import array_bytes
 
 KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|ragged-all-to-all|collective-permute|collective-broadcast"
 # An array's type has no spaces; a tuple's has, and may have brackets within (TPU's tiles). Where an operation is begun
@@ -11,7 +12,6 @@ KINDS = "all-reduce|all-gather|reduce-scatter|all-to-all|ragged-all-to-all|colle
 OPERATION = re.compile(
     rf"^\s*(?:ROOT )?%?[\w.-]+ = (?P<type>\((?:[^()]|\([^()]*\))*\)|\S+) (?P<kind>{KINDS})(?:-done)?\(", re.MULTILINE
 )
-ARRAY = re.compile(r"\b(?P<dtype>pred|[a-z]+(?P<bits>\d+)\w*)\[(?P<shape>[\d,]*)\]")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,3 @@ def exchange(program: str) -> Exchange:
     """The collectives in a program's text, `jax.stages.Compiled.as_text()`."""
     found = list(OPERATION.finditer(program))
     return Exchange(dict(Counter(match["kind"] for match in found)), sum(array_bytes(match["type"]) for match in found))
-
-
-def array_bytes(type_: str) -> int:
-    """Bytes of an array, or of a tuple of arrays, by its type, e.g. "(f32[2,3]{1,0}, bf16[4]{0})"."""
-    bits = 0
-    for array in ARRAY.finditer(type_):
-        size = math.prod(int(side) for side in array["shape"].split(",") if side)
-        bits += size * int(array["bits"] or 8)  # a truth value takes a byte
-    return bits // 8

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vit_jax.training.cpu_devices import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 COUNTS = (1, 2, 4, 8)
 
@@ -32,9 +34,7 @@ def environment(platform: str, count: int) -> dict[str, str]:
         ValueError: if that is not known for this platform.
     """
     if platform == "cpu":
-        # Devices that share a core wait for one another longer than the 40 s after which XLA aborts, if it is busy.
-        patience = "--xla_cpu_collective_call_terminate_timeout_seconds=600 --xla_cpu_collective_timeout_seconds=600"
-        flags = (os.environ.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={count}", patience)
+        flags = (os.environ.get("XLA_FLAGS", ""), f"--xla_force_host_platform_device_count={count}", PATIENCE)
         return {"XLA_FLAGS": " ".join(flags).strip()}
     if platform == "gpu":
         given = os.environ.get("CUDA_VISIBLE_DEVICES")

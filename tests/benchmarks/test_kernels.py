@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks.kernels import Kernel, kernels, size
+from benchmarks.hlo_types import array_bytes
+from benchmarks.kernels import Kernel, kernels
 
 PROGRAM = """\
 HloModule jit_step, is_scheduled=true, entry_computation_layout={(u8[100,4]{1,0}, f32[8]{0})->f32[8]{0}}
@@ -50,7 +51,7 @@ def test_arrays_of_which_little_is_read_are_left_out():
     ("text", "expected"), [("f32[]", 4), ("bf16[2,3]{1,0}", 12), ("(pred[], s64[5]{0})", 41), ("()", 0), ("token[]", 0)]
 )
 def test_types_have_sizes(text: str, expected: int):
-    assert size(text) == expected
+    assert array_bytes(text) == expected
 
 
 def test_a_program_of_xla_is_read():

@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from benchmarks import measure, tpu
+from benchmarks.training_program import training_program
 from configs import dino_cifar10, swin_cifar10, vit_cifar10
 from vit_jax.training.config import Config, ModelConfig
 
@@ -29,7 +30,7 @@ def small(name: str) -> Config:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_full_recipes_lower_for_a_tpu(name: str):
     """With augmentation, in bfloat16: no operation is for a CPU or a GPU alone."""
-    program, inputs = tpu.training_program(small(name), jax.devices())
+    program, inputs = training_program(small(name), jax.devices())
     lowered = program.trace(*inputs).lower(lowering_platforms=("tpu",))
     text = lowered.as_text()
     assert "bf16" in text

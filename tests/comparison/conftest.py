@@ -7,7 +7,7 @@ import pytest
 
 from vit_jax.comparison.plan import Entry, Plan, run_workdir, write_plan
 from vit_jax.models.registry import create_model
-from vit_jax.pretrained.native import save_pretrained
+from vit_jax.pretrained.native import save_native
 from vit_jax.training.config import brought_up_to_date
 
 FIELDS = dict(embed_dim=16, num_heads=2, pool="avg")
@@ -38,7 +38,7 @@ def write_run(workdir: Path, depth: int, accuracy: float, speed: float, dtype: s
         dict(**test, step=40, epoch=2.0, accuracy=accuracy, seconds=50.0, final=True, peak_memory=int(speed) * 10**6),
     ]
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    save_pretrained(workdir / "model", create_model("vit_digits_patch2_8", depth=depth, **FIELDS), {})
+    save_native(workdir / "model", create_model("vit_digits_patch2_8", depth=depth, **FIELDS), {})
     (workdir / "report.html").write_text("")
 
 

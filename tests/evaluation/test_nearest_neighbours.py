@@ -61,7 +61,7 @@ def test_of_equally_near_neighbours_the_first_vote():
 
 def test_votes_are_finite_at_the_lowest_temperatures():
     """exp(1 / 0.01) is more than a float32 holds; all classes would be equal, at infinity."""
-    (train, train_labels), (features, labels) = clusters(300, 0), clusters(50, 1)
+    (train, train_labels), (features, _) = clusters(300, 0), clusters(50, 1)
     votes = nearest_neighbour_votes(train, train_labels, features, 7, temperature=1e-3)
     assert np.isfinite(votes).all()
     nearest = nearest_neighbour_votes(train, train_labels, features, 7, k=1)

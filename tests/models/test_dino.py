@@ -11,7 +11,7 @@ from scipy.special import erf
 from tests.models.cases import random_images, random_params
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer, ProjectionHead
 from vit_jax.models.layers import sincos_position_embedding
-from vit_jax.training.optimizer import decays
+from vit_jax.training.parameter_groups import decays
 
 HEAD: dict[str, Any] = dict(prototypes=12, head_hidden_dim=24, head_bottleneck_dim=8)
 VIT = DinoVisionTransformer(image_size=8, patch_size=2, embed_dim=16, depth=2, num_heads=2, **HEAD)

@@ -24,7 +24,7 @@ def test_patches_find_their_offset_and_the_class_token_the_end(grid: tuple[int, 
     """By hand: (dy + rows - 1)(2 columns - 1) + dx + columns - 1; then to a patch, from a patch, to itself."""
     index, (rows, columns) = class_token_position_index(grid), grid
     size = (2 * rows - 1) * (2 * columns - 1) + 3
-    assert table_rows(grid) == size
+    assert table_rows(grid, class_token=True) == size
     assert index.shape == (1 + rows * columns, 1 + rows * columns)
     for i in range(rows * columns):
         for j in range(rows * columns):
@@ -38,11 +38,11 @@ def test_patches_find_their_offset_and_the_class_token_the_end(grid: tuple[int, 
 
 def test_published_size_of_the_table():
     """BEiT at 224 px: 732 rows."""
-    assert table_rows((14, 14)) == 732
+    assert table_rows((14, 14), class_token=True) == 732
 
 
 def test_a_bias_of_the_table_stands_at_its_query_and_key():
-    table = np.random.default_rng(0).normal(size=(table_rows((2, 3)), 2)).astype(np.float32)
+    table = np.random.default_rng(0).normal(size=(table_rows((2, 3), class_token=True), 2)).astype(np.float32)
     bias: Any = RelativePositionBias((2, 3), num_heads=2, class_token=True).apply({"params": {"table": table}})
     np.testing.assert_array_equal(bias, np.moveaxis(table[class_token_position_index((2, 3))], -1, 0))
 

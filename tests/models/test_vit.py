@@ -13,8 +13,9 @@ from flax import linen as nn
 from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
 from tests.models.cases import CASES, logits, random_images, random_params, small_model
 from tests.models.jaxprs import drawn_masks, equations
+from vit_jax.models.encoder_block import EncoderBlock
 from vit_jax.models.layers import Mlp, sincos_position_embedding
-from vit_jax.models.vit import EncoderBlock, VisionTransformer
+from vit_jax.models.vit import VisionTransformer
 
 
 def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:

@@ -14,7 +14,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.load import load
 from vit_jax.pretrained.publishers import timm
-from vit_jax.pretrained.publishers.configs import timm_class_names, timm_heads, timm_preprocessing, timm_vit
+from vit_jax.pretrained.publishers.timm_config import timm_class_names, timm_heads, timm_preprocessing, timm_vit
 from vit_jax.pretrained.rules import find_theirs
 
 

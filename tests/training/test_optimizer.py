@@ -11,16 +11,8 @@ import pytest
 from vit_jax import durations
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
-from vit_jax.training.optimizer import (
-    OptimizerConfig,
-    ScheduleConfig,
-    decays,
-    layers_of,
-    make_optimizer,
-    make_schedule,
-    muon_labels,
-    parameter_paths,
-)
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer, make_schedule
+from vit_jax.training.parameter_groups import decays, layers_of, muon_labels, parameter_paths
 
 
 @pytest.fixture(scope="module")

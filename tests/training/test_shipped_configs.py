@@ -15,7 +15,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
-from vit_jax.pretrained.native import save_pretrained
+from vit_jax.pretrained.native import save_native
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.run import prepare
@@ -47,7 +47,7 @@ def narrow_deit(tmp_path_factory):
     fields = dict(embed_dim=4, depth=2, num_heads=1, num_classes=10, in_channels=1, preprocessing=Preprocessing())
     model = create_model("deit_tiny_patch16_224", **fields)
     directory = tmp_path_factory.mktemp("weights")
-    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    save_native(directory, model, init_params(model, jax.random.key(0)))
     return directory
 
 
@@ -57,7 +57,7 @@ def narrow_swin(tmp_path_factory):
     fields = dict(embed_dim=4, depths=(1, 2), num_heads=(1, 2), image_size=32, window_size=4, num_classes=10)
     model = create_model("swin_tiny_patch4_window7_224", **fields, in_channels=1, preprocessing=Preprocessing())
     directory = tmp_path_factory.mktemp("swin")
-    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    save_native(directory, model, init_params(model, jax.random.key(0)))
     return directory
 
 
@@ -66,7 +66,7 @@ def narrow_cnn(tmp_path_factory):
     """Weights of a teacher for grey images."""
     model = create_model("resnet9_narrow_32", in_channels=1, preprocessing=Preprocessing())
     directory = tmp_path_factory.mktemp("teacher")
-    save_pretrained(directory, model, init_params(model, jax.random.key(0)))
+    save_native(directory, model, init_params(model, jax.random.key(0)))
     return directory
 
 
@@ -83,7 +83,7 @@ def on_digits(narrow_deit, narrow_swin, narrow_cnn, tmp_path):
             return str(narrow_swin if "swin" in source else narrow_deit)
         trained = with_sizes(trained_in(source), SHALLOW | NARROW)
         network = create_model(trained.name, **trained.fields, in_channels=1)
-        save_pretrained(tmp_path / "pretrained", network, random_params(network, 0))
+        save_native(tmp_path / "pretrained", network, random_params(network, 0))
         return str(tmp_path / "pretrained")
 
     def on_digits(path: Path) -> Config:
@@ -94,7 +94,7 @@ def on_digits(narrow_deit, narrow_swin, narrow_cnn, tmp_path):
         if isinstance(config.objective, MaskedImageModelling):
             trained = trained_in(config.objective.tokenizer)
             tokenizer = create_model(trained.name, **trained.fields, in_channels=1)
-            save_pretrained(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
+            save_native(tmp_path / "tokenizer", tokenizer, init_params(tokenizer, jax.random.key(0)))
             objective = dataclasses.replace(config.objective, tokenizer=str(tmp_path / "tokenizer"))
             config = dataclasses.replace(config, objective=objective)
         pretrained = config.model.pretrained and weights_in(config.model.pretrained)

@@ -44,10 +44,10 @@ def match_classes(
 def match_by_number(model_names: Sequence[str], num_classes: int, data_names: Sequence[str]) -> ClassOrder:
     """Takes the set's labels for the model's outputs."""
     if num_classes != len(data_names):
-        named = f": {first(model_names)}" if model_names else " without names"
+        named = f": {first_names(model_names)}" if model_names else " without names"
         raise ValueError(
-            f"the model has {num_classes} classes{named}; the set has {len(data_names)}: {first(data_names)}. They "
-            "cannot be matched by number"
+            f"the model has {num_classes} classes{named}; the set has {len(data_names)}: {first_names(data_names)}. "
+            "They cannot be matched by number"
         )
     outputs = np.arange(len(data_names), dtype=np.int32)
     if not model_names:
@@ -62,15 +62,15 @@ def match_by_name(model_names: Sequence[str], data_names: Sequence[str]) -> Clas
     if missing := set(data_names) - set(model_names):
         raise ValueError(
             "the model's classes are not the set's, so that a score would mean nothing.\n"
-            f"  the model's {len(model_names)}: {first(model_names)}\n"
-            f"  the set's {len(data_names)}: {first(data_names)}\n"
-            f"  only the model's: {first(sorted(set(model_names) - set(data_names))) or 'none'}\n"
-            f"  only the set's: {first(sorted(missing)) or 'none'}"
+            f"  the model's {len(model_names)}: {first_names(model_names)}\n"
+            f"  the set's {len(data_names)}: {first_names(data_names)}\n"
+            f"  only the model's: {first_names(sorted(set(model_names) - set(data_names))) or 'none'}\n"
+            f"  only the set's: {first_names(sorted(missing)) or 'none'}"
         )
     of_model, of_data = Counter(model_names), Counter(data_names)
     if twice := sorted(name for name in of_data if max(of_model[name], of_data[name]) > 1):
         raise ValueError(
-            f"the set's and the model's classes cannot be matched by name: several are called {first(twice)}"
+            f"the set's and the model's classes cannot be matched by name: several are called {first_names(twice)}"
         )
     places = {name: place for place, name in enumerate(model_names)}
     outputs = np.array([places[name] for name in data_names], np.int32)
@@ -79,6 +79,6 @@ def match_by_name(model_names: Sequence[str], data_names: Sequence[str]) -> Clas
     return ClassOrder(outputs, "matched by name: the set has the model's classes in another order")
 
 
-def first(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first six names, quoted."""
     return ", ".join(map(repr, names[:6])) + (" ..." if len(names) > 6 else "")

@@ -19,7 +19,7 @@ SHOTS = 10
 """Images of each class that "few-shot" learns from."""
 
 NEEDED: Mapping[How, int] = {"knn": 0, "probe": 2, "few-shot": SHOTS}
-"""Training images of each class that has some without which it cannot be done; a probe holds some of them out."""
+"""The fewest training images that a class may have, if it has any; a probe holds some of them out."""
 
 Labelled = tuple[np.ndarray, np.ndarray]
 """Features float32 [N, D] and labels int32 [N]."""

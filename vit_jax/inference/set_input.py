@@ -1,7 +1,5 @@
 """Batches of a data set to a network's input."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import with_channels
 from vit_jax.models.preprocessing import RESIZE_METHODS
-from vit_jax.pretrained.preprocess import cover
+from vit_jax.pretrained.preprocess import covering
 
 
 def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
@@ -28,14 +26,12 @@ def set_input(model: Network, pixels: jax.Array | np.ndarray) -> jax.Array:
     height, width, channels = model.input_shape
     settings = model.preprocessing
     pixels = with_channels(jnp.asarray(pixels, jnp.float32), channels)
-    batch, *size, _ = pixels.shape
-    if tuple(size) != (height, width):
-        covering = math.floor(height / settings.crop_fraction), math.floor(width / settings.crop_fraction)
-        rows, columns = covering if settings.squash else cover((size[0], size[1]), covering)
+    batch, rows, columns, _ = pixels.shape
+    if (rows, columns) != (height, width):
+        (covering_width, covering_height), (left, top, right, bottom) = covering(model, (columns, rows))
         method = RESIZE_METHODS[settings.interpolation]
-        for shape in ((size[0], columns), (rows, columns)):  # Pillow's passes, each to whole pixel values
-            pixels = jax.image.resize(pixels, (batch, *shape, channels), method, antialias=True)
+        for size in ((rows, covering_width), (covering_height, covering_width)):  # Pillow's passes, to whole levels
+            pixels = jax.image.resize(pixels, (batch, *size, channels), method, antialias=True)
             pixels = jnp.clip(jnp.floor(pixels + 0.5), 0, 255)
-        top, left = (rows - height) // 2, (columns - width) // 2
-        pixels = pixels[:, top : top + height, left : left + width]
+        pixels = pixels[:, top:bottom, left:right]
     return settings.normalise(pixels)

@@ -142,9 +142,9 @@ def charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
     return drawn
 
 
-def as_float(value: float | str | None) -> float:
-    """JSON has no NaN: a value that is not finite may come as a float, as null or as the text "nan" or "inf"."""
-    return math.nan if value is None else float(value)
+def as_float(value: float | None) -> float:
+    """A value of a row as a number: JSON has no NaN, metrics.jsonl has null for what is not finite."""
+    return math.nan if value is None else value
 
 
 def draw(quantity: Quantity, series: Sequence[Series], along: Along = STEPS, labelled: bool = False) -> Chart:
@@ -254,7 +254,7 @@ def value_axis(quantity: Quantity, finite: np.ndarray) -> tuple[Axis, np.ndarray
     return linear_axis(low if quantity.style == "percent" else min(low, 0.0), high)
 
 
-def along_axis(last: float, whole: bool = True, right: float = RIGHT) -> tuple[Axis, np.ndarray]:
+def along_axis(last: float, whole: bool, right: float) -> tuple[Axis, np.ndarray]:
     """The horizontal axis, from 0 to the last place, with at most six ticks; at whole numbers, where they must be."""
     last = max(last, 1.0 if whole else 1e-3)
     step = round_step(last / 5)

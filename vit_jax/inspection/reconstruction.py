@@ -13,6 +13,7 @@ from vit_jax.models.layers import patchify, unpatchify
 from vit_jax.models.mae import MaskedAutoencoder, Reconstruction
 from vit_jax.models.network import Network, pair
 from vit_jax.models.network_input import network_input
+from vit_jax.objectives.masked_autoencoding import mean_and_deviation
 
 GREY = 127.5
 """The pixels of a patch that the encoder does not see."""
@@ -41,8 +42,8 @@ def reconstruct(
     prediction, mask = cast(Reconstruction, jax.jit(model.apply, static_argnums=2)(variables, images, False, noise))
     true = patchify(images, size)
     if normalised:
-        deviation = jnp.sqrt(true.var(-1, keepdims=True, ddof=1) + 1e-6)
-        prediction = prediction * deviation + true.mean(-1, keepdims=True)
+        mean, deviation = mean_and_deviation(true)
+        prediction = prediction * deviation + mean
 
     mask = mask[..., None]  # [B, N, 1]
     seen, filled = jnp.where(mask, jnp.nan, true), jnp.where(mask, prediction, true)

@@ -20,9 +20,8 @@ class BeitPretraining(VisionTransformerPretraining):
     """Masked image modelling: an encoder sees images with masked patches, a linear head names every visual token.
 
     Parameters: "encoder", with one relative position bias for all blocks, and "head". The head's outputs are no classes
-    but visual tokens. Fields as those of `VisionTransformerPretraining`, and:
-
-    Training begins with its blocks rescaled by their depth (`after_init`), which `init` alone does not do.
+    but visual tokens. Training begins with the blocks rescaled by their depth (`after_init`), which `init` alone does
+    not do. Fields as those of `VisionTransformerPretraining`, and:
 
     Attributes:
         vocab_size: number of visual tokens; of DALL-E's tokenizer as published, and of BEiT v2's.

@@ -79,7 +79,7 @@ class ConvolutionalNetwork(Network):
 
     @nn.nowrap
     def check_sizes(self, **sizes: int) -> None:
-        """Raises ValueError for a size below 1, and for fields of every network that cannot be."""
+        """Raises ValueError if one of these sizes or `in_channels` is below 1, or `num_classes` is negative."""
         for name, size in {**sizes, "in_channels": self.in_channels}.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, not {size}")

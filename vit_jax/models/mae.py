@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.models.encoder_block import EncoderBlock
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import SMALL, sincos_position_embedding, traced_once
 from vit_jax.models.network import Features, pair
 from vit_jax.models.pretraining import VisionTransformerPretraining
-from vit_jax.models.vit import EncoderBlock, VisionTransformer
+from vit_jax.models.vit import VisionTransformer
 
 
 class Reconstruction(NamedTuple):

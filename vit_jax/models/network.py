@@ -32,7 +32,7 @@ class Features(NamedTuple):
 
 
 class Network(nn.Module):
-    """An image classifier with its fields and its two ways to be called.
+    """A network of images, a Flax module: called for its outputs, or by `features` or `pooled` for what lies before.
 
     Attributes:
         num_classes: outputs of the head; 0 for none (the call then returns the pooled features).

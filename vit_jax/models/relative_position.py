@@ -43,9 +43,9 @@ def coordinates(window: tuple[int, int]) -> np.ndarray:
     return np.stack(np.divmod(np.arange(window[0] * window[1]), window[1]), axis=-1)
 
 
-def table_rows(grid: tuple[int, int]) -> int:
-    """Rows of BEiT's table of biases for a grid of patches (rows, columns)."""
-    return (2 * grid[0] - 1) * (2 * grid[1] - 1) + CLASS_TOKEN_ENTRIES
+def table_rows(window: tuple[int, int], class_token: bool) -> int:
+    """Rows of the table of biases for a window of tokens, with a class token before it or without."""
+    return (2 * window[0] - 1) * (2 * window[1] - 1) + (CLASS_TOKEN_ENTRIES if class_token else 0)
 
 
 def class_token_position_index(grid: tuple[int, int]) -> np.ndarray:
@@ -55,7 +55,7 @@ def class_token_position_index(grid: tuple[int, int]) -> np.ndarray:
     offsets of patches as `relative_position_index` orders them; its last three hold for all patches alike: of the
     class token attending to a patch, of a patch attending to the class token, of the class token attending to itself.
     """
-    to_patch, from_patch, to_itself = table_rows(grid) - CLASS_TOKEN_ENTRIES + np.arange(CLASS_TOKEN_ENTRIES)
+    to_patch, from_patch, to_itself = table_rows(grid, class_token=False) + np.arange(CLASS_TOKEN_ENTRIES)
     index = np.pad(relative_position_index(grid), ((1, 0), (1, 0)))
     index[0, 1:], index[1:, 0], index[0, 0] = to_patch, from_patch, to_itself
     return index
@@ -76,11 +76,10 @@ class RelativePositionBias(nn.Module):
     def __call__(self) -> jax.Array:
         """The biases, float32 [heads, M, M], or [heads, 1 + M, 1 + M]."""
         if self.class_token:
-            init, index, rows = nn.initializers.zeros, class_token_position_index(self.window), table_rows(self.window)
+            init, index = nn.initializers.zeros, class_token_position_index(self.window)
         else:
             init, index = SMALL, relative_position_index(self.window)
-            rows = (2 * self.window[0] - 1) * (2 * self.window[1] - 1)
-        table = self.param("table", init, (rows, self.num_heads))
+        table = self.param("table", init, (table_rows(self.window, self.class_token), self.num_heads))
         return table[index].transpose(2, 0, 1)
 
 

@@ -5,27 +5,23 @@ pooling, registers (Darcet et al., 2024) and the MAP head are options here; the 
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vit_jax.models.attention import Attention, AttentionPool
+from vit_jax.models.attention import AttentionPool
 from vit_jax.models.attention_kernel import Choice, Kernel, choose_kernel
 from vit_jax.models.compiler_hints import row_major
+from vit_jax.models.encoder_block import EncoderBlock
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
     SMALL,
-    DropPath,
-    DropPathRate,
     Gelu,
     KernelInit,
-    LayerScale,
-    Mlp,
     PatchEmbed,
-    SwiGlu,
     drop_path_rates,
     hidden_width,
     sincos_position_embedding,
@@ -33,70 +29,6 @@ from vit_jax.models.layers import (
 )
 from vit_jax.models.network import Features, Network, check_images, check_patches, check_rates, pair, patch_grid
 from vit_jax.models.relative_position import RelativePositionBias
-
-
-class EncoderBlock(nn.Module):
-    """One layer of the encoder: attention, then MLP, each normalised before and added to its input (ViT, figure 1)."""
-
-    num_heads: int
-    mlp_ratio: float = 4.0
-    swiglu: bool = False
-    qkv_bias: bool = True
-    key_bias: bool = True
-    bias_grid: tuple[int, int] | None = None
-    qk_norm: bool = False
-    layer_scale: float | None = None
-    attn_drop_rate: float = 0.0
-    proj_drop_rate: float = 0.0
-    gelu: Gelu = "erf"
-    norm_eps: float = 1e-6
-    kernel_init: KernelInit = "xavier_uniform"
-    attention: Kernel = "auto"
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self,
-        x: jax.Array,
-        train: bool,
-        bias: jax.Array | None = None,
-        drop_path_rate: DropPathRate = None,
-        queries: int | None = None,
-    ) -> jax.Array:
-        """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N].
-
-        With `queries`, only so many of the first tokens come out, [B, queries, D]: the others are attended to, no more.
-        """
-        norm = partial(LayerNorm, self.norm_eps, self.dtype)
-        attention = Attention(
-            num_heads=self.num_heads,
-            qkv_bias=self.qkv_bias,
-            key_bias=self.key_bias,
-            bias_grid=self.bias_grid,
-            qk_norm=self.qk_norm,
-            norm_eps=self.norm_eps,
-            attn_drop_rate=self.attn_drop_rate,
-            proj_drop_rate=self.proj_drop_rate,
-            kernel_init=self.kernel_init,
-            kernel=self.attention,
-            dtype=self.dtype,
-            name="attn",
-        )
-        hidden = hidden_width(x.shape[-1], self.mlp_ratio)
-        if self.swiglu:
-            mlp = SwiGlu(hidden, self.proj_drop_rate, self.dtype, self.kernel_init, name="mlp")
-        else:
-            mlp = Mlp(hidden, self.gelu, self.proj_drop_rate, self.dtype, self.kernel_init, name="mlp")
-
-        y = attention(norm(name="norm1")(x), train, bias, queries)
-        if self.layer_scale is not None:
-            y = LayerScale(self.layer_scale, self.dtype, name="ls1")(y)
-        x = x[:, :queries] + DropPath()(y, drop_path_rate, train)
-
-        y = mlp(norm(name="norm2")(x), train)
-        if self.layer_scale is not None:
-            y = LayerScale(self.layer_scale, self.dtype, name="ls2")(y)
-        return x + DropPath()(y, drop_path_rate, train)
 
 
 class VisionTransformer(Network):
@@ -147,8 +79,8 @@ class VisionTransformer(Network):
         kernel_init: how the kernels of the blocks begin: "xavier_uniform" (Google's, MAE's) or "normal", with a
             deviation of 0.02 (DeiT's, DINO's, BEiT's): 0.6 to 0.9 of that at width 768, 0.3 to 0.4 at width 192.
         attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
-            that serve on the devices at hand; see `vit_jax.models.attention_kernel`. A last block of which the head
-            reads the class token alone has plain products.
+            that serve on the devices at hand; see `vit_jax.models.attention_kernel`. Where the head reads the class
+            token alone, the last block always takes "matmul".
         remat: recompute each block in the backward pass: about a third more work, far less memory.
 
     Raises:

@@ -14,13 +14,19 @@ from vit_jax.models.network_input import network_input
 from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Params
 
 
-def normalised_patches(patches: jax.Array) -> jax.Array:
-    """Patches [B, N, P * P * C], each less its mean and divided by its standard deviation.
+def mean_and_deviation(patches: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation of each of the patches [B, N, P * P * C]: [B, N, 1] both.
 
     As published (`models_mae.py`): the unbiased variance, and 1e-6 added to it.
     """
-    mean, variance = patches.mean(-1, keepdims=True), patches.var(-1, keepdims=True, ddof=1)
-    return (patches - mean) / jnp.sqrt(variance + 1e-6)
+    variance = patches.var(-1, keepdims=True, ddof=1)
+    return patches.mean(-1, keepdims=True), jnp.sqrt(variance + 1e-6)
+
+
+def normalised_patches(patches: jax.Array) -> jax.Array:
+    """Patches [B, N, P * P * C], each less its mean and divided by its standard deviation."""
+    mean, deviation = mean_and_deviation(patches)
+    return (patches - mean) / deviation
 
 
 def reconstruction_loss(reconstruction: Reconstruction, target: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import numpy as np
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.pretraining import encoder_of
+from vit_jax.models.relative_position import CLASS_TOKEN_ENTRIES, table_rows
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.converted import Parameter
@@ -105,8 +106,8 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
         return parameter if old == new else Parameter(shape, read_positions)
     if path.endswith("relative_position_bias/table"):
         old, new = window(stored, path), window(wanted, path)
-        extra = 0 if isinstance(encoder_of(wanted), SwinTransformer) else 3
-        rows = (2 * new[0] - 1) * (2 * new[1] - 1) + extra
+        class_token = not isinstance(encoder_of(wanted), SwinTransformer)
+        rows, extra = table_rows(new, class_token), CLASS_TOKEN_ENTRIES if class_token else 0
 
         def read_table() -> np.ndarray:
             table = np.asarray(parameter.read(), np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 from vit_jax.models.network import Network, pair, patch_grid
 from vit_jax.models.registry import VIT_SIZES
+from vit_jax.models.relative_position import CLASS_TOKEN_ENTRIES
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
@@ -41,7 +42,7 @@ def vit_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
     hidden_in, hidden = shapes["blocks_0/mlp/fc1/kernel"][1], shapes["blocks_0/mlp/fc2/kernel"][0]
     fields: dict[str, Any] = dict(
         in_channels=in_channels,
-        patch_size=patch_height if patch_height == patch_width else (patch_height, patch_width),
+        patch_size=one_if_square(patch_height, patch_width),
         embed_dim=embed_dim,
         depth=depth,
         mlp_ratio=hidden / embed_dim,
@@ -88,7 +89,7 @@ def whole_patches(image_size: Any, patch_size: Any) -> Any:
         return image_size
     message = "images are of %d x %d px, whole patches: of its own %d x %d px the network does not see the rest"
     logger.warning(message, *whole, height, width)
-    return whole[0] if whole[0] == whole[1] else whole
+    return one_if_square(*whole)
 
 
 def vit_heads(shapes: Shapes, embed_dim: int, depth: int, hidden: int) -> int | None:
@@ -119,7 +120,7 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
         return pos_embed
     for path in ("relative_position_bias/table", "blocks_0/attn/relative_position_bias/table"):
         if path in shapes:
-            side = (math.isqrt(shapes[path][0] - 3) + 1) // 2
+            side = (math.isqrt(shapes[path][0] - CLASS_TOKEN_ENTRIES) + 1) // 2
             return dict(**pos_embed, image_size=image_of(side, fields["patch_size"]))
     return pos_embed
 
@@ -136,7 +137,11 @@ def depth_of(shapes: Shapes) -> int:
 
 def image_of(side: int, patch_size: Any) -> Any:
     """The image of side x side patches."""
-    height, width = (side * patch for patch in pair(patch_size))
+    return one_if_square(*(side * patch for patch in pair(patch_size)))
+
+
+def one_if_square(height: int, width: int) -> int | tuple[int, int]:
+    """A size as configs have it: one number for squares."""
     return height if height == width else (height, width)
 
 
@@ -151,7 +156,7 @@ def swin_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
     fields: dict[str, Any] = dict(
         version=version,
         in_channels=in_channels,
-        patch_size=patch_height if patch_height == patch_width else (patch_height, patch_width),
+        patch_size=one_if_square(patch_height, patch_width),
         embed_dim=embed_dim,
         depths=depths,
         mlp_ratio=shapes[f"{first[0]}mlp/fc1/kernel"][1] / embed_dim,

@@ -11,7 +11,9 @@ from flax.traverse_util import flatten_dict
 from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.models.windows import WindowRule
 from vit_jax.pretrained.converted import Converted, Parameter, check
 from vit_jax.pretrained.rules import Table, find_ours
 
@@ -75,6 +77,18 @@ def with_all_positions(model: VisionTransformer, arrays: Arrays) -> Arrays:
     rows, columns = model.grid
     absent = model.num_prefix_tokens + rows * columns - positions.shape[1]
     return arrays | {"pos_embed": np.pad(positions, ((0, 0), (absent, 0), (0, 0)))}
+
+
+def is_beit(model: VisionTransformer) -> bool:
+    """Whether a network has what only the BEiT of the other libraries has."""
+    return model.relative_position != "none" or (model.qkv_bias and not model.key_bias)
+
+
+def same_windows_by(model: SwinTransformer, rule: WindowRule) -> bool:
+    """Whether a network's maps are cut into the same windows by another library's rule, at the size that it has."""
+    its_own = model.clone(window_rule=rule).window_grids
+    pairs = (zip(ours, theirs, strict=True) for ours, theirs in zip(model.window_grids, its_own, strict=True))
+    return all(ours.same_windows(theirs) for of_stage in pairs for ours, theirs in of_stage)
 
 
 def unfit(model: Network, conditions: Mapping[str, tuple[bool, str]]) -> list[str]:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from vit_jax.models.network import Network
-from vit_jax.pretrained.publishers.configs import RESAMPLING
+from vit_jax.pretrained.publishers.huggingface_config import RESAMPLING
 
 
 def against_preprocessing(model: Network) -> list[str]:

@@ -12,7 +12,7 @@ from vit_jax.pretrained.adapt import with_new_head, with_sizes
 from vit_jax.pretrained.channels import with_channels
 from vit_jax.pretrained.converted import check, read_parameters
 from vit_jax.pretrained.locate import Located, locate, read_config
-from vit_jax.pretrained.publishers.configs import crop_size
+from vit_jax.pretrained.publishers.huggingface_config import crop_size
 from vit_jax.pretrained.stored_network import StoredNetwork, read_network
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ def load_pretrained(
 
     Raises:
         FileNotFoundError: if there is nothing at `source`.
+        ConnectionError: if the hub cannot be reached, and the repository was not downloaded before.
         ValueError: if the file is damaged or unsafe, of no known publisher, or does not fit; then every missing,
             unexpected and misshapen parameter is listed.
         ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).

@@ -78,7 +78,7 @@ def in_folder(source: Path) -> Located:
     directory = source / "model" if is_model(source / "model") else source
     name = choose_weights(directory, [path.name for path in directory.iterdir() if path.is_file()])
     if name is None:
-        raise nothing_in(source, "a file of weights (model.safetensors, *.npz, pytorch_model.bin, ...) there")
+        raise nothing_in(source)
     return Located(directory / name, read_config(directory / "config.json"), directory)
 
 
@@ -106,11 +106,14 @@ def is_model(directory: Path) -> bool:
     return (directory / "model.safetensors").is_file() and (directory / "config.json").is_file()
 
 
-def nothing_in(source: Path, expected: str) -> FileNotFoundError:
+def nothing_in(source: Path) -> FileNotFoundError:
     """The error of a folder without weights."""
     if (source / "checkpoints").is_dir():
         return FileNotFoundError(f"the run in {source} has not finished: it has checkpoints but no model/ yet")
-    return FileNotFoundError(f"no model at {source}: expected {expected} or in its model/")
+    return FileNotFoundError(
+        f"no model at {source}: expected a file of weights (model.safetensors, *.npz, pytorch_model.bin, ...) there or "
+        "in its model/"
+    )
 
 
 def read_config(path: Path) -> Mapping[str, Any] | None:

@@ -34,10 +34,10 @@ NOT_SAVED = ("parent", "name", "dtype", "remat", "attention", "answer")
 """Fields that belong to a use of the module, not to its weights."""
 
 
-def save_pretrained(
+def save_native(
     directory: str | Path, model: Network, params: Mapping[str, Any], class_names: tuple[str, ...] = ()
 ) -> None:
-    """Writes a model that `load_pretrained(directory)` gives back exactly.
+    """Writes a model that `load_pretrained(directory)` gives back exactly, but for the fields in `NOT_SAVED`.
 
     Args:
         directory: made if need be; files of an earlier model in it are replaced.

@@ -29,8 +29,9 @@ def save_pretrained(
 ) -> None:
     """Writes a model that `load_pretrained(directory)` gives back: `config.json` and `model.safetensors`.
 
-    The package's own format stores every network, with all its fields except `dtype` and `remat`. The others store what
-    those libraries can represent, and the model computes the same there:
+    The package's own format stores every network, with all its fields except those of its use: `dtype`, `remat`,
+    `attention` and `answer`. The others store what those libraries can represent, and the model computes the same
+    there:
 
     - "timm": `timm.create_model("local-dir:directory", pretrained=True)`.
     - "huggingface": `AutoModelForImageClassification.from_pretrained(directory)` of transformers 4 and 5, and
@@ -61,7 +62,7 @@ def save(
     """As `save_pretrained`; gives what is left out or has another form there, a line each, instead of logging it."""
     if format == "vit_jax":
         check_contents(model, params, class_names)
-        native.save_pretrained(directory, model, params, class_names)
+        native.save_native(directory, model, params, class_names)
         return ()
     if format not in WRITERS:
         raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")

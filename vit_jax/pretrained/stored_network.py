@@ -81,7 +81,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         return StoredNetwork(module, module, converted, format, names, others)
     check_heads(weights.path, stated.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
-        converted, shapes = encoder_of(converted), encoder_of(converted).shapes()
+        converted, shapes = encoder_parameters(converted), encoder_parameters(converted).shapes()
     wanted = with_numerics(model, known)
     if isinstance(wanted, SwinTransformer) and wanted.version == 2:  # whose shapes are those of any window
         sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
@@ -183,7 +183,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     return StoredNetwork(stored, wanted, converted, format, names)
 
 
-def encoder_of(converted: Converted) -> Converted:
+def encoder_parameters(converted: Converted) -> Converted:
     """The encoder of a pre-training network, MAE's or BEiT's: without decoder, head and mask token."""
 
     def inner(path: str) -> bool:
@@ -203,7 +203,7 @@ def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     """
     if not isinstance(stored.model, PretrainingNetwork):
         return stored
-    module, converted = stored.model.make_encoder(), encoder_of(stored.converted)
+    module, converted = stored.model.make_encoder(), encoder_parameters(stored.converted)
     if isinstance(module, VisionTransformer):
         module = module.clone(mask_token=False)
         if module.relative_position == "shared":

@@ -24,8 +24,10 @@ from vit_jax.pretrained.folder import (
     as_json,
     check_contents,
     flat_arrays,
+    is_beit,
     notes_on,
     refuse,
+    same_windows_by,
     theirs,
     unfit,
     with_all_positions,
@@ -96,7 +98,7 @@ def network_of(model: Network) -> HuggingFaceNetwork:
         return beit_pretraining(model)
     if not isinstance(model, VisionTransformer):
         raise ValueError(f"Hugging Face has no network such as {type(model).__name__}; nothing was written")
-    if model.relative_position != "none" or (model.qkv_bias and not model.key_bias):
+    if is_beit(model):
         return beit(model)
     if model.layer_scale is not None:
         return dinov2(model)
@@ -282,10 +284,8 @@ def masked_autoencoder(model: MaskedAutoencoder) -> HuggingFaceNetwork:
 def swin(model: SwinTransformer) -> HuggingFaceNetwork:
     """Swin and Swin V2."""
     window = model.window_sizes[0]
-    its_grids = model.clone(window_rule=rule_of(model)).window_grids
-    grids = [both for stages in zip(model.window_grids, its_grids, strict=True) for both in zip(*stages, strict=True)]
-    whole = all(ours.window == (window, window) for ours, _ in grids)
-    alike = all(ours.same_windows(its) for ours, its in grids)
+    whole = all(grid.window == (window, window) for grids in model.window_grids for grid in grids)
+    alike = same_windows_by(model, rule_of(model))
     widths = [model.embed_dim * 2**stage for stage in range(len(model.depths))]
     reasons = unfit(
         model,

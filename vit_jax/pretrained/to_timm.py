@@ -23,9 +23,11 @@ from vit_jax.pretrained.folder import (
     as_json,
     check_contents,
     flat_arrays,
+    is_beit,
     notes_on,
     ratio_of,
     refuse,
+    same_windows_by,
     theirs,
     unfit,
     with_all_positions,
@@ -146,11 +148,6 @@ def reasons_against(model: Network) -> list[str]:
 OTHER_EPSILON = "model.clone(norm_eps=...), or vit-jax convert --norm-eps, takes it: outputs then differ slightly"
 
 
-def is_beit(model: VisionTransformer) -> bool:
-    """Whether a network has what only timm's `Beit` has."""
-    return model.relative_position != "none" or (model.qkv_bias and not model.key_bias)
-
-
 def beit_conditions(model: VisionTransformer) -> dict[str, tuple[bool, str]]:
     """What timm's `Beit` asks for besides, by field."""
     rows, columns = ((2 * side - 1) for side in model.grid)
@@ -174,18 +171,16 @@ def beit_conditions(model: VisionTransformer) -> dict[str, tuple[bool, str]]:
 def against_swin(model: SwinTransformer) -> list[str]:
     """Why timm has no such Swin, a line each."""
     its_own = model.clone(window_rule="timm").window_grids
-    same = all(
-        ours.same_windows(other)
-        for stages in zip(model.window_grids, its_own, strict=True)
-        for ours, other in zip(*stages, strict=True)
-    )
     tables = [tuple(2 * side - 1 for side in grids[0].window) for grids in its_own]
     mistaken = any(rows != columns and math.isqrt(rows * columns) ** 2 == rows * columns for rows, columns in tables)
     return unfit(
         model,
         {
             "norm_eps": (model.norm_eps == 1e-5, f"timm's Swin has 1e-5. {OTHER_EPSILON}"),
-            "window_rule": (same, f"timm pads or shifts the windows of a {model.image_size} px image in another way"),
+            "window_rule": (
+                same_windows_by(model, "timm"),
+                f"timm pads or shifts the windows of a {model.image_size} px image in another way",
+            ),
             "image_size": (
                 model.version == 2 or not mistaken,
                 "timm would take a table of biases for that of a square window",

@@ -65,7 +65,7 @@ class Checkpoints:
 
     Args:
         directory: absolute or relative; made if need be.
-        keep: how many of the latest that are whole to keep, at least 2.
+        keep: how many undamaged checkpoints to keep, the latest ones; at least 2.
         say: tells the person who runs this what was found damaged.
     """
 

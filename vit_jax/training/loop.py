@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.pretrained.native import save_pretrained
+from vit_jax.pretrained.native import save_native
 from vit_jax.training.best import BEST, forget_best, is_better, write_reached
 from vit_jax.training.checkpoint import Checkpoints
 from vit_jax.training.errors import Stopped
@@ -198,7 +198,7 @@ def write_model(run: Run, state: TrainState, folder: str = "model") -> Any:
     """Writes the model for others to read; returns its parameters, on the host."""
     params = on_host(run.parallel.gather_state(state).evaluated_params)
     if is_first():
-        save_pretrained(run.workdir / folder, run.model, params, run.dataset.class_names)
+        save_native(run.workdir / folder, run.model, params, run.dataset.class_names)
     return params
 
 

@@ -1,13 +1,10 @@
-"""How parameters move: optimizer, learning-rate schedule, and which parameters decay, slow down or stay."""
+"""How parameters move: the optimizer and its learning-rate schedule."""
 
-import bisect
 import fnmatch
-import operator
-import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,25 +13,14 @@ from flax.core import FrozenDict
 
 from vit_jax import durations
 from vit_jax.choices import check_choices
-from vit_jax.models.statistics import STATISTICS
-
-Params = Any
-"""A nested dict of arrays."""
-
-
-EMBEDDINGS = (
-    "patch_embed",
-    "patch_norm",
-    "pos_embed",
-    "cls_token",
-    "dist_token",
-    "reg_token",
-    "mask_token",
-    "norm_pre",
+from vit_jax.training.parameter_groups import (
+    Params,
+    decays,
+    frozen_mask,
+    layers_of,
+    muon_labels,
+    parameter_paths,
 )
-"""Parameters below the first block."""
-INSIDE = re.compile(r"(?:^|/)(?:blocks_\d+|downsample)/")
-"""Parameters of blocks, an encoder's and a decoder's, and of patch merging."""
 
 
 @dataclass(frozen=True)
@@ -140,51 +126,6 @@ def make_schedule(config: ScheduleConfig, peak: float, steps: int, in_steps: Cal
     return optax.join_schedules([lambda step: peak * (step + 1) / max(warmup, 1), after], [warmup])
 
 
-def parameter_paths(params: Params) -> Params:
-    """The tree of every parameter's path, e.g. "blocks_0/attn/qkv/kernel"."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: "/".join(str(key.key) for key in path), params)
-
-
-def decays(path: str, parameter: jax.Array) -> bool:
-    """Whether weight decay applies: to matrices and patch kernels, not to vectors, tokens, positions or tables of
-    position biases.
-
-    As published, it does not apply to Swin V2's MLP that computes position biases either. Others' code spares less:
-    DINO's only biases and vectors, BEiT's these, the class token and positions.
-    """
-    return parameter.ndim > 1 and path.endswith("kernel") and "relative_position_bias" not in path
-
-
-def block_of(path: str) -> tuple[int, int] | None:
-    """Stage and number of the block that a parameter belongs to; patch merging counts with the block before it.
-
-    Of a network for pre-training, these are the encoder's blocks.
-    """
-    found = re.match(r"(?:encoder/)?(?:layers_(\d+)/)?(?:blocks_(\d+)|downsample)/", path)
-    if not found:
-        return None
-    stage, block = found.groups()
-    return int(stage or 0), int(block or -1)
-
-
-def layers_of(params: Params) -> Params:
-    """The tree of the layer that every parameter belongs to: embeddings 0, the first block 1, ..., the rest on top.
-
-    A decoder is on top of its encoder, and so is BEiT's table of position biases that all blocks share. Sources:
-    `optim_factory.py` of BEiT; `util/lr_decay.py` of MAE; for the patch merging of Swin, `optimizer.py` of SimMIM.
-    """
-    paths = parameter_paths(params)
-    blocks = sorted({block for path in jax.tree.leaves(paths) if (block := block_of(path)) and block[1] >= 0})
-
-    def layer(path: str) -> int:
-        block = block_of(path)
-        if block:
-            return bisect.bisect_right(blocks, block)
-        return 0 if path.removeprefix("encoder/").split("/")[0] in EMBEDDINGS else len(blocks) + 1
-
-    return jax.tree.map(layer, paths)
-
-
 def scale_layers(decay: float, params: Params) -> optax.GradientTransformation:
     """Multiplies the updates of layer l by decay^(top layer - l); frozen layers of all parameters count, too."""
     paths, layers = jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(layers_of(params))
@@ -196,32 +137,21 @@ def scale_layers(decay: float, params: Params) -> optax.GradientTransformation:
     return optax.stateless(scale)
 
 
-def muon_labels(params: Params) -> Params:
-    """Which optimizer has each parameter: Muon the matrices inside blocks (Jordan et al., 2024), AdamW the rest."""
-    return jax.tree.map(
-        lambda path, p: "muon" if INSIDE.search(path) and p.ndim == 2 and decays(path, p) else "adamw",
-        parameter_paths(params),
-        params,
-    )
-
-
 def clip_all(limit: float, norm: Callable[[Params], jax.Array]) -> optax.GradientTransformation:
     """Scales a gradient down to a norm over all of its arrays, at most: `optax.clip_by_global_norm` with this norm."""
 
     def clip(updates: Params, params: Params) -> Params:
-        del params
         length = norm(updates)
         return jax.tree.map(lambda g: jnp.where(length < limit, g, g / length.astype(g.dtype) * limit), updates)
 
     return optax.stateless(clip)
 
 
-def clip_each(norm: float) -> optax.GradientTransformation:
+def clip_each(limit: float) -> optax.GradientTransformation:
     """Scales each array of a gradient down to a norm, at most (DINO: `clip_gradients`)."""
 
     def clip(updates: Params, params: Params) -> Params:
-        del params
-        return jax.tree.map(lambda g: g * jnp.minimum(1.0, norm / (jnp.linalg.norm(g.ravel()) + 1e-6)), updates)
+        return jax.tree.map(lambda g: g * jnp.minimum(1.0, limit / (jnp.linalg.norm(g.ravel()) + 1e-6)), updates)
 
     return optax.stateless(clip)
 
@@ -267,23 +197,6 @@ def base_optimizer(
             optax.scale_by_learning_rate(schedule),
         )
     return adamw
-
-
-def frozen_mask(params: Params, patterns: tuple[str, ...]) -> Params:
-    """The tree that says which parameters are frozen.
-
-    Raises:
-        ValueError: if a pattern matches no parameter, or if all parameters that are learned are frozen.
-    """
-    paths = jax.tree.leaves(parameter_paths(params))
-    for pattern in patterns:
-        if not fnmatch.filter(paths, pattern):
-            raise ValueError(f"optimizer.freeze pattern {pattern!r} matches no parameter; paths look like {paths[0]!r}")
-    frozen = jax.tree.map(lambda path: any(fnmatch.fnmatch(path, p) for p in patterns), parameter_paths(params))
-    measured = [path.split("/")[-1] in STATISTICS for path in paths]
-    if all(map(operator.or_, jax.tree.leaves(frozen), measured)):
-        raise ValueError(f"optimizer.freeze patterns {patterns} freeze every parameter: nothing is left to train")
-    return frozen
 
 
 def make_optimizer(

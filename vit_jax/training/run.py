@@ -18,7 +18,7 @@ from vit_jax.data.images_of_run import describe_learned
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.splits import some_of
-from vit_jax.evaluation.class_order import first
+from vit_jax.evaluation.class_order import first_names
 from vit_jax.evaluation.judge import check_examples
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
@@ -48,7 +48,7 @@ from vit_jax.training.workdir import (
 from vit_jax.training.workdir_lock import WorkdirLock
 
 UNEQUAL = 3
-"""Times as many training images as another class has that are worth a note."""
+"""A class with so many times the training images of another is worth a note."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,9 @@ def describe(run: Run) -> list[str]:
     sizes = [f"{len(data.train):,} training"]
     sizes += [f"{len(data.validation):,} validation"] if data.validation is not None else []
     sizes += [f"{len(data.test):,} test"]
-    labels = f"{len(data.class_names)} classes ({first(data.class_names)})" if data.class_names else "without labels"
+    labels = (
+        f"{len(data.class_names)} classes ({first_names(data.class_names)})" if data.class_names else "without labels"
+    )
     device, processes, attention = jax.devices()[0], jax.process_count(), attention_choice(run.model)
     devices = f"{run.parallel.devices} x {device.device_kind}" + (f" in {processes} processes" if processes > 1 else "")
     return [

@@ -14,8 +14,8 @@ from vit_jax.data.feed import gather
 from vit_jax.models.network import Network
 from vit_jax.models.statistics import with_statistics
 from vit_jax.objectives.objective import Examples, Given, Loss, Objective, Teacher
-from vit_jax.training.optimizer import frozen_mask
 from vit_jax.training.parallel import Replicas
+from vit_jax.training.parameter_groups import frozen_mask
 
 Tree = Any
 

@@ -66,13 +66,13 @@ def load_teacher(config: Config, dataset: Dataset, model: Network) -> LoadedTeac
         ModuleNotFoundError: if reading it needs a package that is not installed.
     """
     if isinstance(config.objective, Distillation):
-        return load_classifier(config.objective, config.dtype, dataset)
+        return load_distillation_teacher(config.objective, config.dtype, dataset)
     if isinstance(config.objective, MaskedImageModelling):
         return load_tokenizer(config.objective, config.dtype, dataset, model)
     return None
 
 
-def load_classifier(objective: Distillation, dtype: str, dataset: Dataset) -> LoadedTeacher:
+def load_distillation_teacher(objective: Distillation, dtype: str, dataset: Dataset) -> LoadedTeacher:
     """The teacher of a distillation."""
     stored = open_stored(objective.teacher, publisher=objective.publisher, revision=objective.revision)
     model = stored.model

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from benchmarks.scaling.collectives import array_bytes, exchange
+from benchmarks.hlo_types import array_bytes
+from benchmarks.scaling.collectives import exchange
 
 TUPLE = "(f32[17,96]{1,0}, f32[96]{0}, /*index=5*/f32[]) all-reduce(%a, %b, %c), channel_id=1"
 BEGIN = "((f32[4]{0}), (f32[16]{0})) all-gather-start(%a), dimensions={0}"

@@ -2,8 +2,8 @@
 
 RandAugment (Cubuk et al. 2019) in timm's form, TrivialAugment (Müller and Hutter 2021), and the policy that AutoAugment
 (Cubuk et al. 2018) found on CIFAR-10. All bring `fill` in where a warp looks outside the image, and interpolate
-linearly, where timm draws linear or cubic each time and torchvision takes the nearest pixel. Images are rounded to whole
-levels on the way in, see `operations`.
+linearly, where timm draws linear or cubic each time and torchvision takes the nearest pixel. Images are rounded to
+whole levels on the way in, see `operations`.
 """
 
 from dataclasses import dataclass

@@ -8,14 +8,15 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 from vit_jax.pretrained.locate import Located, read_config
 from vit_jax.pretrained.publishers import (
-    configs,
     facebook,
     google,
     huggingface,
+    huggingface_config,
     networks,
     pixels,
     swin_buffers,
     timm,
+    timm_config,
     torchvision,
 )
 from vit_jax.pretrained.publishers.format import Format
@@ -41,10 +42,10 @@ DINOV2_MARKS = (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$")
 TIMM_BEIT = (*VIT_MARKS, r"^blocks\.0\.attn\.q_bias$")
 HUGGING_FACE = r"^embeddings\.patch_embeddings\.projection\.weight$"
 
-GOOGLES = dict(gelu="tanh", norm_eps=1e-6)
-DEITS = dict(norm_eps=1e-6)
-SWINS = dict(norm_eps=1e-5)
-HUGGING_FACES = dict(norm_eps=1e-12)
+GOOGLES_NUMERICS = dict(gelu="tanh", norm_eps=1e-6)
+EPSILON_6 = dict(norm_eps=1e-6)
+EPSILON_5 = dict(norm_eps=1e-5)
+EPSILON_12 = dict(norm_eps=1e-12)
 
 
 def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessing:
@@ -56,40 +57,40 @@ def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessi
     if processor is None:
         message = "%s: no preprocessor_config.json beside it, so images are prepared as %s"
         logger.warning(message, located.weights, default)
-    return configs.huggingface_preprocessing(processor, default)
+    return huggingface_config.huggingface_preprocessing(processor, default)
 
 
-def pretrained_cfg(located: Located, default: Preprocessing) -> Preprocessing:
+def with_timm_config(located: Located, default: Preprocessing) -> Preprocessing:
     """What timm's `config.json` says; where it says no mean, it is said what is taken, as for Hugging Face's."""
     config = located.config or {}
-    if "mean" not in configs.pretrained_cfg(config):
+    if "mean" not in timm_config.pretrained_cfg(config):
         message = "%s: the config.json beside it says no mean and standard deviation, so images are prepared as %s"
         logger.warning(message, located.weights, default)
-    return configs.timm_preprocessing(config, default)
+    return timm_config.timm_preprocessing(config, default)
 
 
 hugging_face = partial(
     Format,
     "huggingface",
     preprocessing=preprocessor_config,
-    class_names=configs.huggingface_class_names,
+    class_names=huggingface_config.huggingface_class_names,
     respell=huggingface.respell,
 )
-timms = partial(Format, "timm", preprocessing=pretrained_cfg, class_names=configs.timm_class_names)
+timms = partial(Format, "timm", preprocessing=with_timm_config, class_names=timm_config.timm_class_names)
 hugging_face_vit = partial(
     hugging_face,
     network=networks.vision_transformer,
-    known=HUGGING_FACES,
+    known=EPSILON_12,
     pixels=pixels.google,
-    configured=configs.huggingface_vit,
+    configured=huggingface_config.huggingface_vit,
     left_out=POOLER | MASK_TOKEN | SIMMIM | BUFFERS,
 )
 hugging_face_swin = partial(
     hugging_face,
     network=networks.swin_transformer,
-    known=SWINS,
+    known=EPSILON_5,
     pixels=pixels.imagenet,
-    configured=configs.huggingface_swin,
+    configured=huggingface_config.huggingface_swin,
     left_out=POOLER | MASK_TOKEN | SIMMIM | BUFFERS,
 )
 dinov2 = partial(
@@ -97,7 +98,7 @@ dinov2 = partial(
     "dinov2",
     table=timm.VIT,
     network=networks.vision_transformer,
-    known=DEITS,
+    known=EPSILON_6,
     pixels=pixels.imagenet,
     respell=facebook.respell_dinov2,
     left_out=MASK_TOKEN | HEAD_OF_DINO,
@@ -108,7 +109,7 @@ beits_classifier = partial(
     marks=TIMM_BEIT,
     table=timm.BEIT,
     network=networks.vision_transformer,
-    known=DEITS,
+    known=EPSILON_6,
     left_out=BUFFERS | MASK_TOKEN,
     wrappers=("model", "module"),
     table_resize="geometric_cubic",
@@ -120,7 +121,7 @@ FORMATS: tuple[Format, ...] = (
         (r"^embedding/kernel$", r"^Transformer/encoderblock_0/"),
         google.VIT,
         networks.vision_transformer,
-        GOOGLES,
+        GOOGLES_NUMERICS,
         pixels.google,
         fields_in_arrays=google.fields_in_arrays,
         respell=google.respell,
@@ -131,7 +132,7 @@ FORMATS: tuple[Format, ...] = (
     hugging_face_swin(
         (HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"),
         huggingface.SWINV2,
-        known=SWINS | dict(window_rule="huggingface_v2"),
+        known=EPSILON_5 | dict(window_rule="huggingface_v2"),
     ),
     hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
     # Positions of the decoder, too, are resized as the grid that they are. (transformers stretches them in a row.)
@@ -139,17 +140,17 @@ FORMATS: tuple[Format, ...] = (
         (HUGGING_FACE, r"^decoder\.decoder_embed\.weight$"),
         huggingface.MAE,
         networks.masked_autoencoder,
-        HUGGING_FACES,
+        EPSILON_12,
         pixels.imagenet,
-        configs.huggingface_mae,
+        huggingface_config.huggingface_mae,
     ),
     hugging_face(
         (HUGGING_FACE, r"^lm_head\.weight$", r"lambda_1$"),
         huggingface.BEIT_PRETRAINING,
         networks.beit_pretraining,
-        HUGGING_FACES,
+        EPSILON_12,
         pixels.google,
-        configs.huggingface_vit,
+        huggingface_config.huggingface_vit,
         left_out=BUFFERS,
         table_resize="bilinear",
     ),
@@ -162,11 +163,11 @@ FORMATS: tuple[Format, ...] = (
     hugging_face_vit(
         (HUGGING_FACE, r"lambda1$", r"^embeddings\.register_tokens$"),
         huggingface.DINOV2,
-        known=DEITS,
+        known=EPSILON_6,
         pixels=pixels.imagenet,
         position_resize="bicubic_antialias",
     ),
-    hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=DEITS, pixels=pixels.imagenet),
+    hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=EPSILON_6, pixels=pixels.imagenet),
     hugging_face_vit((HUGGING_FACE, r"^distillation_classifier\.weight$"), huggingface.DEIT, pixels=pixels.imagenet),
     hugging_face_vit(
         (HUGGING_FACE, r"^embeddings\.distillation_token$"), huggingface.DEIT_WITHOUT_TEACHER, pixels=pixels.imagenet
@@ -178,7 +179,7 @@ FORMATS: tuple[Format, ...] = (
         (r"^conv_proj\.weight$", r"^class_token$"),
         torchvision.VIT,
         networks.vision_transformer,
-        DEITS,
+        EPSILON_6,
         pixels.torchvision_vit,
         position_resize="bicubic_aligned",
     ),
@@ -187,7 +188,7 @@ FORMATS: tuple[Format, ...] = (
         (r"^features\.0\.0\.weight$",),
         timm.SWIN,
         networks.swin_transformer,
-        SWINS | dict(window_rule="torchvision"),
+        EPSILON_5 | dict(window_rule="torchvision"),
         pixels.torchvision_swin,
         fields_in_arrays=swin_buffers.fields_in_arrays,
         respell=torchvision.respell_swin,
@@ -199,7 +200,7 @@ FORMATS: tuple[Format, ...] = (
         (r"^decoder_embed\.weight$", r"^patch_embed\.proj\.weight$"),
         timm.MAE,
         networks.masked_autoencoder,
-        DEITS,
+        EPSILON_6,
         pixels.imagenet,
     ),
     Format(
@@ -207,7 +208,7 @@ FORMATS: tuple[Format, ...] = (
         (*TIMM_BEIT, r"^lm_head\.weight$"),
         timm.BEIT_PRETRAINING,
         networks.beit_pretraining,
-        DEITS,
+        EPSILON_6,
         pixels.google,
         left_out=BUFFERS,
         table_resize="geometric_cubic",
@@ -221,7 +222,7 @@ FORMATS: tuple[Format, ...] = (
         VIT_MARKS,
         timm.VIT,
         networks.vision_transformer,
-        DEITS,
+        EPSILON_6,
         pixels.imagenet,
         respell=partial(respelled, spellings=((r"^backbone\.", ""),)),
         left_out=HEAD_OF_DINO,
@@ -233,7 +234,7 @@ FORMATS: tuple[Format, ...] = (
         VIT_MARKS,
         timm.VIT,
         networks.vision_transformer,
-        DEITS,
+        EPSILON_6,
         pixels.imagenet,
         wrappers=("model", "model_ema"),
     ),
@@ -242,7 +243,7 @@ FORMATS: tuple[Format, ...] = (
         (*SWIN_MARKS, r"^layers\.0\.downsample\."),
         timm.SWIN_OF_THE_PAPER,
         networks.swin_transformer,
-        SWINS,
+        EPSILON_5,
         pixels.imagenet,
         fields_in_arrays=swin_buffers.fields_in_arrays,
         left_out=BUFFERS,
@@ -252,9 +253,9 @@ FORMATS: tuple[Format, ...] = (
         SWIN_MARKS,
         timm.SWIN,
         networks.swin_transformer,
-        SWINS | dict(window_rule="timm"),
+        EPSILON_5 | dict(window_rule="timm"),
         pixels.timm,
-        configs.timm_swin,
+        timm_config.timm_swin,
         left_out=BUFFERS,
         table_resize="geometric_linear",
         window_scale="own",
@@ -263,9 +264,9 @@ FORMATS: tuple[Format, ...] = (
         TIMM_BEIT,
         timm.BEIT,
         networks.vision_transformer,
-        DEITS,
+        EPSILON_6,
         pixels.google,
-        configs.timm_vit,
+        timm_config.timm_vit,
         left_out=BUFFERS,
         position_resize="bicubic_antialias",
         table_resize="geometric_linear",
@@ -274,9 +275,9 @@ FORMATS: tuple[Format, ...] = (
         VIT_MARKS,
         timm.VIT,
         networks.vision_transformer,
-        DEITS,
+        EPSILON_6,
         pixels.timm,
-        configs.timm_vit,
+        timm_config.timm_vit,
         fields_in_arrays=timm.fields_in_arrays,
         position_resize="bicubic_antialias",
     ),
