@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from vit_jax.inspection.train_and_report import train_and_report
+from vit_jax.printing import show_any_name
 from vit_jax.training import compilation_cache, cpu_devices, processes
 from vit_jax.training.command_line import parse
 from vit_jax.training.errors import Stopped, TrainingError
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     2 is a mistake in what was asked for, 1 something that training could not go on from, and 75 says that a signal
     stopped the run, which the same command continues.
     """
+    show_any_name()
     command = cpu_devices.in_shell(["python", "train.py", *arguments])
     interrupt_on_signals()
     cpu_devices.be_patient()

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 
 import tyro
 
+from vit_jax.printing import show_any_name
 from vit_jax.training import cpu_devices
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
@@ -344,6 +345,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """The program `vit-jax`: ends with the status of `main`."""
+    show_any_name()
     cpu_devices.be_patient()
     status = main()
     if status in (INTERRUPTED, RESUME_STATUS):

@@ -58,6 +58,14 @@ def test_a_folder_that_was_moved_is_known_by_its_images(begun_in, tmp_path):
     assert may_be_set_of(begun_in / "run", "folder:pictures", f"folder:{moved}")  # for a run that is to go on there
 
 
+def test_a_folder_that_was_moved_and_linked_is_the_same(begun_in, tmp_path):
+    moved = (begun_in / "pictures").rename(tmp_path / "moved")
+    (begun_in / "pictures").symlink_to(moved)
+    assert may_be_set_of(begun_in / "run", "folder:pictures", "folder:pictures")
+    assert is_set_of(begun_in / "run", "folder:pictures", "folder:pictures")
+    assert is_set_of(begun_in / "run", "folder:pictures", f"folder:{moved}")
+
+
 def test_what_was_learned_from_is_known_by_its_place_or_else_by_its_name(begun_in, tmp_path):
     run, pictures = begun_in / "run", begun_in / "pictures"
     named = "the name of an image that the run in RUN learned from"

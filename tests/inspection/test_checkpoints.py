@@ -65,6 +65,14 @@ def test_diff_names_the_arrays_that_differ_and_by_how_much(workdir, capsys):
     ]
 
 
+def test_diff_takes_the_latest_that_were_saved_to_their_end(workdir, capsys):
+    """A run may be saving the very latest just now."""
+    shutil.copytree(workdir / "checkpoints" / "20", workdir / "checkpoints" / "30")
+    (workdir / "checkpoints" / "30" / "manifest.json").unlink()
+    assert run("diff", workdir) == 1
+    assert "checkpoints/10 and" in capsys.readouterr().out
+
+
 def test_diff_of_two_runs_that_are_the_same_is_nothing(workdir, tmp_path, capsys):
     shutil.copytree(workdir, tmp_path / "copy")
     assert run("diff", workdir, "--other", tmp_path / "copy") == 0

@@ -207,6 +207,16 @@ def test_an_error_of_the_background_save_is_raised_at_the_next_check(saved, said
     assert int(restore(saved, said).state.step) == 20
 
 
+def test_a_save_that_orbax_has_not_joined_is_no_checkpoint(saved, said, monkeypatch):
+    """Orbax passes over what it does not find with a line in its log; nothing could be read from what it leaves."""
+    monkeypatch.setattr(checkpoint, "MERGED", "another.ocdbt")
+    checkpoints = Checkpoints(saved, 2, said.append)
+    with pytest.raises(TrainingError, match=r"saving checkpoint 30 failed.*has not joined its files"), checkpoints:
+        checkpoints.save(30, state_at(30), {})
+    monkeypatch.undo()
+    assert int(restore(saved, said).state.step) == 20
+
+
 def test_an_error_of_the_last_save_is_not_lost_at_the_end(saved, said, monkeypatch):
     monkeypatch.setattr(checkpoint, "write_manifest", lambda *_: 1 / 0)
     checkpoints = Checkpoints(saved, 2, said.append)

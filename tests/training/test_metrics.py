@@ -36,6 +36,21 @@ def test_the_final_test_of_a_finished_run_is_not_kept_twice(tmp_path):
     assert [row["kind"] for row in MetricsLog(tmp_path, 1).rows] == ["train"]
 
 
+def test_the_final_test_stays_until_there_is_another(tmp_path):
+    """A finished run that is started again, and stopped before it has been tested again, is finished still."""
+    write(tmp_path, 0, [1])
+    log = MetricsLog(tmp_path, 1)
+    log.write("test", 1, accuracy=0.5, final=True, peak_memory=7)
+    log.close()
+    MetricsLog(tmp_path, 1).close()
+    assert [row.get("accuracy") for row in read_rows(tmp_path / "metrics.jsonl")] == [None, 0.5]
+    log = MetricsLog(tmp_path, 1)
+    assert log.peak_memory_before == 7
+    log.write("test", 1, accuracy=0.625, final=True)
+    log.close()
+    assert [row.get("accuracy") for row in read_rows(tmp_path / "metrics.jsonl")] == [None, 0.625]
+
+
 def test_a_line_cut_off_in_mid_write_is_passed_over(tmp_path):
     write(tmp_path, 0, [1, 2])
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -43,8 +58,9 @@ def test_a_line_cut_off_in_mid_write_is_passed_over(tmp_path):
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == [1, 2]
 
 
-def test_a_damaged_line_ends_the_run_with_its_number(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"st\n')
+@pytest.mark.parametrize("damaged", ['{"st', "[]", '{"kind": "train", "stfp": 2}', '{"kind": 1, "step": 2}'])
+def test_a_damaged_line_ends_the_run_with_its_number(damaged, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "train", "step": 1}\n' + damaged + "\n")
     with pytest.raises(TrainingError, match=r"line 2 of .*metrics\.jsonl is damaged; mend or delete it"):
         MetricsLog(tmp_path, 1)
 

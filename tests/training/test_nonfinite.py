@@ -12,12 +12,13 @@ import numpy as np
 import optax
 import pytest
 
+from vit_jax.data.order import ShuffledOrder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Examples, Given, Loss
-from vit_jax.training import loop, nonfinite
+from vit_jax.training import loop
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.feeding import feed_of
 from vit_jax.training.nonfinite import NonFiniteGuard
@@ -25,6 +26,7 @@ from vit_jax.training.optimizer import OptimizerConfig, make_optimizer
 from vit_jax.training.parallel import OnePerDevice, OneProgram, Parallel
 from vit_jax.training.run import prepare
 from vit_jax.training.step import Step, TrainState, start_state
+from vit_jax.training.workdir import NOT_FINITE
 
 CLASSES, POISONED = 4, 3
 MODEL = create_model(
@@ -129,7 +131,7 @@ def test_too_many_in_a_row_end_the_run_with_their_examples(run):
         TrainingError, match="3 updates in a row were not finite, the last at step 10: loss inf, "
     ) as error:
         guard.take(10, metrics(1, 1))
-    reported = json.loads((run.workdir / nonfinite.REPORT).read_text())
+    reported = json.loads((run.workdir / NOT_FINITE).read_text())
     assert [entry["step"] for entry in reported] == [8, 9, 10]
     assert (reported[0]["loss"], reported[0]["gradient_norm"], reported[0]["learning_rate"]) == ("inf", "nan", 0.5)
     examples = reported[2]["examples"]
@@ -143,7 +145,7 @@ def test_the_examples_are_those_that_the_feed_gave_with_repeats_too(small_config
     run = prepare(dataclasses.replace(small_config, data=data, stop_after_skipped=2), tmp_path)
     with pytest.raises(TrainingError, match="2 updates in a row"):
         NonFiniteGuard(run, ()).take(2, metrics(1, 1))
-    reported = json.loads((run.workdir / nonfinite.REPORT).read_text())
+    reported = json.loads((run.workdir / NOT_FINITE).read_text())
     fed = feed_of(run, run.dataset.train).shuffled(run.config.seed, run.config.batch_size, range(2))
     assert [entry["examples"] for entry in reported] == [batch["index"].tolist() for batch in fed]
 
@@ -155,7 +157,7 @@ def test_the_count_goes_on_where_a_run_was_saved(run):
     after = NonFiniteGuard(run, json.loads(json.dumps(before.figures)))  # as a checkpoint's record has them
     with pytest.raises(TrainingError, match="3 updates in a row"):
         after.take(4, metrics(1, 0))
-    reported = json.loads((run.workdir / nonfinite.REPORT).read_text())
+    reported = json.loads((run.workdir / NOT_FINITE).read_text())
     assert [entry["step"] for entry in reported] == [1, 2, 3]
 
 
@@ -172,6 +174,6 @@ def test_a_run_that_diverges_ends_and_keeps_its_last_good_state(small_config, ru
     with pytest.raises(TrainingError, match="4 updates in a row were not finite, the last at step 18"):
         run_to_end(small_config, tmp_path, stop_after_skipped=4)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["10"]
-    reported = json.loads((tmp_path / nonfinite.REPORT).read_text())
-    seen = nonfinite.ShuffledOrder(small_config.seed, 1438).batch(14, small_config.batch_size)
+    reported = json.loads((tmp_path / NOT_FINITE).read_text())
+    seen = ShuffledOrder(small_config.seed, 1438).batch(14, small_config.batch_size)
     assert reported[0]["examples"] == seen.tolist()  # of update 15: the batch of step 14, counted from 0

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -86,6 +87,7 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
         ("stop_after_skipped", 0),
         ("ema_decay", 1.0),
         ("seed", -1),
+        ("seed", 2**32),  # JAX would take it for 0
     ],
 )
 def test_a_config_field_out_of_range_is_refused_by_name(field, value):
@@ -106,6 +108,47 @@ def test_another_configs_workdir_is_refused_with_the_differences(config, tmp_pat
     with pytest.raises(ValueError, match=r"(?s)optimizer.b1: 0.9 -> 0.8.*seed: 0 -> 1.*another --workdir"):
         prepare(changed, tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
+
+
+def test_a_run_that_began_and_ended_while_another_read_its_data_keeps_its_workdir(config, tmp_path, monkeypatch):
+    """Both found it empty at first; the second would write its config over the first one's results."""
+    original, other = run_module.load_dataset, dataclasses.replace(config, seed=1)
+
+    def slow(*args):
+        monkeypatch.setattr(run_module, "load_dataset", original)
+        run = prepare(config, tmp_path)
+        assert run.lock is not None
+        run.lock.close()
+        return original(*args)
+
+    monkeypatch.setattr(run_module, "load_dataset", slow)
+    with pytest.raises(ValueError, match="seed: 0 -> 1"):
+        prepare(other, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
+    with claim_workdir(config, tmp_path):  # the second has let go of it
+        pass
+
+
+@pytest.mark.parametrize("name", ["a[x]b", "a*", "a?", "a\\b"])
+def test_a_path_that_orbax_takes_for_a_pattern_is_refused(name, config, tmp_path, monkeypatch):
+    """Of a relative workdir, the folders above count, too."""
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(ValueError, match=r"checkpoints cannot be kept in .*give a --workdir whose path has none of"):
+        prepare(config, Path("run"))
+
+
+@pytest.mark.parametrize(("kept", "refused"), [("report.html", True), ("model", True), ("model checkpoints", False)])
+def test_a_run_whose_checkpoints_were_deleted_does_not_start_over(kept, refused, config, tmp_path):
+    """It would write over the model and the metrics that it came to. Killed in its first save, it has both folders."""
+    prepare(config, tmp_path)
+    for name in kept.split():
+        (tmp_path / name).mkdir()
+    if refused:
+        with pytest.raises(ValueError, match=r"none of the checkpoints to go on from\. Bring .*checkpoints back"):
+            prepare(config, tmp_path)
+    else:
+        prepare(config, tmp_path)
 
 
 def test_the_same_config_is_taken_again(config, tmp_path):
@@ -197,17 +240,20 @@ def test_a_run_that_never_came_to_a_checkpoint_is_forgotten(config, tmp_path):
     with pytest.raises(BlockingIOError, match="is training in"):
         prepare(config, workdir)  # it goes on: nothing is forgotten
     assert run.lock is not None
-    run.lock.file.close()
+    run.lock.close()
     (folder / "a" / "0.png").unlink()
     (workdir / "report.html").touch()  # of a run that ended, whose checkpoints were deleted
     with pytest.raises(ValueError, match="seed: 0 -> 1"):
         prepare(dataclasses.replace(config, seed=1), workdir)
     (workdir / "report.html").unlink()
     (workdir / "checkpoints" / "1.orbax-checkpoint-tmp").mkdir(parents=True)  # of one that was killed
+    (workdir / "tensorboard").mkdir()
+    (workdir / "not_finite.json").touch()
     run = begin(dataclasses.replace(config, seed=1), workdir)
     assert len(run.dataset.train) + len(run.dataset.test) == 39
+    assert not any((workdir / name).exists() for name in ("tensorboard", "not_finite.json"))
     assert run.lock is not None
-    run.lock.file.close()
+    run.lock.close()
     with pytest.raises(ValueError, match="seed: 1 -> 0"):
         prepare(config, workdir)
     (folder / "a" / "2.png").unlink()
@@ -456,7 +502,7 @@ def test_what_a_killed_run_was_writing_of_its_models_is_removed(config, tmp_path
         (tmp_path / folder).mkdir()
         for name in (".model.safetensors.4711", ".mine", "config.json"):
             (tmp_path / folder / name).touch()
-    claim_workdir(config, tmp_path).file.close()
+    claim_workdir(config, tmp_path).close()
     for folder in ("model", "best"):
         assert sorted(path.name for path in (tmp_path / folder).iterdir()) == [".mine", "config.json"]
 
@@ -495,10 +541,11 @@ def test_a_run_s_own_checkpoints_need_no_room_again(config, tmp_path, monkeypatc
     prepare(config, tmp_path)
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]"])
+@pytest.mark.parametrize("damaged", ["{", "[]", None])
 def test_a_damaged_config_is_named(config, tmp_path, damaged):
     begin(config, tmp_path)
-    (tmp_path / "config.json").write_text(damaged)
+    whole = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(damaged or whole.replace('"name"', '"nbme"'))
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         prepare(config, tmp_path)
 

@@ -45,14 +45,15 @@ def may_be_set_of(workdir: Path, trained: str, name: str) -> bool:
     if not (trained.startswith(FOLDER) and name.startswith(FOLDER)):
         return trained == name
     root = root_of(workdir, trained)
-    return folder_root(name).resolve() == root or ((workdir / LISTING).is_file() and not root.exists())
+    is_there = folder_root(name).resolve() == root.resolve()  # it may have been moved, and a link left in its place
+    return is_there or ((workdir / LISTING).is_file() and not root.exists())
 
 
 def is_set_of(workdir: Path, trained: str, name: str) -> bool:
     """Whether a set is the one that a run trained on: a folder that `may_be_set_of`, and has its images if it moved."""
     if not may_be_set_of(workdir, trained, name):
         return False
-    if not name.startswith(FOLDER) or folder_root(name).resolve() == root_of(workdir, trained):
+    if not name.startswith(FOLDER) or folder_root(name).resolve() == root_of(workdir, trained).resolve():
         return True
     splits, folder = read_listing(workdir / LISTING)["splits"].values(), folder_root(name)
     files = [file for split in splits for file in split["files"]]

@@ -93,7 +93,8 @@ def two_of(directory: Path, steps: tuple[int, ...]) -> tuple[Path, Path]:
     Raises:
         ValueError: if there are not two.
     """
-    both = chosen(directory, steps) if steps else chosen(directory, ())[-2:]
+    saved = [step for step in steps_of(directory) if (directory / str(step) / MANIFEST).exists()]  # to its end
+    both = chosen(directory, steps) if steps else saved[-2:]
     if len(both) != 2:
         given = "--steps names" if steps else f"{directory} has"
         raise ValueError(f"two checkpoints are compared; {given} {', '.join(map(str, both))}")

@@ -24,6 +24,8 @@ from vit_jax.training.step import TrainState
 
 UNFINISHED = ".orbax-checkpoint-tmp"
 """In a checkpoint's name while it is being written, or if the process was killed then."""
+MERGED = "manifest.ocdbt"
+"""The file that Orbax writes last, when it joins what the processes have written; without it nothing can be read."""
 SET_ASIDE = ".damaged"
 """What a checkpoint's name ends with when it was found unusable."""
 DELETING = ".deleting"
@@ -162,6 +164,8 @@ class Checkpoints:
         try:
             self.checkpointer.wait_until_finished()
             if is_first():
+                if not (self.path(step) / MERGED).is_file():  # Orbax passes over it with a line in its log
+                    raise FileNotFoundError(f"Orbax has not joined its files to {MERGED}")
                 write_manifest(self.path(step), contents)
                 self.delete_old()
         except Exception as error:

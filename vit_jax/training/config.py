@@ -186,6 +186,8 @@ class Config:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2**32, as JAX takes the rest of that, not {self.seed}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, not {self.ema_decay}")
         if self.ema_decay is not None and self.objective.taught_by_average:

@@ -3,13 +3,17 @@
 import json
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.tensorboard import event_file
 from vit_jax.whole_file import replace_text
+
+TENSORBOARD = "tensorboard"
+"""The folder of TensorBoard's files in a workdir."""
 
 
 class MetricsLog:
@@ -20,7 +24,7 @@ class MetricsLog:
     Args:
         workdir: of the run.
         step: at which the run goes on; rows of later steps, from a run cut off after its last checkpoint, are dropped,
-            because those steps are done again.
+            because those steps are done again. The final test of a finished run stays until there is a new one.
 
     Attributes:
         rows: all of them.
@@ -36,19 +40,28 @@ class MetricsLog:
             before = read_rows(self.path)
         except ValueError as error:
             raise TrainingError(str(error)) from error
-        self.rows = [row for row in before if row["step"] <= step and not row.get("final")]
+        kept = [row for row in before if row["step"] <= step]
+        self.rows = [row for row in kept if not row.get("final")]
+        self.tested_before = len(kept) > len(self.rows)
         self.peak_memory_before = max((row.get("peak_memory", 0) for row in before), default=0)
         self.file = self.tensorboard = None
         if is_first():
-            replace_text(self.path, "".join(map(to_line, self.rows)))
-            self.file = self.path.open("a", buffering=1)
-            self.tensorboard = event_file(workdir / "tensorboard")
+            self.file = self.with_rows(kept)
+            self.tensorboard = event_file(workdir / TENSORBOARD)
+
+    def with_rows(self, rows: Iterable[dict[str, Any]]) -> TextIO:
+        """The file with these rows, opened for more."""
+        replace_text(self.path, "".join(map(to_line, rows)))
+        return self.path.open("a", buffering=1)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Appends a row: its kind ("train", "validation", "test" or "end"), its step and its values."""
         row = {"kind": kind, "step": step, **values}
         self.rows.append(row)
-        if self.file:
+        if self.file and self.tested_before:  # a finished run is tested again: now its last test may go
+            self.file.close()
+            self.file, self.tested_before = self.with_rows(self.rows), False
+        elif self.file:
             self.file.write(to_line(row))
         if self.tensorboard:
             self.tensorboard.write(kind, step, {name: value for name, value in values.items() if value is not None})
@@ -80,14 +93,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl; none if there is no such file. A last line cut off in mid-write is passed over.
 
     Raises:
-        ValueError: if another line is no JSON.
+        ValueError: if another line is no row: an object in JSON with a kind and a step.
     """
     if not path.exists():
         return []
     rows = []
     for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
+        damaged = ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}")
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}") from error
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise damaged from error
+        if not isinstance(row, dict) or not isinstance(row.get("kind"), str) or not isinstance(row.get("step"), int):
+            raise damaged
+        rows.append(row)
     return rows

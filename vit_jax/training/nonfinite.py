@@ -10,9 +10,7 @@ from vit_jax.json_file import write_json
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.run import Run
-
-REPORT = "not_finite.json"
-"""In the workdir: the steps that were skipped in a row, their figures and their examples."""
+from vit_jax.training.workdir import NOT_FINITE
 
 
 class NonFiniteGuard:
@@ -50,7 +48,7 @@ class NonFiniteGuard:
             examples = order.batch(int(figures["step"]) - 1, self.run.config.batch_size).tolist()
             named = {"files": [source.files[i] for i in examples]} if isinstance(source, NamedSource) else {}
             steps.append({**figures, "examples": examples, **named})
-        path = self.run.workdir / REPORT
+        path = self.run.workdir / NOT_FINITE
         if is_first():
             write_json(path, steps)
         last = steps[-1]

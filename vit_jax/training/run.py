@@ -42,7 +42,9 @@ from vit_jax.training.workdir import (
     checkpoint_bytes,
     claim_workdir,
     forget_unbegun,
+    refuse_lost_checkpoints,
     refuse_other_config,
+    refuse_pattern,
     require_room,
 )
 from vit_jax.training.workdir_lock import WorkdirLock
@@ -111,10 +113,12 @@ def prepare(config: Config, workdir: Path) -> Run:
         ValueError, FileNotFoundError, OSError, ModuleNotFoundError: with what is wrong and what would be right;
             nothing was trained.
     """
+    refuse_pattern(workdir)
     if is_first():
         if jax.process_count() == 1:  # others may be reading it already
             forget_unbegun(workdir)
         refuse_other_config(config, workdir)
+        refuse_lost_checkpoints(workdir)
     start = find_start(config, workdir)
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)

@@ -127,7 +127,9 @@ def keep_teacher(teacher: LoadedTeacher, path: Path) -> None:
     now = {"told": teacher.description, "sha256": teacher.sha256}
     if not path.exists():
         write_json(path, now)
-    elif (began_with := read_json(path))["sha256"] != teacher.sha256:
+    elif (began_with := read_json(path)).keys() != now.keys():
+        raise ValueError(f"{path} is damaged: it should have {' and '.join(now)}")
+    elif began_with["sha256"] != teacher.sha256:
         raise ValueError(
             f"{path.parent} holds a run with another teacher: it began with\n"
             f"  {began_with['told']} (SHA-256 {began_with['sha256'][:12]}...), and now there is\n"

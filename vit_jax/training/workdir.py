@@ -1,5 +1,6 @@
 """A run's directory: whose it is, and whether it has room."""
 
+import glob
 import json
 import math
 import os
@@ -17,11 +18,15 @@ from vit_jax.json_file import read_json, write_json
 from vit_jax.training.best import BEST
 from vit_jax.training.checkpoint import UNFINISHED, steps_of
 from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.metrics import TENSORBOARD
 from vit_jax.training.start import NETWORK
 from vit_jax.training.step import start_state
 from vit_jax.training.teacher import TEACHER
 from vit_jax.training.workdir_lock import WorkdirLock
 from vit_jax.whole_file import remove_unfinished
+
+NOT_FINITE = "not_finite.json"
+"""Of a run that ended for too many updates that were not finite: their steps, figures and examples."""
 
 ANY_MACHINE = (
     *("parallel.", "data.data_dir:", "data.feed:", "data.workers:", "model.fields.attention:"),
@@ -57,11 +62,46 @@ def forget_unbegun(workdir: Path) -> None:
     if config_there(workdir) is None:
         return
     with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
-        checkpoints = [path for path in (workdir / "checkpoints").glob("*") if UNFINISHED not in path.name]
-        if checkpoints or any((workdir / name).exists() for name in ("model", "report.html")):
+        if has_checkpoints(workdir) or any((workdir / name).exists() for name in ("model", "report.html")):
             return
-        for name in ("config.json", LISTING, NETWORK, TEACHER):
+        for name in ("config.json", LISTING, NETWORK, TEACHER, NOT_FINITE):
             (workdir / name).unlink(missing_ok=True)
+        shutil.rmtree(workdir / TENSORBOARD, ignore_errors=True)
+
+
+def has_checkpoints(workdir: Path) -> bool:
+    """Whether a run has saved a checkpoint, which may have been set aside since."""
+    return any(UNFINISHED not in path.name for path in (workdir / "checkpoints").glob("*"))
+
+
+def refuse_lost_checkpoints(workdir: Path) -> None:
+    """A run whose checkpoints were deleted cannot go on: it would start over, in the place of what there is of it.
+
+    One that was killed while it saved its first checkpoint has a model, too, and starts over: nothing is lost by that.
+
+    Raises:
+        ValueError: if it is so.
+    """
+    saved_before = (workdir / "report.html").exists() or (
+        (workdir / "model").exists() and not (workdir / "checkpoints").exists()
+    )
+    if config_there(workdir) is not None and saved_before and not has_checkpoints(workdir):
+        raise ValueError(
+            f"{workdir} has a trained model, but none of the checkpoints to go on from. Bring {workdir}/checkpoints "
+            "back; or give another --workdir, to train from the beginning"
+        )
+
+
+def refuse_pattern(workdir: Path) -> None:
+    """Orbax takes the path of a checkpoint for a pattern when it joins what it has written: characters that mean
+    something there would leave checkpoints that cannot be read.
+
+    Raises:
+        ValueError: if the path of a workdir has one.
+    """
+    path = str(workdir.absolute())
+    if glob.escape(path) != path or "\\" in path:
+        raise ValueError(f"checkpoints cannot be kept in {path}: give a --workdir whose path has none of * ? [ \\")
 
 
 def refuse_other_config(config: Config, workdir: Path) -> None:
@@ -74,11 +114,16 @@ def refuse_other_config(config: Config, workdir: Path) -> None:
     written = config_there(workdir)
     if written is None:
         return
-    old, new = brought_up_to_date(written), json.loads(json.dumps(to_json(config)))
+    try:
+        old = brought_up_to_date(written)
+        was = old["data"]["name"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{workdir / 'config.json'} is damaged: {error} is not there") from error
+    new = json.loads(json.dumps(to_json(config)))
     may_change = (*ANY_MACHINE, "data.name:")
     may_change += ("data.skip_unreadable:",) if (workdir / LISTING).exists() else ()  # the images stay the same
     changed = [line for line in differences(old, new) if not line.startswith(may_change)]
-    was, now = old["data"]["name"], new["data"]["name"]
+    now = new["data"]["name"]
     if not may_be_set_of(workdir, was, now):
         changed += [f"data.name: {was} -> {now}" if was != now else f"{now}: {root_of(workdir, was)} is another folder"]
     if changed:
@@ -93,11 +138,17 @@ def claim_workdir(config: Config, workdir: Path) -> WorkdirLock:
 
     Raises:
         BlockingIOError: if another process is training there.
+        ValueError: as `refuse_other_config`, if another process has trained there since that was asked.
         OSError: if it cannot be written to.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = WorkdirLock(workdir)
+        try:
+            refuse_other_config(config, workdir)
+        except ValueError:
+            lock.close()
+            raise
         for folder in (workdir / "model", workdir / BEST):
             remove_unfinished(folder)
         write_json(workdir / "config.json", to_json(config))

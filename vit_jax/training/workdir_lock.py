@@ -31,9 +31,12 @@ class WorkdirLock:
         self.file.write(f"process {os.getpid()} on {socket.gethostname()}")
         self.file.flush()
 
+    def close(self) -> None:
+        """Lets others in."""
+        self.file.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Lets others in."""
-        self.file.close()
+        self.close()
