@@ -1,5 +1,8 @@
 """A value that is no choice is refused where it is made, in a config file and a notebook, not taken for another."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from vit_jax.data.dataset import DataConfig
@@ -26,6 +29,24 @@ from vit_jax.training.parallel import ParallelConfig
 def test_another_value_is_refused(make: type, fields: dict[str, str], message: str):
     with pytest.raises(ValueError, match=message):
         make(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_classes": "10"}, "num_classes must be a whole number, not '10'"),
+        ({"embed_dim": 192.0}, r"embed_dim must be a whole number, not 192\.0"),
+        ({"depth": True}, "depth must be a whole number, not True"),
+        ({"drop_path_rate": "0.1"}, r"drop_path_rate must be a number, not '0\.1'"),
+        ({"layer_scale": "x"}, "layer_scale must be a number, not 'x'"),
+        ({"qkv_bias": "no"}, "qkv_bias must be True or False, not 'no'"),
+        ({"patch_size": 4.0}, r"patch_size must be a whole number or a pair of them, \(height, width\), not 4\.0"),
+    ],
+)
+def test_a_field_of_a_network_has_its_type(fields: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        create_model("vit_tiny_patch4_32", **fields)
+    create_model("vit_tiny_patch4_32", depth=np.int64(2), drop_path_rate=0, layer_scale=np.float32(1), qkv_bias=False)
 
 
 def test_a_config_s_precision_is_one_of_two():

@@ -2,14 +2,20 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
-from types import UnionType
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+
+KINDS: Mapping[Any, str] = MappingProxyType({int: "a whole number", float: "a number", bool: "True or False"})
+"""What fields of these types must be, in words."""
 
 
 def check_choices(value: Any, prefix: str = "") -> None:
-    """Looks at the fields of a dataclass (or Flax module) that are annotated with a Literal, a tuple of them, or either
-    or None.
+    """Looks at the fields of a dataclass (or Flax module) that are annotated with int, float, bool, a Literal, a tuple
+    of Literals, or one of these or None.
 
     Args:
         value: the dataclass.
@@ -24,6 +30,8 @@ def check_choices(value: Any, prefix: str = "") -> None:
             if found is None:
                 continue
             type_ = get_args(type_)[0]
+        if type_ in KINDS and not is_of(type_, found):
+            raise ValueError(f"{prefix}{field.name} must be {KINDS[type_]}, not {found!r}")
         several = get_origin(type_) is tuple and get_origin(get_args(type_)[0]) is Literal
         choices = get_args(type_)[0] if several else type_
         if get_origin(choices) is not Literal:
@@ -32,6 +40,14 @@ def check_choices(value: Any, prefix: str = "") -> None:
             if one not in get_args(choices):
                 names = ", ".join(map(str, get_args(choices)))
                 raise ValueError(f"{prefix}{field.name} must be {'of' if several else 'one of'} {names}; not {one!r}")
+
+
+def is_of(kind: Any, value: Any) -> bool:
+    """Whether a value is a bool, a whole number or a number, Python's or NumPy's."""
+    is_bool = isinstance(value, bool | np.bool_)
+    if kind is bool:
+        return is_bool
+    return isinstance(value, Integral if kind is int else Real) and not is_bool
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

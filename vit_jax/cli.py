@@ -123,8 +123,9 @@ def predict(
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
         top: How many classes of each image.
-        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}. csv: a row for
-            each class of each image, with the columns image, rank, class, probability and error.
+        format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}, with "error" and
+            no classes for an unreadable image. csv: a row for each class of each image, with the columns image, rank,
+            class, probability and error.
         batch_size: Images at once.
         dtype: Of the computation; probabilities are float32 always.
         publisher: Whose weights they are, where names do not tell, e.g. dino or deit.

@@ -228,7 +228,7 @@ def test_a_class_of_one_image_is_enough_where_nothing_is_divided(folder):
         file.unlink()
     splits: tuple[Split | None, ...] = (None, "all")
     assert [len(load("nothing", folder, split)) for split in splits] == [11, 11]
-    with pytest.raises(ValueError, match="class 'a' has 1 images"):
+    with pytest.raises(ValueError, match="class 'a' has 1 image,"):
         load("nothing", folder, "test")
 
 

@@ -88,7 +88,8 @@ def test_the_description_is_enough_to_prepare_an_image(classifier, out):
     side = math.floor(8 / steps["crop_fraction"])
     resample = Image.Resampling[steps["interpolation"].upper()]
     resized = picture.resize((30 * side // 20, side), resample)
-    left, top = (resized.width - 8) // 2, (resized.height - 8) // 2
+    assert steps["crop_rounding"] == "even"
+    left, top = round((resized.width - 8) / 2), round((resized.height - 8) / 2)
     pixels = np.asarray(resized.crop((left, top, left + 8, top + 8)), np.float32) / 255
     expected = vit_jax.preprocessing(classifier.model)(transparent)
     np.testing.assert_allclose((pixels - steps["mean"]) / steps["std"], expected, atol=1e-5)

@@ -98,8 +98,11 @@ def test_unreadable_images_are_named_and_the_others_predicted(classifier, save, 
     status, answers, err = as_json(capsys, model, pictures, "--batch-size", 2)
     assert status == 1
     named = [answer for answer in whole if not answer["image"].endswith(("03.png", "10.png"))]
-    assert [answer["image"] for answer in answers] == [answer["image"] for answer in named]
-    for answer, expected in zip(answers, named, strict=True):
+    assert [answer["image"] for answer in answers] == [answer["image"] for answer in whole]
+    failed = [answer for answer in answers if "error" in answer]
+    assert [(Path(answer["image"]).name, answer["classes"]) for answer in failed] == [("03.png", []), ("10.png", [])]
+    assert "03.png cannot be read as an image: not a JPEG" in failed[0]["error"]
+    for answer, expected in zip((answer for answer in answers if "error" not in answer), named, strict=True):
         assert [c["index"] for c in answer["classes"]] == [c["index"] for c in expected["classes"]]
     assert f"{pictures / '03.png'} cannot be read as an image: not a JPEG" in err
     assert f"{pictures / '10.png'} cannot be read as an image" in err
@@ -128,9 +131,11 @@ def test_csv_has_a_row_for_each_class_and_for_each_unreadable_image(classifier, 
     assert "1 of 2 images could not be read" in err
 
 
-def test_nothing_readable_is_an_empty_list(classifier, save, tmp_path, capsys):
+def test_nothing_readable_is_told_of_each(classifier, save, tmp_path, capsys):
     (tmp_path / "a.jpg").touch()
-    assert as_json(capsys, save(classifier), tmp_path / "a.jpg")[:2] == (1, [])
+    status, (answer,), _ = as_json(capsys, save(classifier), tmp_path / "a.jpg")
+    assert (status, answer["classes"]) == (1, [])
+    assert "a.jpg cannot be read as an image" in answer["error"]
 
 
 def test_without_names_classes_are_numbers(classifier, save, pictures, capsys):

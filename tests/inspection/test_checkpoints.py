@@ -141,3 +141,14 @@ def test_values_that_are_no_numbers_are_compared_bit_by_bit(workdir, tmp_path):
 
     nan = {"x": jax.device_get(jnp.array([jnp.nan, 1.0]))}
     assert difference("x", nan, nan) is None
+
+
+def test_arrays_of_one_checkpoint_alone_are_counted_by_what_they_are_part_of():
+    """Of two networks there are hundreds."""
+    from vit_jax.inspection.checkpoints import only_in
+
+    names = {"params/head/bias", "params/head/kernel", "opt_state/mu/head/bias"}
+    assert only_in("first", names) == [
+        "opt_state: 1 only in the first, as opt_state/mu/head/bias",
+        "params: 2 only in the first, as params/head/bias",
+    ]

@@ -41,6 +41,17 @@ def test_initial_values():
     assert np.std(params["patch_embed"]["kernel"]) == pytest.approx(48**-0.5, rel=0.1)  # 4 x 4 x 3 inputs
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_pixels_that_are_not_preprocessed_are_refused(dtype: Any):
+    """They would be computed with, and mean nothing."""
+    model = small_model()
+    images = np.zeros((2, *model.input_shape), dtype)
+    with pytest.raises(ValueError, match=r"must be floats, as vit_jax\.preprocessing\(model\) gives them, not"):
+        model.apply({"params": random_params(model, 0)}, images)
+    with pytest.raises(ValueError, match="the batch has no images"):
+        model.apply({"params": random_params(model, 0)}, images[:0].astype(np.float32))
+
+
 @pytest.mark.parametrize("swiglu", [False, True])
 def test_kernel_init_is_of_every_kernel_in_the_blocks(swiglu: bool):
     """DeiT's, DINO's and BEiT's do not depend on a layer's width, Google's and MAE's do."""

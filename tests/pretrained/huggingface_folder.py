@@ -13,6 +13,8 @@ from transformers import (  # pyright: ignore[reportMissingImports]
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
+    BeitConfig,
+    BeitForImageClassification,
     BeitForMaskedImageModeling,
     ViTMAEForPreTraining,
 )
@@ -62,3 +64,18 @@ def huggingface_pixels(folder: Path, image: Any) -> np.ndarray:
     """What its image processor makes of an image: [H, W, C]."""
     pixels = AutoImageProcessor.from_pretrained(folder)(image, return_tensors="np")["pixel_values"]
     return np.asarray(pixels)[0].transpose(1, 2, 0)
+
+
+def random_beit(folder: Path, size: tuple[int, int], images: np.ndarray) -> np.ndarray:
+    """Writes a small BEiT of random parameters for images of a size; returns its logits of images [B, H, W, C]."""
+    config = BeitConfig(
+        image_size=size, patch_size=8, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        num_labels=5, use_relative_position_bias=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = BeitForImageClassification(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(std=0.5)
+        network.save_pretrained(folder)
+        return network(torch.tensor(images).permute(0, 3, 1, 2)).logits.numpy()

@@ -209,9 +209,9 @@ def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_pat
     (path / "preprocessor_config.json").write_text(json.dumps(processor))
     loaded = load(path)
     assert loaded.class_names == tuple(f"class {i}" for i in range(5))
-    assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", squash=True)
+    assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", True, "down")
     (path / "preprocessor_config.json").write_text(json.dumps({**processor, "do_normalize": False}))
-    assert load(path).model.preprocessing == Preprocessing((0.0,), (1.0,), 1.0, "bilinear", squash=True)
+    assert load(path).model.preprocessing == Preprocessing((0.0,), (1.0,), 1.0, "bilinear", True, "down")
 
 
 def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_path: Path, caplog):

@@ -237,6 +237,26 @@ def test_a_failed_write_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("format", ["vit_jax", "timm"])
+def test_the_workdir_of_a_run_and_a_file_are_no_place_for_a_model(format: Any, tmp_path: Path):
+    """The run could not go on without its config, and its own model would be loaded from there."""
+    model = save_case("vit")
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="run is the workdir of a run, whose model is in its model/: name another"):
+        vit_jax.save_pretrained(tmp_path / "run", model, random_params(model, 0), format=format)
+    assert (tmp_path / "run" / "config.json").read_text() == "{}"
+    with pytest.raises(FileExistsError, match=r"config\.json is a file; a model is a folder"):
+        vit_jax.save_pretrained(tmp_path / "run" / "config.json", model, random_params(model, 0), format=format)
+
+
+@pytest.mark.parametrize("names", ["abcde", (1, 2, 3, 4, 5)])
+def test_names_of_classes_are_strings(names: Any, tmp_path: Path):
+    model = save_case("vit")
+    with pytest.raises(ValueError, match="class_names must be strings, one a class"):
+        vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), class_names=names)
+
+
 def test_neither_saving_nor_loading_imports_torch(tmp_path: Path):
     code = f"""
 import sys

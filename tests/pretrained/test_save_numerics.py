@@ -104,6 +104,23 @@ def test_images_are_prepared_the_same_way_there(name: str, format: Any, tmp_path
     assert np.abs(ours - theirs).mean() < 0.02
 
 
+@pytest.mark.parametrize(("format", "rounding"), [("timm", "even"), ("huggingface", "down")])
+def test_half_a_pixel_of_margin_is_rounded_as_there(format: Any, rounding: Any, tmp_path: Path):
+    """43 columns are cut away, 21 or 22 of them on the left; of an image of that height nothing is resampled."""
+    needs(format)
+    settings = Preprocessing((0.4,), (0.3,), crop_rounding=rounding)
+    model = save_case("vit").clone(preprocessing=settings, image_size=64)
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
+    if format == "timm":
+        from tests.pretrained.timm_folder import timm_pixels as pixels
+    else:
+        from tests.pretrained.huggingface_folder import huggingface_pixels as pixels
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 107, 3), np.uint8))
+    for picture in (image, image.transpose(Image.Transpose.TRANSPOSE)):
+        np.testing.assert_allclose(vit_jax.preprocessing(model)(picture), pixels(tmp_path, picture), atol=1e-5)
+    assert vit_jax.load_pretrained(tmp_path)[0].preprocessing.crop_rounding == rounding
+
+
 def test_names_that_are_kept_are_timm_s():
     needs("timm")
     from tests.pretrained.timm_folder import timm_names

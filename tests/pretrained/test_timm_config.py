@@ -14,7 +14,13 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.load import load
 from vit_jax.pretrained.publishers import timm
-from vit_jax.pretrained.publishers.timm_config import timm_class_names, timm_heads, timm_preprocessing, timm_vit
+from vit_jax.pretrained.publishers.timm_config import (
+    timm_class_names,
+    timm_heads,
+    timm_preprocessing,
+    timm_swin,
+    timm_vit,
+)
 from vit_jax.pretrained.rules import find_theirs
 
 
@@ -185,6 +191,11 @@ def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: py
         ("vit_tiny_patch16_224", {"global_pool": ""}, "global_pool ''"),
         ("vit_tiny_patch16_224", {"global_pool": "", "num_classes": 5}, "global_pool ''"),
         ("vit_tiny_patch16_224", {"pool_include_prefix": True}, "pool_include_prefix"),
+        ("vit_tiny_patch16_224", {"dynamic_img_pad": True}, "dynamic_img_pad"),
+        ("eva_giant_patch14_224", {"use_post_norm": True}, "use_post_norm"),
+        ("eva_giant_patch14_224", {"global_pool": "map"}, "global_pool 'map'"),
+        ("vit_giant_patch14_dinov2", {"act_layer": "gelu"}, "act_layer gelu"),
+        ("deit_base_distilled_patch16_224", {"fc_norm": True}, "fc_norm beside a distillation token"),
     ],
 )
 def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: Path, architecture, arguments, what):
@@ -194,6 +205,23 @@ def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: P
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=what):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ({"global_pool": "max"}, "global_pool 'max'"),
+        ({"global_pool": ""}, "global_pool ''"),
+        ({"act_layer": "relu"}, "act_layer relu"),
+        ({"always_partition": True}, "always_partition"),
+    ],
+)
+def test_timm_s_other_swins_of_the_same_names_are_refused(arguments, what):
+    with pytest.raises(ValueError, match=f"has {what}, which a SwinTransformer here has not"):
+        timm_swin(timm_config("swinv2_tiny_window8_256", **arguments))
+    for pool in ("avg", "fast"):  # two ways to compute the same
+        timm_swin(timm_config("swinv2_tiny_window8_256", global_pool=pool, act_layer="gelu"))
+    timm_swin(timm_config("swin_tiny_patch4_window7_224", global_pool="", num_classes=0))
 
 
 @pytest.mark.parametrize("place", ["model_args", "config", "pretrained_cfg"])

@@ -104,7 +104,7 @@ def test_a_config_keeps_the_preprocessing_that_it_gives_pretrained_weights(tmp_p
         (["--model.embed_dims", "1"], ["Unrecognized", "--model.embed_dim"]),
         (["--batch_size", "many"], ["--batch_size", "many"]),
         (["--schedule.kind", "cosin"], ["cosin", "cosine"]),
-        (["--model.pretrained", "x.npz", "--model.embed_dim", "8"], ["Unrecognized", "--model.embed_dim"]),
+        (["--model.pretrained", "x.npz", "--model.embed_dims", "8"], ["Unrecognized", "--model.embed_dims"]),
         (["--model.revision", "main"], ["set model.pretrained, too"]),
         (["--batch_size", "0"], ["batch_size must be at least 1"]),
     ],
@@ -115,6 +115,23 @@ def test_mistakes_are_answered_with_what_would_be_right(arguments, parts, capsys
     text = " ".join((capsys.readouterr().err + str(error.value)).split())
     for part in parts:
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model.num_classes", "4"], "--model.num_classes is no flag: the data's classes decide it"),
+        (["--model.num-classes=4"], "--model.num_classes is no flag: the data's classes decide it"),
+        (["--model.dtype", "bfloat16"], "--model.dtype is no flag: it is --dtype"),
+        (
+            ["--model.pretrained", "x", "--model.depth", "3"],
+            r"--model.depth is no flag where weights are given: they decide it\. One can set name, pretrained, .*pool",
+        ),
+    ],
+)
+def test_who_decides_a_field_that_is_no_flag_is_told(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        parse(arguments, DIGITS)
 
 
 def test_an_unknown_model_is_answered_with_the_nearest():

@@ -70,7 +70,10 @@ def describe_learned(source: str, files: Sequence[str]) -> tuple[int | None, str
     listing, config = workdir / LISTING, workdir / "config.json"
     if not listing.is_file() or not config.is_file():
         return None, f"whether {source} learned from some is not known"
-    root, run = root_of(workdir, read_json(config)["data"]["name"]), f"the run in {source} learned from"
+    trained = read_json(config).get("data")
+    if trained is None:  # a model's, written over the run's
+        return None, f"whether {source} learned from some is not known"
+    root, run = root_of(workdir, trained["name"]), f"the run in {source} learned from"
     learned = read_listing(listing)["splits"]["train"]["files"]
     folder_of = cache(os.path.realpath)  # a folder's once, and not each file's
 

@@ -85,7 +85,8 @@ def stratified_parts(
     for label, members in members_of_classes(labels):
         counts = [max(1, round(len(members) * fraction)) if fraction else 0 for fraction in fractions]
         if sum(counts) >= len(members):
-            too_small.append(f"class {class_names[label]!r} has {len(members)} images, to hold out {sum(counts)} of")
+            images = "1 image" if len(members) == 1 else f"{len(members)} images"
+            too_small.append(f"class {class_names[label]!r} has {images}, to hold out {sum(counts)} of")
         *held_out, rest = np.split(rng.permutation(members), np.cumsum(counts))
         for part, chosen in zip(parts, [rest, *held_out], strict=True):
             part.append(chosen)

@@ -109,6 +109,8 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
         scaled = f"scale it, whatever its shape, to {covered} ({how})"
     else:
         scaled = f"scale it, its shape kept, to cover {covered} ({how}, the longer side rounded down)"
+    to = "the even number" if settings.crop_rounding == "even" else "down"
+    rounded = f"from half the margin on; where that is no whole number, it is rounded {to}"
     return {
         "format": FORMAT,
         "usage": [
@@ -128,11 +130,12 @@ def describe(pretrained: Pretrained, program: bytes, batch_size: int | None) -> 
             "crop_fraction": settings.crop_fraction,
             "interpolation": settings.interpolation,
             "squash": settings.squash,
+            "crop_rounding": settings.crop_rounding,
             "steps": [
                 f"make the image {'grey' if shape[2] == 1 else 'RGB'}, 8 bits a channel, upright, on white where it is "
                 "transparent",
                 scaled,
-                f"cut {size} out of its centre",
+                f"cut {size} out of its centre ({rounded})",
                 "divide by 255, subtract mean, divide by std",
             ],
         },

@@ -69,13 +69,12 @@ def predict(
     classifier = load_classifier(source, dtype)
     unreadable: list[str] = []
     answers = warn_unreadable(classify(classifier, files, top, batch_size), unreadable)
-    read = (answer for answer in answers if answer.error is None)
     if output == "csv":
         write_csv(answers)
     elif output == "json":
-        write_json(read)
+        write_json(answers)
     else:
-        write_table(read, files, names(classifier))
+        write_table((answer for answer in answers if answer.error is None), files, names(classifier))
     if unreadable:
         print(f"vit-jax: {len(unreadable):,} of {len(files):,} images could not be read", file=sys.stderr)
     return 1 if unreadable else 0
@@ -134,10 +133,12 @@ def names(classifier: Pretrained) -> tuple[str, ...]:
 
 
 def write_json(answers: Iterator[Answer]) -> None:
-    """Prints one JSON document, a list with {"image", "classes": [{"index", "name", "probability"}]} for each image."""
+    """Prints one JSON document, a list with {"image", "classes": [{"index", "name", "probability"}]} for each image;
+    without classes, and with the "error", where it cannot be read."""
     separator = "[\n"
-    for image, classes, _ in answers:
-        print(end=separator + json.dumps({"image": image, "classes": [asdict(guess) for guess in classes]}))
+    for image, classes, error in answers:
+        failed = {} if error is None else {"error": str(error)}
+        print(end=separator + json.dumps({"image": image, "classes": [asdict(guess) for guess in classes], **failed}))
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
 

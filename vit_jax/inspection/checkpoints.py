@@ -1,6 +1,7 @@
 """`vit-jax checkpoints`: what a run has saved, whether it is whole, and how two states differ."""
 
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -67,11 +68,21 @@ def diff(workdir: Path, steps: tuple[int, ...], other: Path | None) -> int:
     else:
         first, second = (where / str(chosen(where, steps)[-1]) for where in (directory, directory_of(other)))
     one, two = arrays_of(first), arrays_of(second)
-    lines = [line for name in sorted(one.keys() | two.keys()) if (line := difference(name, one, two))]
-    print(f"{first} and {second}: {len(lines):,} of {len(one.keys() | two.keys()):,} arrays differ")
-    for line in lines:
+    lines = [line for name in sorted(one.keys() & two.keys()) if (line := difference(name, one, two))]
+    alone = [*only_in("first", one.keys() - two.keys()), *only_in("second", two.keys() - one.keys())]
+    differing = len(lines) + len(one.keys() ^ two.keys())
+    print(f"{first} and {second}: {differing:,} of {len(one.keys() | two.keys()):,} arrays differ")
+    for line in (*lines, *alone):
         print(f"  {line}")
-    return 1 if lines else 0
+    return 1 if differing else 0
+
+
+def only_in(which: str, names: Iterable[str]) -> list[str]:
+    """A line for each part of a state ("params", "opt_state") that has arrays which the other checkpoint has not."""
+    parts: dict[str, list[str]] = {}
+    for name in sorted(names):
+        parts.setdefault(name.split("/")[0], []).append(name)
+    return [f"{part}: {len(of_part):,} only in the {which}, as {of_part[0]}" for part, of_part in parts.items()]
 
 
 def chosen(directory: Path, steps: tuple[int, ...]) -> list[int]:
@@ -129,9 +140,7 @@ def read_arrays(checkpoint: Path) -> dict[str, np.ndarray]:
 
 
 def difference(name: str, one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> str | None:
-    """How an array of two checkpoints differs, in a line; None if it is the same to the last bit."""
-    if name not in one or name not in two:
-        return f"{name}: only in the {'first' if name in one else 'second'}"
+    """How an array of both checkpoints differs, in a line; None if it is the same to the last bit."""
     a, b = one[name], two[name]
     if a.shape != b.shape or a.dtype != b.dtype:
         return f"{name}: {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}"

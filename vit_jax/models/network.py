@@ -58,7 +58,7 @@ class Network(nn.Module):
                 object.__setattr__(self, field.name, tuple(value))
         super().__post_init__()
         check_choices(self)
-        check_image_size(self.image_size)
+        check_size(self.image_size, "image_size")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -94,11 +94,11 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size[0], size[1]) if isinstance(size, tuple | list) else (size, size)
 
 
-def check_image_size(size: Any) -> None:
-    """Raises ValueError if this is neither one whole number nor a pair of them."""
+def check_size(size: Any, name: str) -> None:
+    """Raises ValueError if a field of this name is neither one whole number nor a pair of them."""
     sides = size if isinstance(size, tuple | list) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
-        raise ValueError(f"image_size must be a whole number or a pair of them, (height, width), not {size!r}")
+        raise ValueError(f"{name} must be a whole number or a pair of them, (height, width), not {size!r}")
 
 
 def patch_grid(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> tuple[int, int]:
@@ -109,6 +109,7 @@ def patch_grid(image_size: int | tuple[int, int], patch_size: int | tuple[int, i
 
 def check_patches(image_size: int | tuple[int, int], patch_size: int | tuple[int, int]) -> None:
     """Raises ValueError if the image is not a whole number of patches."""
+    check_size(patch_size, "patch_size")
     (height, width), (patch_height, patch_width) = pair(image_size), pair(patch_size)
     if min(height, width, patch_height, patch_width) < 1 or height % patch_height or width % patch_width:
         raise ValueError(
@@ -125,9 +126,13 @@ def check_rates(model: Network, *names: str) -> None:
 
 
 def check_images(images: jax.Array, expected: tuple[int, int, int]) -> None:
-    """Raises ValueError if images [B, H, W, C] are not of a model's height, width and channels."""
+    """Raises ValueError if images [B, H, W, C] are not of a model's height, width and channels, or raw pixels."""
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(f"images must be floats, as vit_jax.preprocessing(model) gives them, not {images.dtype}")
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(
             f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
             "Another image_size needs other parameters: set image_size when making or loading the model"
         )
+    if images.shape[0] == 0:
+        raise ValueError("the batch has no images")

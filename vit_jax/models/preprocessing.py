@@ -32,6 +32,8 @@ class Preprocessing:
         interpolation: of the resize.
         squash: scale height and width each by itself, so that nothing but the margin is cropped (Hugging Face's ViT);
             otherwise the shape is kept and the longer side is cropped.
+        crop_rounding: where the centre crop begins if half the margin is no whole number: at the nearest "even" one
+            (torchvision, hence timm and the papers' code) or the next one "down" (Hugging Face).
     """
 
     mean: tuple[float, ...] = (0.5,)
@@ -39,6 +41,7 @@ class Preprocessing:
     crop_fraction: float = 1.0
     interpolation: Interpolation = "bicubic"
     squash: bool = False
+    crop_rounding: Literal["even", "down"] = "even"
 
     def __post_init__(self):
         if not 0 < self.crop_fraction <= 1:

@@ -65,7 +65,7 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     if "window_size" in sizes and not hasattr(stored.model, "window_size"):
         raise ValueError(f"window_size is for Swin; a {type(stored.model).__name__} has no windows")
     wanted = stored.wanted.clone(**sizes)
-    if wanted == stored.model:
+    if wanted == stored.model and not mixes_up_biases(stored.format, wanted):
         return stored
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
@@ -113,8 +113,17 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
             table = np.asarray(parameter.read(), np.float32)
             return resize_bias_table(table, old, new, format.table_resize, extra)
 
-        return parameter if old == new else Parameter((rows, parameter.shape[1]), read_table)
+        is_as_stored = old == new and not mixes_up_biases(format, wanted)
+        return parameter if is_as_stored else Parameter((rows, parameter.shape[1]), read_table)
     return parameter
+
+
+def mixes_up_biases(format: Format, model: Network) -> bool:
+    """Whether tables of position biases are read in another order, as `resize_bias_table` says, at their own size, too:
+    as Hugging Face reads those of a BEiT for images that are not square."""
+    height, width, _ = model.input_shape
+    of_beit = format.publisher == "huggingface" and format.table_resize == "bilinear"
+    return of_beit and isinstance(encoder_of(model), VisionTransformer) and height != width
 
 
 def grid(model: Network) -> tuple[int, int]:

@@ -15,7 +15,8 @@ def against_preprocessing(model: Network) -> list[str]:
 
 
 def image_processor(model: Network) -> dict[str, Any]:
-    """`preprocessor_config.json`. It has the cropped share as `crop_pct`, too: whole pixels do not give it exactly."""
+    """`preprocessor_config.json`. It has the cropped share as `crop_pct`, too, which whole pixels do not give exactly,
+    and `crop_rounding`, so that both come back: Hugging Face knows neither."""
     settings = model.preprocessing
     height, width, channels = model.input_shape
     covering_height, covering_width = (math.floor(side / settings.crop_fraction) for side in (height, width))
@@ -37,7 +38,7 @@ def image_processor(model: Network) -> dict[str, Any]:
     }
     if cropped:
         config |= {"crop_size": {"height": height, "width": width}, "crop_pct": settings.crop_fraction}
-    return config
+    return config | {"crop_rounding": settings.crop_rounding}
 
 
 def channel_values(values: tuple[float, ...], channels: int) -> Any:

@@ -65,7 +65,8 @@ def covering(model: Network, size: tuple[int, int]) -> tuple[tuple[int, int], tu
     fraction = model.preprocessing.crop_fraction
     least = math.floor(width / fraction), math.floor(height / fraction)
     resized = least if model.preprocessing.squash else cover(size, least)
-    left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+    half = round if model.preprocessing.crop_rounding == "even" else math.floor
+    left, top = half((resized[0] - width) / 2), half((resized[1] - height) / 2)
     return resized, (left, top, left + width, top + height)
 
 

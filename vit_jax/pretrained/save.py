@@ -19,6 +19,9 @@ SaveFormat = Literal["vit_jax", "timm", "huggingface"]
 WRITERS = {"timm": to_timm, "huggingface": to_huggingface}
 """What makes a folder of each foreign format."""
 
+OF_A_RUN = ("checkpoints", "metrics.jsonl")
+"""In the workdir of a run, whose `config.json` is another."""
+
 
 def save_pretrained(
     directory: str | Path,
@@ -49,10 +52,18 @@ def save_pretrained(
         format: whose.
 
     Raises:
-        ValueError: if the format cannot hold the network (with the fields and why), or the parameters or the names are
-            not the module's. Nothing is written then.
+        ValueError: if the format cannot hold the network (with the fields and why), the parameters or the names are not
+            the module's, or the directory is the workdir of a run. Nothing is written then.
+        FileExistsError: if it is a file.
     """
-    for note in save(Path(directory), model, params, tuple(class_names), format):
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(f"{directory} is a file; a model is a folder")
+    if any((directory / name).exists() for name in OF_A_RUN):
+        raise ValueError(f"{directory} is the workdir of a run, whose model is in its model/: name another folder")
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"class_names must be strings, one a class, not {class_names!r}")
+    for note in save(directory, model, params, tuple(class_names), format):
         logger.warning("%s: %s", directory, note)
 
 

@@ -16,11 +16,12 @@ def respelled(arrays: Mapping[str, StoredArray], spellings: Spellings) -> dict[s
         ValueError: if two become one.
     """
     renamed: dict[str, StoredArray] = {}
+    written: dict[str, str] = {}
     for name, stored in arrays.items():
         spelled = name
         for pattern, replacement in spellings:
             spelled = re.sub(pattern, replacement, spelled)
         if spelled in renamed:
-            raise ValueError(f"two parameters of the file are {spelled!r}; the second is named {name!r}")
-        renamed[spelled] = stored
+            raise ValueError(f"two parameters of the file would be the same: {written[spelled]!r} and {name!r}")
+        renamed[spelled], written[spelled] = stored, name
     return renamed

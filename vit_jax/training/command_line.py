@@ -21,6 +21,13 @@ from vit_jax.training.config import Adapted, Config, ModelConfig
 SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels", "resizing")
 """Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""
 
+DECIDED = {
+    "num_classes": "the data's classes decide it",
+    "in_channels": "the data's channels decide it",
+    "dtype": "it is --dtype",
+}
+"""Who decides fields of a network that one may look for among the flags."""
+
 SOURCES = ("name", "pretrained", "publisher", "revision")
 """Fields of `ModelConfig` that say where the network comes from."""
 
@@ -48,6 +55,7 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
 
     config = load_config(given.config)
     config = dataclasses.replace(config, model=chosen_model(config.model, given.name, given.pretrained))
+    refuse_decided(arguments, config.model)
     flags = tyro.cli(
         flag_type(config, given.config),
         args=arguments,
@@ -56,6 +64,21 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
     return with_flags(config, flags), flags.workdir
+
+
+def refuse_decided(arguments: Sequence[str], model: ModelConfig) -> None:
+    """Raises ValueError for flags of fields that every network has and that something else decides."""
+    for argument in arguments:
+        flag = argument.partition("=")[0].replace("-", "_")
+        name = flag.removeprefix("__model.")
+        if name in DECIDED and flag != name:
+            raise ValueError(f"--model.{name} is no flag: {DECIDED[name]}")
+        is_field = name in {field.name for module, _ in MODELS.values() for field in dataclasses.fields(module)}
+        settable = [*SOURCES, *(field.name for field in dataclasses.fields(Adapted))]
+        if model.pretrained is not None and flag != name and is_field and name not in settable:
+            raise ValueError(
+                f"--model.{name} is no flag where weights are given: they decide it. One can set {', '.join(settable)}"
+            )
 
 
 def load_config(path: Path) -> Config:

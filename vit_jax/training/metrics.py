@@ -64,7 +64,8 @@ class MetricsLog:
         elif self.file:
             self.file.write(to_line(row))
         if self.tensorboard:
-            self.tensorboard.write(kind, step, {name: value for name, value in values.items() if value is not None})
+            finite = only_finite(values)
+            self.tensorboard.write(kind, step, {name: value for name, value in finite.items() if value is not None})
 
     def flush_to_disk(self) -> None:
         """Waits until the disk has every row: a checkpoint is never ahead of them."""

@@ -119,6 +119,7 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
         crop_fraction=fraction,
         interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
         squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
+        crop_rounding=processor.get("crop_rounding", "down"),
     )
 
 

@@ -4,7 +4,7 @@ Sources: `_hub.py` and `_pretrained.py` of timm.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vit_jax.models.preprocessing import Preprocessing
@@ -17,6 +17,14 @@ OTHER_NETWORKS = {
     r"^test_vit3$": "registers among what it pools",
 }
 """What timm's networks of these names have, while their parameters have a plain network's names."""
+
+OTHER_ARGUMENTS = (
+    *("use_rot_pos_emb", "rope_type", "block_fn", "pool_include_prefix", "use_post_norm", "dynamic_img_pad"),
+)
+"""Arguments by which a network of timm's computes something else, from parameters of the same names and shapes."""
+
+SWIGLU = re.compile(r"giant.*dinov2")
+"""timm's networks whose MLP is a SwiGLU: their activation is that of its gate."""
 
 TANH_GELU = re.compile(r"(patch32|so400m_patch16|giantopt_patch16)_siglip|large_patch16_siglip(_gap)?_512")
 """timm's SigLIP networks with the tanh form; the older ones have erf there, unlike Google's own."""
@@ -60,19 +68,41 @@ def timm_activation(architecture: str) -> str:
 def refuse_other_networks(config: Mapping[str, Any]) -> None:
     """Raises ValueError for networks of timm's that would load, and compute something else."""
     arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
-    changes = [
-        name for name in ("use_rot_pos_emb", "rope_type", "block_fn", "pool_include_prefix") if arguments.get(name)
-    ]
-    if arguments.get("act_layer") not in (None, *TIMM_GELU_FORMS):
+    changes = [name for name in OTHER_ARGUMENTS if arguments.get(name)]
+    activations = ("silu",) if SWIGLU.search(architecture) else TIMM_GELU_FORMS
+    if arguments.get("act_layer") not in (None, *activations):
         changes.append(f"act_layer {arguments['act_layer']}")
-    pool = arguments.get("global_pool", config.get("global_pool"))
-    tokens_alone = pool == "" and timm_num_classes(config) == 0  # which are `features(...).tokens` here
-    if pool not in (None, "token", "avg", "map") and not tokens_alone:
-        changes.append(f"global_pool {pool!r}")
+    pools = ("token", "avg") if architecture.startswith("eva") else ("token", "avg", "map")
+    changes += other_pooling(config, pools)
+    if "distilled" in architecture and arguments.get("fc_norm"):
+        changes.append("fc_norm beside a distillation token")
     changes += [what for pattern, what in OTHER_NETWORKS.items() if re.search(pattern, architecture)]
+    refuse(changes, architecture, "VisionTransformer")
+
+
+def refuse_other_swins(config: Mapping[str, Any]) -> None:
+    """As `refuse_other_networks`, for timm's Swin and Swin V2."""
+    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
+    changes = other_pooling(config, ("avg", "fast"))
+    if arguments.get("act_layer") not in (None, "gelu"):
+        changes.append(f"act_layer {arguments['act_layer']}")
+    if arguments.get("always_partition"):
+        changes.append("always_partition")
+    refuse(changes, architecture, "SwinTransformer")
+
+
+def other_pooling(config: Mapping[str, Any], known: tuple[str, ...]) -> list[str]:
+    """What timm's config says of pooling, if it is neither known nor none at all in a network without a head."""
+    pool = (config.get("model_args") or {}).get("global_pool", config.get("global_pool"))
+    tokens_alone = pool == "" and timm_num_classes(config) == 0  # which are `features(...).tokens` here
+    return [] if pool in (None, *known) or tokens_alone else [f"global_pool {pool!r}"]
+
+
+def refuse(changes: Sequence[str], architecture: str, ours: str) -> None:
+    """Raises ValueError if a network of timm's has something that ours has not."""
     if changes:
         what = ", ".join(changes)
-        raise ValueError(f"timm's {architecture or 'network'} has {what}, which a VisionTransformer here has not")
+        raise ValueError(f"timm's {architecture or 'network'} has {what}, which a {ours} here has not")
 
 
 def timm_num_classes(config: Mapping[str, Any]) -> int | None:
@@ -92,7 +122,7 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
     if heads := arguments.get("num_heads", timm_heads(architecture)):
         fields["num_heads"] = heads
-    fields["gelu"] = TIMM_GELU_FORMS[arguments.get("act_layer") or timm_activation(architecture)]
+    fields["gelu"] = TIMM_GELU_FORMS.get(arguments.get("act_layer") or timm_activation(architecture), "erf")
     fields["norm_eps"] = 1e-5 if re.match(r"vit_.*_clip_", architecture) else 1e-6
     if arguments.get("init_values"):
         fields["layer_scale"] = arguments["init_values"]
@@ -103,7 +133,12 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `SwinTransformer` that timm's config gives; windows by the architecture's name, too."""
+    """Fields of a `SwinTransformer` that timm's config gives; windows by the architecture's name, too.
+
+    Raises:
+        ValueError: if it is of another network, whose parameters have the same names.
+    """
+    refuse_other_swins(config)
     arguments = config.get("model_args") or {}
     _, registered = MODELS.get(config.get("architecture", ""), (None, {}))
     fields = {"window_size": registered["window_size"]} if "window_size" in registered else {}
