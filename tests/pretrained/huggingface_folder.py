@@ -70,8 +70,9 @@ def random_beit(folder: Path, size: tuple[int, int], images: np.ndarray) -> np.n
     """Writes a small BEiT of random parameters for images of a size; returns its logits of images [B, H, W, C]."""
     config = BeitConfig(
         image_size=size, patch_size=8, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        num_labels=5, use_relative_position_bias=True,
+        use_relative_position_bias=True,
     )  # fmt: skip
+    config.num_labels = 5
     torch.manual_seed(0)
     network = BeitForImageClassification(config).eval()
     with torch.no_grad():

@@ -47,12 +47,12 @@ def after_steps(
     taught = {} if teacher is None else {"teacher": {"params": teacher.params, "outputs": teacher.outputs}}
     arrays: dict[str, Any] = {**arrays, **taught}
     batches = {"index": rng.integers(0, 40, (steps, 16)).astype(np.int32)}
-    rests = objective.rests(lambda duration: 1)
+    frozen_steps = objective.frozen_steps(lambda duration: 1)
     step = Step(
         model=model,
         objective=objective,
         augment=augment,
-        optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, steps, rests),
+        optimizer=make_optimizer(OptimizerConfig("sgd", clip="each"), schedule, params, steps, frozen_steps),
         schedule=schedule,
         num_classes=10,
         accumulate_steps=accumulate_steps,

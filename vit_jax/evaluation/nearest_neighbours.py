@@ -69,8 +69,8 @@ def nearest_neighbour_votes(
     train_labels: np.ndarray,
     features: np.ndarray,
     num_classes: int,
-    k: int = 20,
-    temperature: float = 0.07,
+    k: int = Neighbours.k,
+    temperature: float = Neighbours.temperature,
 ) -> np.ndarray:
     """Lets the nearest training examples vote for the class of each example.
 
@@ -93,14 +93,12 @@ def nearest_neighbour_votes(
         raise ValueError(f"k must be 1 to the number of training examples, {len(train_features)}; not {k}")
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
-    at_once = max(SIMILARITIES // len(train_features), 1)
-    return np.asarray(
-        votes(train_features, train_labels, features, num_classes, k, temperature, min(at_once, len(features)))
-    )
+    at_once = min(max(SIMILARITIES // len(train_features), 1), len(features))
+    return np.asarray(votes_in_chunks(train_features, train_labels, features, num_classes, k, temperature, at_once))
 
 
 @partial(jax.jit, static_argnums=(3, 4, 6))
-def votes(
+def votes_in_chunks(
     train_features: jax.Array,
     train_labels: jax.Array,
     features: jax.Array,

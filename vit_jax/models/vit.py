@@ -171,17 +171,7 @@ class VisionTransformer(Network):
 
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype, use_bias=not self.pre_norm)
-        prefix = []
-        if self.class_token:
-            # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
-            has_position = self.pos_embed == "learned" and not self.no_embed_class
-            init = nn.initializers.zeros if has_position else SMALL
-            prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
-        if self.distilled:
-            prefix.append(self.param("dist_token", SMALL, (1, 1, self.embed_dim)))
-        if self.num_registers:
-            prefix.append(self.param("reg_token", SMALL, (1, self.num_registers, self.embed_dim)))
-        self.prefix_tokens = prefix  # each [1, 1 or more, D], in their order before the patches
+        self.prefix_tokens = self.prefix_parameters()
         if self.mask_token:
             self.mask = self.param("mask_token", SMALL, (1, 1, self.embed_dim))
         self.positions = self.position_embedding()
@@ -223,6 +213,21 @@ class VisionTransformer(Network):
             self.head = head()
         if self.distilled:
             self.head_dist = head()
+
+    @nn.nowrap
+    def prefix_parameters(self) -> list[jax.Array]:
+        """The tokens in front of the patches, in their order: each [1, 1 or more, D]."""
+        prefix = []
+        if self.class_token:
+            # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
+            has_position = self.pos_embed == "learned" and not self.no_embed_class
+            init = nn.initializers.zeros if has_position else SMALL
+            prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
+        if self.distilled:
+            prefix.append(self.param("dist_token", SMALL, (1, 1, self.embed_dim)))
+        if self.num_registers:
+            prefix.append(self.param("reg_token", SMALL, (1, self.num_registers, self.embed_dim)))
+        return prefix
 
     @nn.nowrap
     def position_embedding(self) -> jax.Array | np.ndarray | None:

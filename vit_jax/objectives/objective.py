@@ -120,7 +120,7 @@ class Objective(ABC):
         """
         return {}
 
-    def rests(self, in_steps: Callable[[str], int]) -> dict[str, int]:
+    def frozen_steps(self, in_steps: Callable[[str], int]) -> dict[str, int]:
         """For how many steps parameters stay as they are at the beginning, by shell patterns of their paths; none do by
         default.
 

@@ -130,7 +130,7 @@ class SelfDistillation(Objective):
             "teacher_momentum": lambda step: 1 - momentum(step),
         }
 
-    def rests(self, in_steps: Callable[[str], int]) -> dict[str, int]:
+    def frozen_steps(self, in_steps: Callable[[str], int]) -> dict[str, int]:
         """The prototypes rest (DINO, appendix: the last layer is frozen in the first epoch)."""
         return {"head/last_layer/*": in_steps(self.frozen_prototypes)}
 

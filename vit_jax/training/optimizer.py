@@ -156,16 +156,16 @@ def clip_each(limit: float) -> optax.GradientTransformation:
     return optax.stateless(clip)
 
 
-def weight_decay_over(config: OptimizerConfig, steps: int, rest: int) -> float | optax.Schedule:
+def weight_decay_over(config: OptimizerConfig, steps: int, frozen_for: int) -> float | optax.Schedule:
     """The weight decay: a number, or a schedule that follows a cosine over a run of `steps` steps.
 
-    A schedule counts from the end of the first `rest` steps, in which these parameters do not move.
+    A schedule counts from the end of the first `frozen_for` steps, in which these parameters do not move.
     """
     first, last = config.weight_decay, config.final_weight_decay
     if last is None:
         return first
     change = optax.cosine_decay_schedule(1.0, steps)
-    return lambda step: last + (first - last) * change(step + rest)
+    return lambda step: last + (first - last) * change(step + frozen_for)
 
 
 def base_optimizer(
@@ -204,7 +204,7 @@ def make_optimizer(
     schedule: optax.Schedule,
     params: Params,
     steps: int,
-    rests: Mapping[str, int] = FrozenDict(),
+    frozen_steps: Mapping[str, int] = FrozenDict(),
     norm: Callable[[Params], jax.Array] = optax.tree.norm,
 ) -> optax.GradientTransformation:
     """Clipping, the optimizer, layer-wise decay and freezing in one transformation for these parameters and a run of
@@ -217,7 +217,7 @@ def make_optimizer(
         schedule: the learning rate.
         params: the parameters, or their shapes.
         steps: of the run.
-        rests: for how many steps parameters stay as they are at the beginning, by patterns of their paths; their
+        frozen_steps: for how many steps parameters stay as they are at the beginning, by patterns of their paths; their
             optimizer's averages begin after that. They are clipped apart from the others.
         norm: the Euclidean norm over all arrays of a gradient.
 
@@ -227,9 +227,10 @@ def make_optimizer(
     """
     clip = {"all": partial(clip_all, norm=norm), "each": clip_each}[config.clip]
 
-    def optimizer(rest: int) -> optax.GradientTransformation:
+    def optimizer(frozen_for: int) -> optax.GradientTransformation:
         parts = [] if config.clip_norm is None else [clip(config.clip_norm)]
-        parts.append(base_optimizer(config, lambda step: schedule(step + rest), weight_decay_over(config, steps, rest)))
+        weight_decay = weight_decay_over(config, steps, frozen_for)
+        parts.append(base_optimizer(config, lambda step: schedule(step + frozen_for), weight_decay))
         if config.layer_decay is not None:
             parts.append(scale_layers(config.layer_decay, params))
         return optax.chain(*parts)
@@ -237,17 +238,17 @@ def make_optimizer(
     frozen = frozen_mask(params, config.freeze)
     if config.name == "muon":
         require_matrices(params, frozen)
-    if not config.freeze and not rests:
+    if not config.freeze and not frozen_steps:
         return optimizer(0)
 
     def label(path: str, is_frozen: bool) -> str:
-        resting = (f"rest_{rest}" for pattern, rest in rests.items() if fnmatch.fnmatch(path, pattern))
+        resting = (f"rest_{count}" for pattern, count in frozen_steps.items() if fnmatch.fnmatch(path, pattern))
         return "freeze" if is_frozen else next(resting, "train")
 
     transforms: dict[Hashable, optax.GradientTransformation] = {"train": optimizer(0), "freeze": optax.set_to_zero()}
-    for rest in rests.values():
-        transforms[f"rest_{rest}"] = optax.conditionally_mask(
-            optimizer(rest), lambda step, rest=rest, **_: step >= rest
+    for count in frozen_steps.values():
+        transforms[f"rest_{count}"] = optax.conditionally_mask(
+            optimizer(count), lambda step, count=count, **_: step >= count
         )
     return optax.partition(transforms, jax.tree.map(label, parameter_paths(params), frozen))
 

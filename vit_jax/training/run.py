@@ -165,12 +165,12 @@ def make_step(
     in_steps = partial(durations.to_steps, examples=len(dataset.train), batch_size=config.batch_size)
     total_steps = in_steps(config.duration)
     schedule = make_schedule(config.schedule, config.optimizer.learning_rate, total_steps, in_steps)
-    rests = config.objective.rests(in_steps)
+    frozen_steps = config.objective.frozen_steps(in_steps)
     return Step(
         model=model,
         objective=config.objective,
         augment=config.augment,
-        optimizer=make_optimizer(config.optimizer, schedule, shapes, total_steps, rests, replicas.norm),
+        optimizer=make_optimizer(config.optimizer, schedule, shapes, total_steps, frozen_steps, replicas.norm),
         schedule=schedule,
         num_classes=len(dataset.class_names),
         accumulate_steps=config.accumulate_steps,

@@ -19,9 +19,9 @@ def gaussian_blur(image: jax.Array, sigma: jax.Array, largest_sigma: float) -> j
     """Convolves with a Gaussian; beyond the border, the image goes on as its edge. [H, W, C] -> [H, W, C]
 
     Args:
-      image: of any range.
-      sigma: standard deviation in pixels, above 0.
-      largest_sigma: that there may be: it decides the size of the kernel.
+        image: of any range.
+        sigma: standard deviation in pixels, above 0.
+        largest_sigma: that there may be: it decides the size of the kernel.
     """
     radius = max(int(REACH * largest_sigma + 0.5), 1)
     weights = jnp.exp(-0.5 * jnp.square(jnp.arange(-radius, radius + 1) / sigma))
@@ -48,9 +48,9 @@ class ThreeAugment(ImageTransform[OneOfThree]):
     From `augment.py` of DeiT's code, where `ColorJitter(0.3, 0.3, 0.3)` follows. Pillow, which that uses, makes its
     Gaussian of box blurs: some levels differ by a few.
 
-    Args:
-      threshold: levels from here up are inverted.
-      sigma: range of the blur's standard deviation, in pixels; for images of 224, and as published for all sizes.
+    Attributes:
+        threshold: levels from here up are inverted.
+        sigma: range of the blur's standard deviation, in pixels; for images of 224, and as published for all sizes.
     """
 
     threshold: float = 128.0

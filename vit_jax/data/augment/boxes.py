@@ -35,12 +35,12 @@ def draw_box(
     answer is `fallback`. All ten are drawn at once here, for shapes must be static.
 
     Args:
-      key: random key.
-      image_size: (height, width).
-      area: range of the rectangle's area as a fraction of the image's.
-      aspect: range of width / height.
-      largest: the greatest height and the greatest width allowed.
-      fallback: the rectangle where ten attempts fail.
+        key: random key.
+        image_size: (height, width).
+        area: range of the rectangle's area as a fraction of the image's.
+        aspect: range of width / height.
+        largest: the greatest height and the greatest width allowed.
+        fallback: the rectangle where ten attempts fail.
     """
     height, width = image_size
     uniform = jax.random.uniform(key, (ATTEMPTS + 1, 2))

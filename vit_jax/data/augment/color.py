@@ -65,9 +65,9 @@ class ColorJitter(ImageTransform[Jitter]):
     [-hue, hue] of the circle. One channel: saturation is the identity. Two or four channels: grey is their mean. Hue
     needs three channels. Results are not rounded to whole levels.
 
-    Args:
-      brightness, contrast, saturation: strengths, 0 for none. timm's default is 0.4, DeiT's 0.3.
-      hue: in [0, 0.5]. DINO and BYOL use 0.1.
+    Attributes:
+        brightness, contrast, saturation: strengths, 0 for none. timm's default is 0.4, DeiT's 0.3.
+        hue: in [0, 0.5]. DINO and BYOL use 0.1.
     """
 
     brightness: float = 0.4

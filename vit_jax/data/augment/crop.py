@@ -23,8 +23,8 @@ class Offset(NamedTuple):
 class RandomCrop(ImageTransform[Offset]):
     """Pads every side with black and crops the original size at a random place (He et al. 2016, section 4.2).
 
-    Args:
-      padding: pixels added to each side; 4 for CIFAR.
+    Attributes:
+        padding: pixels added to each side; 4 for CIFAR.
     """
 
     padding: int = 4
@@ -45,8 +45,8 @@ class RandomCrop(ImageTransform[Offset]):
 class RandomHorizontalFlip(ImageTransform[jax.Array]):
     """Mirrors left and right.
 
-    Args:
-      probability: of a flip, in [0, 1].
+    Attributes:
+        probability: of a flip, in [0, 1].
     """
 
     probability: float = 0.5
@@ -71,10 +71,10 @@ class RandomResizedCrop(ImageTransform[Box]):
     larger than the image, it is only ever enlarged, where antialias changes nothing.) "bicubic" is Keys' kernel with
     a = -0.5, Pillow's. Results are not rounded to whole levels.
 
-    Args:
-      scale: range of the crop's area as a fraction of the image's; MAE uses (0.2, 1).
-      ratio: range of the crop's width / height.
-      interpolation: "bilinear" (torchvision's default) or "bicubic" (DeiT, MAE).
+    Attributes:
+        scale: range of the crop's area as a fraction of the image's; MAE uses (0.2, 1).
+        ratio: range of the crop's width / height.
+        interpolation: "bilinear" (torchvision's default) or "bicubic" (DeiT, MAE).
     """
 
     scale: tuple[float, float] = (0.08, 1.0)

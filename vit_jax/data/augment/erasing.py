@@ -26,12 +26,12 @@ class RandomErasing(ImageTransform[Erasure]):
     Defaults are the paper's and torchvision's; DeiT uses probability 0.25. An image in which none of ten rectangles
     drawn fits is left alone.
 
-    Args:
-      probability: of erasing.
-      area: range of the rectangle's area as a fraction of the image's.
-      aspect: range of its height / width.
-      fill: "random" draws every pixel and channel uniformly from the whole levels 0 to 255 (the paper's RE-R); "zero"
-        is black. timm erases after normalisation: its noise is normal, and its zero is the mean colour.
+    Attributes:
+        probability: of erasing.
+        area: range of the rectangle's area as a fraction of the image's.
+        aspect: range of its height / width.
+        fill: "random" draws every pixel and channel uniformly from the whole levels 0 to 255 (the paper's RE-R); "zero"
+            is black. timm erases after normalisation: its noise is normal, and its zero is the mean colour.
     """
 
     probability: float = 0.5

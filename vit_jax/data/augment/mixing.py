@@ -75,9 +75,9 @@ def cutmix(example: Example, partner: Example, box: Box) -> Example:
 class Mixup(MixingTransform[jax.Array]):
     """lambda * example + (1 - lambda) * partner, lambda ~ Beta(alpha, alpha).
 
-    Args:
-      alpha: 0.8 in DeiT and Swin; the paper has 0.1 to 0.4 on ImageNet and 1 on CIFAR-10.
-      probability: of mixing an example.
+    Attributes:
+        alpha: 0.8 in DeiT and Swin; the paper has 0.1 to 0.4 on ImageNet and 1 on CIFAR-10.
+        probability: of mixing an example.
     """
 
     alpha: float = 0.8
@@ -108,9 +108,9 @@ class Cutmix(MixingTransform[Box]):
     The rectangle has the image's aspect ratio and, before it is cut off at the border, 1 - lambda of its area,
     lambda ~ Beta(alpha, alpha). Labels are weighted by the area that is really pasted.
 
-    Args:
-      alpha: 1 in the paper, DeiT and Swin.
-      probability: of mixing an example.
+    Attributes:
+        alpha: 1 in the paper, DeiT and Swin.
+        probability: of mixing an example.
     """
 
     alpha: float = 1.0
@@ -149,10 +149,10 @@ class MixupOrCutmix(MixingTransform[MixupOrCutmixParams]):
     """Mixup or cutmix, chosen for every example. The defaults are DeiT's and Swin's, whose code draws one
     lambda, and one of the two, for a whole batch.
 
-    Args:
-      mixup_alpha, cutmix_alpha: see Mixup and Cutmix.
-      switch_probability: of cutmix rather than mixup.
-      probability: of mixing an example at all.
+    Attributes:
+        mixup_alpha, cutmix_alpha: see Mixup and Cutmix.
+        switch_probability: of cutmix rather than mixup.
+        probability: of mixing an example at all.
     """
 
     mixup_alpha: float = 0.8

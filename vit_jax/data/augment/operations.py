@@ -52,10 +52,10 @@ def apply_operation(image: jax.Array, operation: jax.Array, argument: jax.Array,
     """One operation on one image.
 
     Args:
-      image: float32 [H, W, C], whole levels from 0 to 255.
-      operation: int32, a value of `Operation`.
-      argument: float32, see `Operation`.
-      fill: the level of what a warp brings in from outside the image.
+        image: float32 [H, W, C], whole levels from 0 to 255.
+        operation: int32, a value of `Operation`.
+        argument: float32, see `Operation`.
+        fill: the level of what a warp brings in from outside the image.
 
     Returns:
       float32 [H, W, C], whole levels from 0 to 255.

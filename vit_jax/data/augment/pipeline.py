@@ -78,13 +78,13 @@ def augment(
     nothing else, so the result does not depend on how the batch is split over devices.
 
     Args:
-      transforms: the list of the config. An image is mixed as it stands when its mixing transform is reached.
-      key: the key of this training step.
-      images: float32 [B, H, W, C], pixel values in [0, 255].
-      labels: float32 [B, classes], one-hot or already soft.
-      positions: int32 [B], the examples' places in the global batch.
-      reverse: returns its argument [B, ...] in the reverse order of the *global* batch, so that the partner of place
-        j is place (global B) - 1 - j. `lambda x: x[::-1]` in one program; a collective under pmap.
+        transforms: the list of the config. An image is mixed as it stands when its mixing transform is reached.
+        key: the key of this training step.
+        images: float32 [B, H, W, C], pixel values in [0, 255].
+        labels: float32 [B, classes], one-hot or already soft.
+        positions: int32 [B], the examples' places in the global batch.
+        reverse: returns its argument [B, ...] in the reverse order of the *global* batch, so that the partner of place
+            j is place (global B) - 1 - j. `lambda x: x[::-1]` in one program; a collective under pmap.
 
     Returns:
       images and labels, of the same shapes and dtype.

@@ -50,14 +50,14 @@ class RandAugment(Policy):
     timm skips each operation with probability 0.5; the paper skips none. Posterize keeps at least one bit (none would
     make the image black).
 
-    Args:
-      num_ops: operations per image.
-      magnitude: mean magnitude in [0, 10].
-      magnitude_std: standard deviation of a normal draw of each operation's magnitude, clipped to [0, 10]; 0 for none.
-      increasing: every operation distorts more as its magnitude grows (inc1). False: the ranges of TensorFlow's
-        EfficientNet code, where posterize, solarize and the four enhancements do not.
-      probability: of applying each operation.
-      fill: level outside the image, for all channels.
+    Attributes:
+        num_ops: operations per image.
+        magnitude: mean magnitude in [0, 10].
+        magnitude_std: standard deviation of a normal draw of each operation's magnitude, clipped to [0, 10]; or 0.
+        increasing: every operation distorts more as its magnitude grows (inc1). False: the ranges of TensorFlow's
+            EfficientNet code, where posterize, solarize and the four enhancements do not.
+        probability: of applying each operation.
+        fill: level outside the image, for all channels.
     """
 
     num_ops: int = 2
@@ -135,10 +135,10 @@ def magnitude_table(
     """torchvision's augmentation space: evenly spaced from no effect to the greatest value given.
 
     Args:
-      bins: number of magnitudes.
-      shear: pixels per pixel; translate_x, translate_y: pixels, truncated to whole ones in every bin; rotate: degrees.
-      enhance: reach of the brightness, contrast, colour and sharpness factor around 1.
-      bits_dropped: by posterize.
+        bins: number of magnitudes.
+        shear: pixels per pixel; translate_x, translate_y: pixels, truncated to whole ones; rotate: degrees.
+        enhance: reach of the brightness, contrast, colour and sharpness factor around 1.
+        bits_dropped: by posterize.
     """
     steps = np.linspace(0, 1, bins)
     centre = np.zeros((len(Operation), bins), np.float32)
@@ -181,8 +181,8 @@ class TrivialAugment(Policy):
     The wide space, torchvision's TrivialAugmentWide: shear 0.99, translation 32 pixels whatever the image's size,
     rotation 135 degrees, enhancement 1 ± 0.99, posterize to 2 bits. There is nothing to tune.
 
-    Args:
-      fill: level outside the image, for all channels.
+    Attributes:
+        fill: level outside the image, for all channels.
     """
 
     fill: float = 128.0
@@ -245,8 +245,8 @@ class CifarAutoAugment(Policy):
     Ranges are the paper's, read as torchvision does: magnitudes 0 to 9 run from no effect to shear 0.3, translation
     150/331 of the side, rotation 30 degrees, enhancement 1 ± 0.9, posterize to 4 bits, solarize from level 0.
 
-    Args:
-      fill: level outside the image, for all channels.
+    Attributes:
+        fill: level outside the image, for all channels.
     """
 
     fill: float = 128.0

@@ -34,9 +34,9 @@ def affine_warp(image: jax.Array, matrix: jax.Array, fill: float) -> jax.Array:
     Between the outermost pixel centres and the border, the outermost pixels continue, as in Pillow.
 
     Args:
-      image: float32 [H, W, C].
-      matrix: float32 [2, 3], see the module.
-      fill: the value outside, for all channels.
+        image: float32 [H, W, C].
+        matrix: float32 [2, 3], see the module.
+        fill: the value outside, for all channels.
 
     Returns:
       float32 [H, W, C], not rounded.

@@ -57,7 +57,7 @@ BEIT_ENCODER = table(
     EMBEDDINGS,
     array("encoder.relative_position_bias.relative_position_bias_table", "relative_position_bias/table"),
     Rule(
-        tuple(f"encoder.layer.{{i}}.attention.attention.{part}.weight" for part in ("query", "key", "value")),
+        tuple(f"encoder.layer.{{i}}.{ATTENTION}{part}.weight" for part in ("query", "key", "value")),
         "blocks_{i}/attn/qkv/kernel",
         LINEAR,
     ),

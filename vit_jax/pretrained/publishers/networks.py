@@ -37,14 +37,17 @@ def complete(fields: dict[str, Any], needed: tuple[str, ...]) -> dict[str, Any]:
     return fields
 
 
+SHARED = ("image_size", "in_channels", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "norm_eps")
+"""Fields that a network for pre-training has of its encoder."""
+
+
 def masked_autoencoder(shapes: Shapes, known: Fields) -> MaskedAutoencoder:
     """A masked autoencoder of these shapes, with its positions as they are stored."""
     decoder = below(shapes, "decoder/")
     known = dict(known)
     decoder_heads = known.pop("decoder_num_heads", 16 if decoder["embed/kernel"][-1] == 512 else None)
     encoder = vit_fields(below(shapes, "encoder/"), **known)
-    shared = ("image_size", "in_channels", "patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio", "norm_eps")
-    fields = {name: encoder.get(name) for name in shared}
+    fields = {name: encoder.get(name) for name in SHARED}
     fields |= dict(
         num_classes=0,
         pos_embed="learned",
@@ -59,16 +62,5 @@ def masked_autoencoder(shapes: Shapes, known: Fields) -> MaskedAutoencoder:
 def beit_pretraining(shapes: Shapes, known: Fields) -> BeitPretraining:
     """BEiT's network of masked image modelling."""
     fields = vit_fields(below(shapes, "encoder/"), **known)
-    shared = (
-        "image_size",
-        "in_channels",
-        "patch_size",
-        "embed_dim",
-        "depth",
-        "num_heads",
-        "mlp_ratio",
-        "norm_eps",
-        "layer_scale",
-    )
-    fields = {name: fields.get(name) for name in shared}
+    fields = {name: fields.get(name) for name in (*SHARED, "layer_scale")}
     return BeitPretraining(**complete(fields, ("num_heads", "image_size")), vocab_size=shapes["head/kernel"][-1])
