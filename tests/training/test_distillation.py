@@ -19,9 +19,10 @@ from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.objective import Teacher
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.description import describe
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import ParallelConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import prepare
 
 SMALL = dict(image_size=8, num_classes=10, in_channels=1, preprocessing=Preprocessing())
 DISTILLED = create_model("vit_digits_patch2_8", **SMALL, embed_dim=16, depth=1, num_heads=2, distilled=True)

@@ -22,9 +22,10 @@ from vit_jax.models.registry import create_model
 from vit_jax.objectives.objective import Examples, Given
 from vit_jax.training import start
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.description import describe
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import ParallelConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import prepare
 from vit_jax.training.start import find_start
 
 FIELDS = dict(embed_dim=16, depth=2, num_heads=2, patch_size=4, image_size=16, in_channels=1, num_classes=7)

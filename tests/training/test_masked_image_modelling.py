@@ -23,8 +23,9 @@ from vit_jax.objectives.discrete_autoencoding import DiscreteAutoencoding
 from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.objectives.objective import Teacher
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.description import describe
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import prepare
 
 SMALL = dict(image_size=8, patch_size=2, preprocessing=Preprocessing(), vocab_size=16)
 TOKENIZER = ModelConfig("discrete_vae_patch4_32", dict(**SMALL, code_dim=8, width=16, depth=1))

@@ -19,8 +19,9 @@ from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.pretrained.convert import convert
 from vit_jax.training.config import ModelConfig
+from vit_jax.training.description import describe
 from vit_jax.training.optimizer import OptimizerConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.run import prepare
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from vit_jax.inspection.run_report import strips, summarise, summary, write_run_
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.config import ModelConfig
-from vit_jax.training.run import describe, prepare
+from vit_jax.training.description import describe
+from vit_jax.training.run import prepare
 
 
 @pytest.fixture(scope="module")

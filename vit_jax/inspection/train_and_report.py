@@ -1,11 +1,12 @@
 """A run, from its last checkpoint or from the start, to its report: what every command that trains does."""
 
 from vit_jax.inspection.run_report import summarise, write_run_report
+from vit_jax.training.description import describe
 from vit_jax.training.errors import explaining_full_memory
 from vit_jax.training.loop import train
 from vit_jax.training.processes import is_first
 from vit_jax.training.progress import Display
-from vit_jax.training.run import Run, describe
+from vit_jax.training.run import Run
 from vit_jax.training.stop_signals import StopSignals
 
 
