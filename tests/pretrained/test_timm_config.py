@@ -196,6 +196,7 @@ def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: py
         ("eva_giant_patch14_224", {"global_pool": "map"}, "global_pool 'map'"),
         ("vit_giant_patch14_dinov2", {"act_layer": "gelu"}, "act_layer gelu"),
         ("deit_base_distilled_patch16_224", {"fc_norm": True}, "fc_norm beside a distillation token"),
+        ("deit_base_distilled_patch16_224", {"num_classes": 0}, "has no heads, and gives the mean of its two tokens"),
     ],
 )
 def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: Path, architecture, arguments, what):

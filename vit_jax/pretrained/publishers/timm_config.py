@@ -76,6 +76,8 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
     changes += other_pooling(config, pools)
     if "distilled" in architecture and arguments.get("fc_norm"):
         changes.append("fc_norm beside a distillation token")
+    if "distilled" in architecture and timm_num_classes(config) == 0:
+        changes.append("no heads, and gives the mean of its two tokens")
     changes += [what for pattern, what in OTHER_NETWORKS.items() if re.search(pattern, architecture)]
     refuse(changes, architecture, "VisionTransformer")
 
