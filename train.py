@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from vit_jax.inspection.train_and_report import train_and_report
-from vit_jax.printing import show_any_name
+from vit_jax.printing import log_as_notes, show_any_name
 from vit_jax.training import compilation_cache, cpu_devices, processes
 from vit_jax.training.command_line import parse
 from vit_jax.training.errors import Stopped, TrainingError
@@ -63,4 +63,5 @@ def run_experiment(arguments: list[str], command: str) -> int:
 
 
 if __name__ == "__main__":
+    log_as_notes()
     sys.exit(main(sys.argv[1:]))
