@@ -49,6 +49,11 @@ def test_a_field_of_a_network_has_its_type(fields: dict[str, Any], message: str)
     create_model("vit_tiny_patch4_32", depth=np.int64(2), drop_path_rate=0, layer_scale=np.float32(1), qkv_bias=False)
 
 
+def test_sizes_are_numbers_or_pairs_of_them():
+    ModelConfig(pretrained="x", fields={"image_size": (96, 128), "window_size": (7, 7, 7, 7)})
+    ModelConfig(pretrained="x", fields={"image_size": 96, "window_size": None})
+
+
 def test_a_config_s_precision_is_one_of_two():
     with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16; not 'float16'"):
         Config(ModelConfig("vit_digits_patch2_8"), dtype="float16")  # pyright: ignore[reportArgumentType]

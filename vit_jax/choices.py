@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from types import MappingProxyType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import numpy as np
 
@@ -25,18 +25,20 @@ def check_choices(value: Any, prefix: str = "") -> None:
         ValueError: if one holds none of its values.
     """
     for field in dataclasses.fields(value):
-        found, type_ = getattr(value, field.name), field.type
-        if get_origin(type_) in (Union, UnionType) and type(None) in get_args(type_):
-            if found is None:
+        found: Any = getattr(value, field.name)
+        type_: Any = field.type
+        if get_origin(type_) in (Union, UnionType):
+            kinds = [kind for kind in get_args(type_) if kind is not type(None)]
+            if len(kinds) > 1 or (found is None and len(kinds) < len(get_args(type_))):
                 continue
-            type_ = get_args(type_)[0]
+            (type_,) = kinds
         if type_ in KINDS and not is_of(type_, found):
             raise ValueError(f"{prefix}{field.name} must be {KINDS[type_]}, not {found!r}")
         several = get_origin(type_) is tuple and get_origin(get_args(type_)[0]) is Literal
         choices = get_args(type_)[0] if several else type_
         if get_origin(choices) is not Literal:
             continue
-        for one in found if several else (found,):
+        for one in cast(tuple[Any, ...], found) if several else (found,):
             if one not in get_args(choices):
                 names = ", ".join(map(str, get_args(choices)))
                 raise ValueError(f"{prefix}{field.name} must be {'of' if several else 'one of'} {names}; not {one!r}")

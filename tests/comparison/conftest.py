@@ -45,7 +45,7 @@ def write_run(workdir: Path, depth: int, accuracy: float, speed: float, dtype: s
 @pytest.fixture
 def finished(tmp_path):
     """The workdir and the plan."""
-    config = brought_up_to_date({"data": {"name": "digits"}, "objective": {}, "optimizer": {}})
+    config = brought_up_to_date({"model": {"fields": {}}, "data": {"name": "digits"}, "objective": {}, "optimizer": {}})
     configs = dict.fromkeys(ACCURACIES, config)
     plan = Plan(
         asked={"budget": "2 epochs", "seeds": 2, "configs": configs},

@@ -31,6 +31,7 @@ def in_this_process(monkeypatch):
     """Each process of its own would take seconds to start."""
     monkeypatch.setattr(comparing, "in_own_process", lambda work, *args: work(*args))
     monkeypatch.setattr(comparing.compilation_cache, "enable", lambda: None)
+    monkeypatch.setattr(cli, "interrupt_on_signals", lambda: None)  # this process is the tests'
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_signal_to_a_run_ends_the_whole_comparison(command, monkeypatch, capsy
 
     monkeypatch.setattr(comparing, "decide_one", lambda *_: ENTRY)
     monkeypatch.setattr(comparing, "train_one", train_one)
-    assert cli.main(command) == 130
+    assert cli.main(command) == 75
     assert trained == ["slow"]
     assert "failed" not in capsys.readouterr().err
 
@@ -164,6 +165,7 @@ def test_seeds_differ_between_runs_and_not_between_configs(command, tmp_path, mo
     ("arguments", "message"),
     [
         (["--budget", "5"], "a budget is written like"),
+        (["--workdir", "out/a[x]b"], "checkpoints cannot be kept in"),
         (["--data-name", "digit"], "slow: no data set 'digit'"),
         (["--data-name", "folder:/does/not/exist"], "/does/not/exist"),
     ],

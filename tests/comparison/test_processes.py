@@ -103,3 +103,41 @@ def test_a_run_is_saved_whether_a_signal_reaches_its_process_or_not(whom, signal
             (os.kill if whom == "parent" else os.killpg)(parent.pid, number)
         output, _ = parent.communicate(timeout=20)
     assert output.splitlines() == said
+
+
+CLEANING_PARENT = """
+import tempfile, time
+from vit_jax.comparison.processes import in_own_process
+from vit_jax.training.stop_signals import interrupt_on_signals
+
+def measure(folder):
+    with tempfile.TemporaryDirectory(dir=folder):
+        print("at work", flush=True)
+        for _ in range(600):
+            time.sleep(0.1)
+
+if __name__ == "__main__":
+    interrupt_on_signals()
+    try:
+        in_own_process(measure, FOLDER)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("whom", "number"), [("parent", signal.SIGTERM), ("group", signal.SIGTERM), ("group", signal.SIGINT)]
+)
+def test_what_is_no_run_cleans_up_and_ends(whom, number, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "parent.py").write_text(CLEANING_PARENT.replace("FOLDER", repr(str(tmp_path / "scratch"))))
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, process_group=0
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "at work\n"
+        (os.kill if whom == "parent" else os.killpg)(parent.pid, number)
+        assert parent.communicate(timeout=20) == ("stopped\n", "")
+    assert not list((tmp_path / "scratch").iterdir())

@@ -135,7 +135,7 @@ def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.Captu
     assert "did you mean small?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("error", "status"), [(Stopped(3, "SIGTERM"), 130), (TrainingError("not finite"), 1)])
+@pytest.mark.parametrize(("error", "status"), [(Stopped(3, "SIGTERM"), 75), (TrainingError("not finite"), 1)])
 def test_a_run_that_does_not_end_is_told(
     error: Exception, status: int, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

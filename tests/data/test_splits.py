@@ -60,7 +60,7 @@ def test_a_class_too_small_to_be_divided_is_named():
 
 
 def test_all_classes_too_small_to_be_divided_are_named():
-    with pytest.raises(ValueError, match="class 'a' has 1 images, to hold out 1 of; class 'c' has 1 images"):
+    with pytest.raises(ValueError, match="class 'a' has 1 image, to hold out 1 of; class 'c' has 1 image,"):
         stratified_parts(np.array([0] + [1] * 10 + [2]), (0.1,), 0, NAMES)
 
 

@@ -219,6 +219,28 @@ def test_a_model_saved_before_there_were_ways_to_resize_loads(tmp_path: Path):
     assert vit_jax.load_pretrained(tmp_path)[0].resizing == Resizing()
 
 
+def test_a_model_saved_before_crops_were_rounded_in_two_ways_crops_as_it_did(tmp_path: Path):
+    model = save_case("vit")
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["fields"]["preprocessing"].pop("crop_rounding") == "even"
+    del config["sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert vit_jax.load_pretrained(tmp_path)[0].preprocessing.crop_rounding == "down"
+
+
+@pytest.mark.parametrize(("format", "rounding"), [("timm", "down"), ("huggingface", "even")])
+def test_another_crop_there_is_told(format: Any, rounding: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    model = save_case("vit").clone(preprocessing=Preprocessing(crop_rounding=rounding))
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
+    assert f"crop_rounding='{rounding}' is " in caplog.text
+    caplog.clear()
+    other: Any = {"down": "even", "even": "down"}[rounding]
+    model = model.clone(preprocessing=Preprocessing(crop_rounding=other))
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
+    assert "crop_rounding" not in caplog.text
+
+
 def test_a_failed_write_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     model = save_case("vit")
     params = random_params(model, 0)

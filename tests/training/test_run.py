@@ -398,6 +398,18 @@ def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
         prepare(dataclasses.replace(config, ema_decay=0.9), tmp_path)
 
 
+def test_a_run_from_before_crops_were_rounded_in_two_ways_is_taken_again(config, tmp_path):
+    """Training crops nothing by it."""
+    fields = {**config.model.fields, "preprocessing": Preprocessing((0.3,), (0.2,))}
+    config = dataclasses.replace(config, model=ModelConfig(config.model.name, fields))
+    begin(config, tmp_path)
+    path = tmp_path / "config.json"
+    old = json.loads(path.read_text())
+    del old["model"]["fields"]["preprocessing"]["crop_rounding"]
+    path.write_text(json.dumps(old))
+    prepare(config, tmp_path)
+
+
 def test_a_folder_that_moved_is_taken_again(config, tmp_path):
     """The images are those that the run lists, by their names within the folder."""
     for name in ("dark", "light"):

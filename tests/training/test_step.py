@@ -160,7 +160,7 @@ def test_those_of_a_frozen_layer_go_on_following_the_data(params, arrays):
 def test_a_network_without_batch_norm_has_none(arrays):
     """Nothing is then added to its step: the parameters are passed through."""
     model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1)
-    batch = examples(arrays["image"][:2], jnp.eye(10)[:2])
+    batch = examples(arrays["image"][:2].astype(jnp.float32), jnp.eye(10)[:2])
     params = jax.jit(model.init)(jax.random.key(0), batch.pixels)["params"]
     statistics = Classification().loss(model, params, batch, Given(jax.random.key(0))).statistics
     assert statistics == {}

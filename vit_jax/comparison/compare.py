@@ -17,7 +17,7 @@ from vit_jax.training.config import Config, differences
 from vit_jax.training.errors import Stopped, TrainingError, explaining_full_memory
 from vit_jax.training.progress import make_display
 from vit_jax.training.run import prepare
-from vit_jax.training.workdir import existing_parent
+from vit_jax.training.workdir import existing_parent, refuse_pattern
 
 
 def compare(request: Request, workdir: Path) -> bool:
@@ -65,6 +65,8 @@ def plan_of(request: Request, workdir: Path) -> Plan:
     """The plan in the workdir, which must be for the same, or a new one, kept there."""
     configs = read_configs(request)
     asked_now = asked(request, configs)
+    for path in request.configs:
+        refuse_pattern(run_workdir(workdir, path.stem, 0))
     plan = read_plan(workdir)
     if plan is not None:
         check_same(plan, asked_now, workdir)

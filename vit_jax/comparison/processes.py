@@ -11,8 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
+from vit_jax.printing import show_any_name
 from vit_jax.training.errors import TrainingError
-from vit_jax.training.stop_signals import ASKED_BY_PARENT
+from vit_jax.training.stop_signals import ASKED_BY_PARENT, SIGNALS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,14 +27,41 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     Raises:
         TrainingError: if the process was ended from outside.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=begin) as pool:
         try:
-            return pool.submit(work, *args, **kwargs).result()
+            return pool.submit(interruptible, work, *args, **kwargs).result()
         except BrokenProcessPool as error:
             raise TrainingError("its process was ended from outside, perhaps for want of memory") from error
         except KeyboardInterrupt:
             stop(pool)
             raise
+
+
+def begin() -> None:
+    """What a fresh process does first."""
+    show_any_name()
+    end_with_parent()
+
+
+def interruptible(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls `work`, and lets the first of all signals that ask to stop raise a KeyboardInterrupt there.
+
+    The others mean the same: one that came later would interrupt what `work` cleans up, or who waits for more work.
+    """
+    is_over = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal is_over
+        if not is_over:
+            is_over = True
+            raise KeyboardInterrupt
+
+    for number in (*SIGNALS, ASKED_BY_PARENT):
+        signal.signal(number, interrupt)
+    try:
+        return work(*args, **kwargs)
+    finally:
+        is_over = True
 
 
 def stop(pool: ProcessPoolExecutor) -> None:

@@ -102,7 +102,7 @@ def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T
                 check_size(image.tag_v2[TILEWIDTH], image.tag_v2[TILELENGTH], "its tiles are")
             return read(image)
     except FileNotFoundError as error:
-        raise UnreadableImage(f"{name} cannot be read as an image: there is no such file") from error
+        raise UnreadableImage(f"{name} cannot be read as an image: No such file") from error
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
         reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error

@@ -66,7 +66,8 @@ def diff(workdir: Path, steps: tuple[int, ...], other: Path | None) -> int:
     elif len(steps) > 1:
         raise ValueError("of two runs one step is compared: give one number with --steps and --other, or none")
     else:
-        first, second = (where / str(chosen(where, steps)[-1]) for where in (directory, directory_of(other)))
+        places = (directory, directory_of(other))
+        first, second = (where / str((chosen(where, steps) if steps else saved(where))[-1]) for where in places)
     one, two = arrays_of(first), arrays_of(second)
     lines = [line for name in sorted(one.keys() & two.keys()) if (line := difference(name, one, two))]
     alone = [*only_in("first", one.keys() - two.keys()), *only_in("second", two.keys() - one.keys())]
@@ -98,14 +99,25 @@ def chosen(directory: Path, steps: tuple[int, ...]) -> list[int]:
     return list(steps) or there
 
 
+def saved(directory: Path) -> list[int]:
+    """The steps that were saved to their end: a run may be saving the very latest just now.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    steps = [step for step in steps_of(directory) if (directory / str(step) / MANIFEST).exists()]
+    if not steps:
+        raise FileNotFoundError(f"{directory} has no checkpoint that was saved to its end")
+    return steps
+
+
 def two_of(directory: Path, steps: tuple[int, ...]) -> tuple[Path, Path]:
     """The two checkpoints to compare.
 
     Raises:
         ValueError: if there are not two.
     """
-    saved = [step for step in steps_of(directory) if (directory / str(step) / MANIFEST).exists()]  # to its end
-    both = chosen(directory, steps) if steps else saved[-2:]
+    both = chosen(directory, steps) if steps else saved(directory)[-2:]
     if len(both) != 2:
         given = "--steps names" if steps else f"{directory} has"
         raise ValueError(f"two checkpoints are compared; {given} {', '.join(map(str, both))}")

@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowRule
@@ -107,6 +108,13 @@ def check_class_names(class_names: tuple[str, ...], num_classes: int, whose: str
     """Raises a ValueError if there are names, but not one for each class."""
     if class_names and len(class_names) != num_classes:
         raise ValueError(f"{whose} has {num_classes} classes, but names for {len(class_names)}")
+
+
+def other_crop(settings: Preprocessing, theirs: str) -> tuple[str, ...]:
+    """A note if the other library's centre crop may begin a pixel beside ours."""
+    if settings.crop_rounding == theirs or (settings.squash and settings.crop_fraction == 1):
+        return ()
+    return (f"crop_rounding={settings.crop_rounding!r} is {theirs!r} there: a pixel beside, for some shapes of images",)
 
 
 def notes_on(model: Network) -> tuple[str, ...]:

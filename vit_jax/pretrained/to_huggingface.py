@@ -26,6 +26,7 @@ from vit_jax.pretrained.folder import (
     flat_arrays,
     is_beit,
     notes_on,
+    other_crop,
     refuse,
     same_windows_by,
     theirs,
@@ -342,8 +343,9 @@ def all_positions(model: Network, arrays: Arrays) -> Arrays:
 
 def other_form(model: Network) -> tuple[str, ...]:
     """What has another form there, a line each."""
+    notes = other_crop(model.preprocessing, "down")
     if isinstance(model, VisionTransformer) and model.no_embed_class and not model.num_registers:
-        return ("the tokens without a position have one of zeros there",)
+        notes += ("the tokens without a position have one of zeros there",)
     if isinstance(model, SwinTransformer) and model.window_rule != rule_of(model):
-        return (f"window_rule={model.window_rule!r} is {rule_of(model)!r} there, which is the same at this size",)
-    return ()
+        notes += (f"window_rule={model.window_rule!r} is {rule_of(model)!r} there, which is the same at this size",)
+    return notes

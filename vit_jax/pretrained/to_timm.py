@@ -25,6 +25,7 @@ from vit_jax.pretrained.folder import (
     flat_arrays,
     is_beit,
     notes_on,
+    other_crop,
     ratio_of,
     refuse,
     same_windows_by,
@@ -104,11 +105,12 @@ def to_timm(model: Network, params: Mapping[str, Any], class_names: tuple[str, .
 
 def other_form(model: Network) -> tuple[str, ...]:
     """What has another form there, a line each."""
+    notes = other_crop(model.preprocessing, "even")
     if isinstance(model, SwinTransformer) and model.window_rule != "timm":
-        return (f'window_rule={model.window_rule!r} is "timm" there, which is the same at this size',)
+        notes += (f'window_rule={model.window_rule!r} is "timm" there, which is the same at this size',)
     if isinstance(model, VisionTransformer) and model.no_embed_class and (model.distilled or is_beit(model)):
-        return ("the tokens without a position have one of zeros there",)
-    return ()
+        notes += ("the tokens without a position have one of zeros there",)
+    return notes
 
 
 def reasons_against(model: Network) -> list[str]:

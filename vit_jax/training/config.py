@@ -231,10 +231,14 @@ def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
     if objective["objective"] == Classification.__name__:
         objective = {"binary": False, "balanced": False, **objective}
     optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
+    model, fields = old["model"], dict(old["model"]["fields"])
+    if fields.get("preprocessing") is not None:
+        fields["preprocessing"] = {"crop_rounding": Preprocessing.crop_rounding, **fields["preprocessing"]}
     return {
         "neighbours": to_json(Neighbours()),
         "judge_features": [],
         **old,
+        "model": {**model, "fields": fields},
         "objective": objective,
         "optimizer": optimizer,
         "data": data,

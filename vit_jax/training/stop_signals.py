@@ -103,7 +103,9 @@ class StopSignals:
             if is_second or (self.alone and not self.dispatched):
                 print(f"{name}: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
                 os._exit(RESUME_STATUS)
-            if self.received is None:
+            if number[0] == ASKED_BY_PARENT:
+                print("asked to stop: stops after this step, and saves", file=sys.stderr)
+            elif self.received is None:
                 print(f"{name}: stops after this step, and saves; once more: stops at once", file=sys.stderr)
             self.received = name
             if not self.alone:
