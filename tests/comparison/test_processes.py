@@ -113,8 +113,13 @@ from vit_jax.training.stop_signals import interrupt_on_signals
 def measure(folder):
     with tempfile.TemporaryDirectory(dir=folder):
         print("at work", flush=True)
-        for _ in range(600):
-            time.sleep(0.1)
+        try:
+            for _ in range(600):
+                time.sleep(0.1)
+        finally:
+            for _ in range(10):
+                time.sleep(0.1)
+            print("cleaned up", flush=True)
 
 if __name__ == "__main__":
     interrupt_on_signals()
@@ -129,6 +134,7 @@ if __name__ == "__main__":
     ("whom", "number"), [("parent", signal.SIGTERM), ("group", signal.SIGTERM), ("group", signal.SIGINT)]
 )
 def test_what_is_no_run_cleans_up_and_ends(whom, number, tmp_path):
+    """One of the two signals that reach it interrupts it, the other not its cleaning up."""
     (tmp_path / "scratch").mkdir()
     (tmp_path / "parent.py").write_text(CLEANING_PARENT.replace("FOLDER", repr(str(tmp_path / "scratch"))))
     command = [sys.executable, str(tmp_path / "parent.py")]
@@ -139,5 +145,5 @@ def test_what_is_no_run_cleans_up_and_ends(whom, number, tmp_path):
         assert parent.stdout is not None
         assert parent.stdout.readline() == "at work\n"
         (os.kill if whom == "parent" else os.killpg)(parent.pid, number)
-        assert parent.communicate(timeout=20) == ("stopped\n", "")
+        assert parent.communicate(timeout=20) == ("cleaned up\nstopped\n", "")
     assert not list((tmp_path / "scratch").iterdir())
