@@ -64,7 +64,8 @@ def run():
     with StopSignals() as stop:
         stop.after_dispatch()
         print("at work", flush=True)
-        while not stop.agreed():
+        end = time.monotonic() + 40
+        while not stop.agreed() and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(SAVING)
         print("saved", flush=True)
