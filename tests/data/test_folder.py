@@ -110,6 +110,15 @@ def test_a_folder_that_holds_itself_does_not_go_on_forever(make_folder: MakeFold
         load_folder(root, CONFIG)
 
 
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(make_folder: MakeFolder):
+    root = make_folder({"a": 4, "b": 4})
+    (root / "a" / "loop.png").symlink_to("loop.png")
+    with pytest.raises(ValueError, match=r"a/loop\.png cannot be read as an image"):
+        load_folder(root, CONFIG)
+    data = load_folder(root, replace(CONFIG, skip_unreadable=True))
+    assert len(data.train) + len(data.test) == 8
+
+
 def test_what_systems_leave_behind_is_ignored(make_folder: MakeFolder):
     root = make_folder({"a": 4, "b": 4})
     thumbnail = root / "a" / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.png"

@@ -180,6 +180,15 @@ def test_a_downloaded_archive_is_used_again(tiny_cifar: TinyCifar, tmp_path: Pat
     assert prepare.prepare("cifar10", data_dir=str(tmp_path / "tfds")).anew
 
 
+def test_another_archive_among_the_downloads_is_told_with_what_helps(tiny_cifar: TinyCifar, tmp_path: Path):
+    path = tmp_path / "tfds" / "downloads" / "cifar-10-binary.tar.gz"
+    path.parent.mkdir(parents=True)
+    unofficial(tiny_cifar).rename(path)
+    with pytest.raises(ValueError, match=f"is not the published archive .*Delete it, .*--archive {path} --unverified"):
+        prepare.prepare("cifar10", data_dir=str(tmp_path / "tfds"))
+    assert prepare.prepare("cifar10", path, unverified=True, data_dir=str(tmp_path / "tfds")).anew
+
+
 def test_unverified_without_archive_is_refused(tiny_cifar: TinyCifar, tmp_path: Path):
     with pytest.raises(ValueError, match="--unverified goes with --archive"):
         prepare.prepare("cifar10", unverified=True, data_dir=str(tmp_path))
@@ -238,6 +247,19 @@ def test_files_to_be_fetched_by_hand_are_asked_for(by_hand: None, tmp_path: Path
     (tmp_path / "downloads" / "manual").mkdir(parents=True)
     (tmp_path / "downloads" / "manual" / "labels.txt").write_text("0123")
     assert cli.main(command) == 0
+
+
+def test_what_fails_in_preparing_a_set_of_tfds_s_is_told(by_hand: None, tmp_path: Path, monkeypatch, capsys):
+    """Its errors of downloads, checksums and archives are of no built-in class but Exception."""
+
+    def fail(*_: Any) -> None:
+        raise Exception("Failed to get url: HTTP code: 404")
+
+    monkeypatch.setattr(ByHand, "_split_generators", fail)
+    (tmp_path / "downloads" / "manual").mkdir(parents=True)
+    (tmp_path / "downloads" / "manual" / "labels.txt").write_text("0123")
+    assert cli.main(["prepare", "tfds:by_hand", "--data-dir", str(tmp_path)]) == 2
+    assert "tfds:by_hand cannot be prepared: Failed to get url: HTTP code: 404" in capsys.readouterr().err
 
 
 def test_a_set_that_lies_there_in_another_format_is_prepared_elsewhere(by_hand: None, tmp_path: Path):

@@ -14,6 +14,7 @@ from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file
 
 import vit_jax
+from tests.models.cases import random_params
 from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
 from vit_jax.models.parameters import parameter_shapes, shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
@@ -380,3 +381,10 @@ def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.nd
     model, again = vit_jax.load_pretrained(file, model=VIT)
     assert model == VIT
     jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
+def test_a_publisher_is_of_the_weights_of_others(tmp_path: Path):
+    model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=2)
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    with pytest.raises(ValueError, match="is this package's: publisher='timm' is for weights of others"):
+        vit_jax.load_pretrained(tmp_path, publisher="timm")

@@ -94,6 +94,26 @@ def test_a_config_field_out_of_range_is_refused_by_name(field, value):
         Config(model=DIGITS, **{field: value})
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("weight_decay", float("nan")),
+        ("final_weight_decay", float("nan")),
+        ("b1", 1.0),
+        ("b2", 5.0),
+        ("eps", -1.0),
+        ("clip_norm", float("nan")),
+    ],
+)
+def test_an_optimizer_s_field_that_cannot_be_is_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=rf"{field} (must|not negative)"):
+        OptimizerConfig(**{field: value})
+    with pytest.raises(ValueError, match=r"schedule\.final must not be negative"):
+        ScheduleConfig(final=-3.0)
+
+
 def test_a_duration_of_the_schedule_is_refused_by_name():
     with pytest.raises(ValueError, match=r"^schedule\.warmup is written like .* not 'long'"):
         ScheduleConfig(warmup="long")

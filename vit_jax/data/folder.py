@@ -260,12 +260,20 @@ def files_below(folder: str | Path, above: tuple[str, ...] = ()) -> Iterator[str
     """Every file in a folder and in the folders within, in the order of their names; links to folders are followed."""
     above = (*above, os.path.realpath(folder))
     for entry in visible(folder):
-        if not entry.is_dir():
+        if not is_folder(entry):
             yield entry.path
         elif os.path.realpath(entry) in above:
             raise ValueError(f"{entry.path} is a link to a folder that it lies in")
         else:
             yield from files_below(entry.path, above)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one. A link to itself is neither: reading it as a file says so."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def contents(root: Path) -> list[os.DirEntry[str]]:

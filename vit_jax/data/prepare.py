@@ -63,8 +63,13 @@ def prepare_cifar(
         return Prepared(directory, _provenance(layout, directory), anew=False)
     if archive is None and unverified:
         raise ValueError("--unverified goes with --archive FILE: what is downloaded is always verified")
-    archive = archive or published_archive(layout, data_dir)
+    given, archive = archive, archive or published_archive(layout, data_dir)
     content = read_archive(archive, layout)
+    if not content.official and given is None:
+        raise ValueError(
+            f"{archive} is not the published archive of {layout.title}. Delete it, to have it downloaded again; or to "
+            f"use it even so, and have that said in every report, pass --archive {archive} --unverified"
+        )
     if not content.official and not unverified:
         raise ValueError(
             f"{archive} has {layout.title}'s layout but is not the published archive: its sha256 is {content.sha256}, "
@@ -117,7 +122,9 @@ def prepare_tfds(name: str, data_dir: str | None) -> Prepared:
     anew = not builder.is_prepared()
     try:
         builder.download_and_prepare()
-    except AssertionError as error:  # with which TFDS says that files are to be fetched by hand, which and to where
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of a download, an archive, files that are to be fetched by hand: there is no one class
         raise ValueError(f"tfds:{name} cannot be prepared: {error}") from error
     return Prepared(Path(builder.data_dir), f"TFDS set {builder.info.full_name}", anew)
 

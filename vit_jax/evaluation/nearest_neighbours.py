@@ -86,7 +86,8 @@ def nearest_neighbour_votes(
         The votes, float32 [M, num_classes]: the class with the most is the answer. The nearest example's is 1.
 
     Raises:
-        ValueError: if k is not in 1 to N, labels are none of the classes, or shapes do not fit together.
+        ValueError: if k is not in 1 to N, temperature is not positive, labels are none of the classes, or shapes do not
+            fit together.
     """
     check(train_features, train_labels, features, num_classes)
     if not 1 <= k <= len(train_features):

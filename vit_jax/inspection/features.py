@@ -21,7 +21,11 @@ def features(model: Network, params: Mapping[str, Any], images: jax.Array) -> Fe
         images: float32 [B, H, W, C], preprocessed as `vit_jax.preprocessing(model)` does.
 
     Returns:
-        `Features`: `.tokens` [B, N, D], `.pooled` [B, D], `.stages` (maps [B, H, W, D], one a block or stage).
+        `Features`: `.tokens` [B, N, D], `.pooled` [B, D], `.stages` (maps [B, H, W, D], one a block or stage), in the
+        network's dtype.
+
+    Raises:
+        ValueError: if the images are not floats of the model's size.
     """
     return cast(Features, model.apply({"params": params}, images, method="features"))
 
@@ -37,7 +41,7 @@ def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing
         shifts them.
 
     Raises:
-        ValueError: if the network has no attention.
+        ValueError: if the network has no attention, or the images are not floats of the model's size.
     """
     sown = sown_attention(model, params, images)
     by_depth = sorted(sown, key=lambda path: [int(number) for number in re.findall(r"\d+", path)])

@@ -38,7 +38,7 @@ def attention_rollout(model: Network, params: Mapping[str, Any], images: jax.typ
         the weights themselves.
 
     Raises:
-        ValueError: if the network has no attention.
+        ValueError: if the network has no attention, or the images are not floats of the model's size.
     """
     layers, network = attention_maps(model, params, images), encoder_of(model)
     if isinstance(network, SwinTransformer):

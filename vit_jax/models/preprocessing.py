@@ -34,6 +34,10 @@ class Preprocessing:
             otherwise the shape is kept and the longer side is cropped.
         crop_rounding: where the centre crop begins if half the margin is no whole number: at the nearest "even" one
             (torchvision, hence timm and the papers' code) or the next one "down" (Hugging Face).
+
+    Raises:
+        ValueError: when built, if `crop_fraction` is not in (0, 1], a choice is none of its values, or `mean` and `std`
+            do not go together.
     """
 
     mean: tuple[float, ...] = (0.5,)

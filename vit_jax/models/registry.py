@@ -1,4 +1,4 @@
-"""Published networks by name. Names are timm's; parameter counts equal the publishers' exactly."""
+"""Published networks by name. Names are timm's; counts of learned parameters equal the publishers' exactly."""
 
 import dataclasses
 import fnmatch

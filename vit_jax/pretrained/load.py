@@ -99,7 +99,8 @@ def load(
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
     """The class names of a stored network's outputs, in order; () where nothing beside its weights gives them.
 
-    `source`, `revision` and the errors are as for `load_pretrained`.
+    `source`, `revision` and the errors are as for `load_pretrained` without `model`: a single file of this package's
+    own parameters, which does not tell its network, is refused.
     """
     return open_stored(source, revision=revision).class_names
 

@@ -15,7 +15,7 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
     """The preprocessing of a model.
 
     Returns:
-        A function of one image, a PIL image or a uint8 array [H, W] or [H, W, C], that gives float32
+        A function of one image, a PIL image or a uint8 array [H, W] or [H, W, 1 or 3], that gives float32
         [height, width, channels] of the model's size: the image is scaled to cover it, or `squash`ed to it (with the
         margin that `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
         A PIL image becomes what training and `vit-jax predict` make of its file: upright, on white where it is

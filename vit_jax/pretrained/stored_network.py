@@ -65,6 +65,8 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     """
     weights = open_weights(located.weights)
     if is_own(weights, located.config):
+        if publisher is not None:
+            raise ValueError(f"{located.weights} is this package's: publisher={publisher!r} is for weights of others")
         return read_own(located, weights, model)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)

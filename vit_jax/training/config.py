@@ -127,7 +127,8 @@ class Config:
         duration: of the training.
         batch_size: examples in an update, over all devices.
         accumulate_steps: gradient accumulation: micro-batches in which a batch is differentiated, one after the other,
-            to save memory; the update is the same.
+            to save memory; the update is the same up to rounding, but for batch norm, which normalises each by itself,
+            and dropout and stochastic depth, which draw other numbers.
         steps_per_dispatch: updates that the device does in one go; more hide the host's delays when steps are short. On
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: decay of the exponential moving average (EMA) of the parameters, which is then what is evaluated and

@@ -21,7 +21,8 @@ def explaining_full_memory() -> Iterator[None]:
             raise
         raise TrainingError(
             f"the memory of a device is full ({reason}). What takes less: --accumulate_steps 2, whose updates are the "
-            "same, --model.remat True (ViT, Swin), --dtype bfloat16, --data.feed streaming, a smaller --batch_size"
+            "same (but for batch norm, dropout, stochastic depth), --model.remat True (ViT, Swin), --dtype bfloat16, "
+            "--data.feed streaming, a smaller --batch_size"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """How parameters move: the optimizer and its learning-rate schedule."""
 
 import fnmatch
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,8 @@ class ScheduleConfig:
         check_choices(self, "schedule.")
         durations.parse(self.warmup, "schedule.warmup")
         durations.parse(self.timescale, "schedule.timescale")
+        if not 0 <= self.final < math.inf:
+            raise ValueError(f"schedule.final must not be negative, and be finite; not {self.final}")
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,23 @@ class OptimizerConfig:
 
     def __post_init__(self):
         check_choices(self, "optimizer.")
-        if self.learning_rate <= 0 or self.weight_decay < 0:
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):  # which NaN is not, either
             raise ValueError(
                 f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and "
                 f"{self.weight_decay}"
             )
-        if self.final_weight_decay is not None and (self.name == "muon" or self.final_weight_decay < 0):
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if not 0 <= self.eps < math.inf:
+            raise ValueError(f"eps must not be negative, and be finite; not {self.eps}")
+        final = self.final_weight_decay
+        if final is not None and (self.name == "muon" or not 0 <= final < math.inf):
             raise ValueError(
                 "final_weight_decay must not be negative, and is not for muon; got "
                 f"{self.final_weight_decay} with {self.name}"
             )
-        if self.clip_norm is not None and self.clip_norm <= 0:
+        if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm must be positive, or None for no clipping; not {self.clip_norm}")
         if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay must be in (0, 1], not {self.layer_decay}")
