@@ -170,6 +170,20 @@ def test_a_run_whose_checkpoints_were_deleted_does_not_start_over(kept, refused,
         prepare(config, tmp_path)
 
 
+def test_a_set_that_has_become_another_is_refused(config, tmp_path, monkeypatch):
+    """With the same config: what changed is in the data directory."""
+    begin(config, tmp_path)
+    original = run_module.load_dataset
+
+    def another(*args):
+        data = original(*args)
+        return dataclasses.replace(data, train=ArraySource(255 - data.train.images, data.train.labels))
+
+    monkeypatch.setattr(run_module, "load_dataset", another)
+    with pytest.raises(ValueError, match="began with other images called digits"):
+        prepare(config, tmp_path)
+
+
 def test_the_same_config_is_taken_again(config, tmp_path):
     prepare(config, tmp_path)
     prepare(dataclasses.replace(config), tmp_path)

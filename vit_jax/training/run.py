@@ -16,6 +16,7 @@ from vit_jax.data.dataset import Dataset, NamedSource
 from vit_jax.data.feed import Share
 from vit_jax.data.images_of_run import describe_learned
 from vit_jax.data.listing import LISTING, write_listing
+from vit_jax.data.set_record import RECORD, keep_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.splits import some_of
 from vit_jax.evaluation.judge import check_examples
@@ -190,6 +191,7 @@ def begin_workdir(
     if start.stored is not None:
         write_module(workdir / NETWORK, model)
     write_listing(dataset, workdir / LISTING)
+    keep_record(dataset, workdir / RECORD)
     if teacher is not None:
         keep_teacher(teacher, workdir / TEACHER)
     return lock

@@ -14,6 +14,7 @@ import optax
 
 from vit_jax.data.images_of_run import may_be_set_of, root_of
 from vit_jax.data.listing import LISTING
+from vit_jax.data.set_record import RECORD
 from vit_jax.json_file import read_json, write_json
 from vit_jax.training.best import BEST
 from vit_jax.training.checkpoint import UNFINISHED, steps_of
@@ -64,7 +65,7 @@ def forget_unbegun(workdir: Path) -> None:
     with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
         if has_checkpoints(workdir) or any((workdir / name).exists() for name in ("model", "report.html")):
             return
-        for name in ("config.json", LISTING, NETWORK, TEACHER, NOT_FINITE):
+        for name in ("config.json", LISTING, RECORD, NETWORK, TEACHER, NOT_FINITE):
             (workdir / name).unlink(missing_ok=True)
         shutil.rmtree(workdir / TENSORBOARD, ignore_errors=True)
 
