@@ -177,6 +177,7 @@ def test_a_set_that_has_become_another_is_refused(config, tmp_path, monkeypatch)
 
     def another(*args):
         data = original(*args)
+        assert isinstance(data.train, ArraySource)
         return dataclasses.replace(data, train=ArraySource(255 - data.train.images, data.train.labels))
 
     monkeypatch.setattr(run_module, "load_dataset", another)
