@@ -1,5 +1,6 @@
 """Every way in which an image file can be unusual or bad, and what comes of it."""
 
+import errno
 import io
 import os
 import struct
@@ -243,3 +244,16 @@ def test_bombs_are_refused_without_taking_memory_for_them(tmp_path: Path):
         assert name in line
         assert reason in line
         assert int(line.split()[-1]) < 16  # MiB
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ESTALE])
+def test_a_failure_of_the_machine_is_no_fault_of_the_file(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With skip_unreadable the image would be left out, for the whole of the run."""
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "a.png")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        read_square(tmp_path / "a.png", SIZE)

@@ -1,5 +1,6 @@
 """Image files to uint8 arrays."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from vit_jax.rgb import MAX_PIXELS, to_rgb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is read, recognised by content. Pillow's other formats are off: they are rare, and some run old parsers."""
+
+OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+"""Errors that say nothing of a file: it is to be read when they are over, and not to be left out."""
 
 T = TypeVar("T")
 
@@ -105,5 +109,7 @@ def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T
         raise UnreadableImage(f"{name} cannot be read as an image: No such file") from error
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise
         reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error
         raise UnreadableImage(f"{name} cannot be read as an image: {reason}") from error
