@@ -113,8 +113,8 @@ from vit_jax.training.stop_signals import interrupt_on_signals
 
 def measure(folder):
     with tempfile.TemporaryDirectory(dir=folder):
-        print("at work", flush=True)
         try:
+            print("at work", flush=True)
             for _ in range(600):
                 time.sleep(0.1)
         finally:
