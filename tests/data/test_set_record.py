@@ -21,8 +21,9 @@ def load(directory: Path, **config) -> Dataset:
 
 
 def test_another_version_of_a_set_is_refused_and_the_same_one_elsewhere_taken(tmp_path: Path, monkeypatch):
+    images = examples(noise(20, 8, 8, 3))
     for folder in ("here", "there"):
-        prepared(tmp_path / folder, IMAGE, {"train": examples(noise(20, 8, 8, 3))})
+        prepared(tmp_path / folder, IMAGE, {"train": images})
     record = tmp_path / "data.json"
     keep_record(load(tmp_path / "here"), record)
     keep_record(load(tmp_path / "here"), record)

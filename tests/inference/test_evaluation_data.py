@@ -10,11 +10,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 import vit_jax
-from tests.data.tiny_tfds import examples, noise, prepared
+from tests.data.tiny_tfds import Tiny, examples, noise, prepared
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.decoding import read_upright
 from vit_jax.data.folder import FolderSource
 from vit_jax.data.listing import LISTING, write_listing
+from vit_jax.data.set_record import keep_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.inference.evaluation_data import Prepared, Split, load_evaluation_data, trained_division
 from vit_jax.inference.set_input import set_input
@@ -109,6 +110,18 @@ def test_a_tfds_set_s_images_of_one_size_keep_it(tmp_path):
     (batch,) = data.batches(2)
     assert data.image_shape == (6, 5, 3)
     np.testing.assert_array_equal(batch["image"], images)
+
+
+def test_another_version_of_the_run_s_own_set_is_refused(tmp_path, monkeypatch):
+    """It would be divided otherwise, and the run be tested on images that it learned from."""
+    image, source = tfds.features.Image(shape=(6, 6, 3)), run_on(tmp_path / "run", "tfds:tiny")
+    prepared(tmp_path, image, {"train": examples(noise(20, 6, 6, 3))})
+    keep_record(load_dataset(DataConfig("tfds:tiny", data_dir=str(tmp_path))), tmp_path / "run" / "data.json")
+    assert len(load_evaluation_data(source, MODEL, "tfds:tiny", None, str(tmp_path), False)) == 4
+    monkeypatch.setattr(Tiny, "VERSION", tfds.core.Version("2.0.0"))
+    prepared(tmp_path, image, {"train": examples(noise(30, 6, 6, 3))})
+    with pytest.raises(ValueError, match=r"run began with other images called tfds:tiny.*'version': '2\.0\.0'"):
+        load_evaluation_data(source, MODEL, "tfds:tiny", None, str(tmp_path), False)
 
 
 def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):

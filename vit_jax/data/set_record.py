@@ -3,14 +3,12 @@
 The data directory may have another version of it by now, or one that was prepared from another archive.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vit_jax.data.dataset import ArraySource, Dataset, Source
 from vit_jax.data.folder import FOLDER
+from vit_jax.digest import digest_of
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
 RECORD = "data.json"
@@ -24,21 +22,29 @@ def keep_record(dataset: Dataset, path: Path) -> None:
     """Writes to `path` what a run begins with; one that goes on must have the same. A folder has a list of its files.
 
     Raises:
-        ValueError: if it has another, or the record is damaged.
+        ValueError: as `check_record`.
     """
-    if dataset.name.startswith(FOLDER):
-        return
-    now = record_of(dataset)
+    if path.exists():
+        check_record(dataset, path)
+    elif not dataset.name.startswith(FOLDER):
+        write_json(path, sealed(record_of(dataset)))
+
+
+def check_record(dataset: Dataset, path: Path) -> None:
+    """Compares a set with the record of a run at `path`, if there is one.
+
+    Raises:
+        ValueError: if the run began with another, or the record is damaged.
+    """
     if not path.exists():
-        write_json(path, sealed(now))
         return
-    before = unsealed(read_json(path), path)
-    if before != now:
-        changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    before, now = unsealed(read_json(path), path), record_of(dataset)
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
         told = "; ".join(f"{name}: {before.get(name)} -> {now.get(name)}" for name in changed)
         raise ValueError(
-            f"{path.parent} holds a run that began with other images called {dataset.name}, of another version or "
-            f"archive ({told}). Give the --data.data_dir that has them, or another --workdir for a new run"
+            f"the run in {path.parent} began with other images called {dataset.name}, of another version or archive "
+            f"({told}). Give the data directory that has them; a new run needs another --workdir"
         )
 
 
@@ -57,20 +63,12 @@ def record_of_split(source: Source) -> dict[str, Any]:
     record: dict[str, Any] = {"examples": len(source)}
     if isinstance(source, ArraySource):
         step = max(len(source) // LOOKED_AT, 1)
-        record["sha256"] = digest(source.labels, source.images[::step])
+        record["sha256"] = digest_of({"labels": source.labels, "images": source.images[::step]})
         return record
     from vit_jax.data.tfds_sets import PreparedSource  # imports TFDS, 0.3 s, which other sets need not wait for
 
     if isinstance(source, PreparedSource):
         record["version"] = source.directory.name
         if source.places is not None:
-            record["sha256"] = digest(source.places)
+            record["sha256"] = digest_of({"places": source.places})
     return record
-
-
-def digest(*arrays: np.ndarray) -> str:
-    """The SHA-256 of arrays' bytes; of whole numbers, whatever type they have."""
-    sha256 = hashlib.sha256()
-    for array in arrays:
-        sha256.update(np.ascontiguousarray(array if array.dtype == np.uint8 else array.astype("<i8")).tobytes())
-    return sha256.hexdigest()

@@ -19,6 +19,7 @@ from vit_jax.data.feed import StreamingFeed
 from vit_jax.data.folder import FOLDER, folder_root
 from vit_jax.data.images_of_run import describe_learned, is_set_of, workdir_of
 from vit_jax.data.listing import LISTING
+from vit_jax.data.set_record import RECORD, check_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
 from vit_jax.inference.set_input import set_input
@@ -117,7 +118,7 @@ def load_evaluation_data(
     prepared as `vit_jax.preprocessing(model)` does.
 
     Raises:
-        ValueError: no such set, or it has no such split, or no labels.
+        ValueError: no such set, it has no such split or no labels, or it is another than the run trained on.
         FileNotFoundError: the set is not there.
     """
     workdir = workdir_of(source)
@@ -131,6 +132,7 @@ def load_evaluation_data(
         whole = whole_folder(source, config, split) or without_training_images(config, split)
         return prepared_for(model, whole or divided(load_dataset(config), config, split or "test"))
     dataset = load_dataset(config, workdir / LISTING)
+    check_record(dataset, workdir / RECORD)
     if not dataset.class_names:
         raise ValueError(f"the run in {source} read {name} without labels: evaluate it on images that have some")
     data = divided(dataset, config, split or "test")

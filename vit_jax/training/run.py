@@ -19,6 +19,7 @@ from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.set_record import RECORD, keep_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.splits import some_of
+from vit_jax.digest import digest_of
 from vit_jax.evaluation.judge import check_examples
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
@@ -31,7 +32,6 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Objective
 from vit_jax.pretrained.native import write_module
 from vit_jax.training.config import Config, to_json
-from vit_jax.training.digest import digest_of
 from vit_jax.training.optimizer import make_optimizer, make_schedule
 from vit_jax.training.parallel import Parallel, Replicas, make_parallel
 from vit_jax.training.processes import is_first, require_same

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.dataset import Dataset
+from vit_jax.digest import digest_of
 from vit_jax.evaluation.class_order import match_classes
 from vit_jax.json_file import read_json, write_json
 from vit_jax.models.network import Network, pair
@@ -18,7 +19,6 @@ from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.load import open_stored
 from vit_jax.training.config import Config
-from vit_jax.training.digest import digest_of
 
 TEACHER = "teacher.json"
 """What tells of a run's teacher in its workdir."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vit_jax.training.digest import digest_of
+from vit_jax.digest import digest_of
 
 PARAMS = {"head": {"bias": np.zeros(4, np.float32), "kernel": np.ones((2, 4), np.float32)}, "token": np.ones(3)}
 
