@@ -218,7 +218,7 @@ def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_pat
 def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_path: Path, caplog):
     path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
     preprocessing = load(path).model.preprocessing
-    assert preprocessing.mean == (0.5,)
+    assert (preprocessing.mean, preprocessing.crop_rounding) == ((0.5,), "down")
     assert f"no preprocessor_config.json beside it, so images are prepared as {preprocessing}" in caplog.text
     caplog.clear()
     (path / "preprocessor_config.json").write_text("{}")

@@ -54,10 +54,11 @@ def preprocessor_config(located: Located, default: Preprocessing) -> Preprocessi
     Without it, it is said what is taken instead: with other mean and standard deviation a network sees other images.
     """
     processor = read_config(located.directory / "preprocessor_config.json")
+    settings = huggingface_config.huggingface_preprocessing(processor, default)
     if processor is None:
         message = "%s: no preprocessor_config.json beside it, so images are prepared as %s"
-        logger.warning(message, located.weights, default)
-    return huggingface_config.huggingface_preprocessing(processor, default)
+        logger.warning(message, located.weights, settings)
+    return settings
 
 
 def with_timm_config(located: Located, default: Preprocessing) -> Preprocessing:

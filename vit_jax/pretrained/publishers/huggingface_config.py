@@ -4,10 +4,11 @@ Sources: `configuration_*.py` and the image processors of transformers.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vit_jax.models.preprocessing import Interpolation, Preprocessing
-from vit_jax.pretrained.publishers.config_sizes import pretrained_windows, size
+from vit_jax.pretrained.publishers.config_sizes import size, swin_sizes
 
 GELU_FORMS = {
     "gelu": "erf",
@@ -72,16 +73,8 @@ def huggingface_swin(config: Mapping[str, Any]) -> dict[str, Any]:
             f"layer_norm_eps {config['layer_norm_eps']} is not supported in Swin; only 1e-5 is, "
             "which transformers gives to some of its norms whatever the config says"
         )
-    fields: dict[str, Any] = {}
-    if "image_size" in config:
-        fields["image_size"] = size(config["image_size"])
-    if "window_size" in config:
-        fields["window_size"] = config["window_size"]
-    if "mlp_ratio" in config:
-        fields["mlp_ratio"] = config["mlp_ratio"]
-    if "pretrained_window_sizes" in config:
-        fields["pretrained_window_sizes"] = pretrained_windows(config["pretrained_window_sizes"])
-    return fields
+    fields = {"image_size": size(config["image_size"])} if "image_size" in config else {}
+    return fields | swin_sizes(config)
 
 
 def gelu_form(activation: str) -> str:
@@ -105,7 +98,7 @@ def huggingface_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
 def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Preprocessing) -> Preprocessing:
     """What `preprocessor_config.json` says; the default for what it does not."""
     if processor is None:
-        return default
+        return replace(default, crop_rounding="down")
     resized = processor.get("size") or {}
     sides = [resized] if isinstance(resized, int) else [side for side in resized.values() if isinstance(side, int)]
     cropped = crop_size(processor)

@@ -9,7 +9,7 @@ from typing import Any
 
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import MODELS
-from vit_jax.pretrained.publishers.config_sizes import pretrained_windows, size
+from vit_jax.pretrained.publishers.config_sizes import size, swin_sizes
 
 OTHER_NETWORKS = {
     r"rope|dinov3|lingbot|^vit_pe_|^eva02_(?!enormous)": "rotary positions",
@@ -148,29 +148,7 @@ def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
         fields["pretrained_window_sizes"] = registered.get("pretrained_window_sizes", ())
     if timm_image_size(config):
         fields["image_size"] = timm_image_size(config)
-    if "window_size" in arguments:
-        fields["window_size"] = windows(arguments["window_size"])
-    if "mlp_ratio" in arguments:
-        fields["mlp_ratio"] = arguments["mlp_ratio"]
-    if "pretrained_window_sizes" in arguments:
-        fields["pretrained_window_sizes"] = pretrained_windows(arguments["pretrained_window_sizes"])
-    return fields
-
-
-def windows(value: Any) -> Any:
-    """timm's windows: a number or a pair (height, width) for all stages, or a list of either with one for each.
-
-    Raises:
-        ValueError: if they are not square.
-    """
-    if isinstance(value, int):
-        return value
-    if len(value) == 2 and isinstance(value[0], int):
-        value = [value]
-    sides = [tuple(stage) if isinstance(stage, list | tuple) else (stage, stage) for stage in value]
-    if any(height != width for height, width in sides):
-        raise ValueError(f"window_size {value} is not supported; windows must be square")
-    return sides[0][0] if len(sides) == 1 else tuple(height for height, _ in sides)
+    return fields | swin_sizes(arguments)
 
 
 def timm_image_size(config: Mapping[str, Any]) -> Any:
