@@ -1,4 +1,4 @@
-"""Values of which there are few: a field is checked where it is made, and names near to a wrong one are offered."""
+"""What a field may hold is checked where it is made, and names near to a wrong one are offered."""
 
 import dataclasses
 import difflib
@@ -13,7 +13,7 @@ KINDS: Mapping[Any, str] = MappingProxyType({int: "a whole number", float: "a nu
 """What fields of these types must be, in words."""
 
 
-def check_choices(value: Any, prefix: str = "") -> None:
+def check_fields(value: Any, prefix: str = "") -> None:
     """Looks at the fields of a dataclass (or Flax module) that are annotated with int, float, bool, a Literal, a tuple
     of Literals, or one of these or None.
 

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import ParamSpec, TypeVar
 
-from vit_jax.printing import show_any_name
+from vit_jax.printing import log_as_notes, show_any_name
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.stop_signals import ASKED_BY_PARENT, SIGNALS
 
@@ -40,6 +40,7 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 def begin() -> None:
     """What a fresh process does first."""
     show_any_name()
+    log_as_notes()
     end_with_parent()
 
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 
 
 class Source(Protocol):
@@ -135,7 +135,7 @@ class DataConfig:
     repeats: int = 1
 
     def __post_init__(self):
-        check_choices(self, "data.")
+        check_fields(self, "data.")
         for name, bound in dict(repeats=1, workers=0, split_seed=0).items():
             if getattr(self, name) < bound:
                 raise ValueError(f"data.{name} must be at least {bound}, not {getattr(self, name)}")

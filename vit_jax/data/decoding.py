@@ -105,11 +105,11 @@ def _open(file: Path | str | BytesIO, name: str, read: Callable[[Image.Image], T
             if isinstance(image, TiffImageFile) and TILEWIDTH in image.tag_v2:
                 check_size(image.tag_v2[TILEWIDTH], image.tag_v2[TILELENGTH], "its tiles are")
             return read(image)
-    except FileNotFoundError as error:
-        raise UnreadableImage(f"{name} cannot be read as an image: No such file") from error
     # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError and more for a damaged file.
     except Exception as error:
         if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             raise
-        reason = f"not a {', '.join(FORMATS)} file" if isinstance(error, Image.UnidentifiedImageError) else error
+        reason = getattr(error, "strerror", None) or error  # of the system's, without the path, which is the name
+        if isinstance(error, Image.UnidentifiedImageError):
+            reason = f"not a {', '.join(FORMATS)} file"
         raise UnreadableImage(f"{name} cannot be read as an image: {reason}") from error

@@ -66,8 +66,7 @@ def diff(workdir: Path, steps: tuple[int, ...], other: Path | None) -> int:
     elif len(steps) > 1:
         raise ValueError("of two runs one step is compared: give one number with --steps and --other, or none")
     else:
-        places = (directory, directory_of(other))
-        first, second = (where / str((chosen(where, steps) if steps else saved(where))[-1]) for where in places)
+        first, second = (where / str(comparable(where, steps)[-1]) for where in (directory, directory_of(other)))
     one, two = arrays_of(first), arrays_of(second)
     lines = [line for name in sorted(one.keys() & two.keys()) if (line := difference(name, one, two))]
     alone = [*only_in("first", one.keys() - two.keys()), *only_in("second", two.keys() - one.keys())]
@@ -99,16 +98,16 @@ def chosen(directory: Path, steps: tuple[int, ...]) -> list[int]:
     return list(steps) or there
 
 
-def saved(directory: Path) -> list[int]:
-    """The steps that were saved to their end: a run may be saving the very latest just now.
+def comparable(directory: Path, steps: tuple[int, ...]) -> list[int]:
+    """These steps; or those that were saved to their end: a run may be saving the very latest just now.
 
     Raises:
-        FileNotFoundError: if there are none.
+        FileNotFoundError: if one was not saved, or none was to its end.
     """
-    steps = [step for step in steps_of(directory) if (directory / str(step) / MANIFEST).exists()]
-    if not steps:
+    saved = [step for step in chosen(directory, steps) if steps or (directory / str(step) / MANIFEST).exists()]
+    if not saved:
         raise FileNotFoundError(f"{directory} has no checkpoint that was saved to its end")
-    return steps
+    return saved
 
 
 def two_of(directory: Path, steps: tuple[int, ...]) -> tuple[Path, Path]:
@@ -117,7 +116,8 @@ def two_of(directory: Path, steps: tuple[int, ...]) -> tuple[Path, Path]:
     Raises:
         ValueError: if there are not two.
     """
-    both = chosen(directory, steps) if steps else saved(directory)[-2:]
+    both = comparable(directory, steps)
+    both = both if steps else both[-2:]
     if len(both) != 2:
         given = "--steps names" if steps else f"{directory} has"
         raise ValueError(f"two checkpoints are compared; {given} {', '.join(map(str, both))}")

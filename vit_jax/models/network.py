@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 
@@ -57,7 +57,7 @@ class Network(nn.Module):
             if isinstance(value, list):  # cannot be hashed, and so not be a static argument of a jitted function
                 object.__setattr__(self, field.name, tuple(value))
         super().__post_init__()
-        check_choices(self)
+        check_fields(self)
         check_size(self.image_size, "image_size")
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal, overload
 import jax
 import numpy as np
 
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -50,7 +50,7 @@ class Preprocessing:
     def __post_init__(self):
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
-        check_choices(self)
+        check_fields(self)
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 

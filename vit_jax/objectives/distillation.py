@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 from vit_jax.models.network import Network
 from vit_jax.models.network_input import network_input
 from vit_jax.models.pretraining import PretrainingNetwork
@@ -61,7 +61,7 @@ class Distillation(Objective):
     def __post_init__(self):
         if not self.teacher:
             raise ValueError("objective.teacher must say where the teacher comes from: a file, a folder or a hub id")
-        check_choices(self, "objective.")
+        check_fields(self, "objective.")
         if not 0 <= self.weight <= 1 or self.temperature <= 0 or not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 "objective.weight must be in [0, 1], temperature positive and label_smoothing in [0, 1); got "

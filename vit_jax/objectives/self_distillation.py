@@ -131,7 +131,7 @@ class SelfDistillation(Objective):
         }
 
     def frozen_steps(self, in_steps: Callable[[str], int]) -> dict[str, int]:
-        """The prototypes rest (DINO, appendix: the last layer is frozen in the first epoch)."""
+        """The prototypes are frozen at first (DINO, appendix: the last layer in the first epoch)."""
         return {"head/last_layer/*": in_steps(self.frozen_prototypes)}
 
     def views(self, model: Network) -> tuple[View, ...]:

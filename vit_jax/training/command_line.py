@@ -18,15 +18,15 @@ import tyro
 from vit_jax.models.registry import MODELS, create_model, model_fields
 from vit_jax.training.config import Adapted, Config, ModelConfig
 
-SET_ELSEWHERE = ("parent", "name", "dtype", "num_classes", "in_channels", "resizing")
-"""Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""
-
 DECIDED = {
     "num_classes": "the data's classes decide it",
     "in_channels": "the data's channels decide it",
     "dtype": "it is --dtype",
 }
-"""Who decides fields of a network that one may look for among the flags."""
+"""Fields of a network that one may look for among the flags, and who decides them."""
+
+SET_ELSEWHERE = ("parent", "name", "resizing", *DECIDED)
+"""Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""
 
 SOURCES = ("name", "pretrained", "publisher", "revision")
 """Fields of `ModelConfig` that say where the network comes from."""
@@ -67,15 +67,14 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
 
 
 def refuse_decided(arguments: Sequence[str], model: ModelConfig) -> None:
-    """Raises ValueError for flags of fields that every network has and that something else decides."""
-    for argument in arguments:
-        flag = argument.partition("=")[0].replace("-", "_")
-        name = flag.removeprefix("__model.")
-        if name in DECIDED and flag != name:
+    """Raises ValueError for a flag of a field that networks have and that is no flag, with who decides it."""
+    settable = (*SOURCES, *(field.name for field in dataclasses.fields(Adapted)))
+    fields = {field.name for module, _ in MODELS.values() for field in dataclasses.fields(module)}
+    flags = [argument.partition("=")[0].replace("-", "_") for argument in arguments]
+    for name in (flag.removeprefix("__model.") for flag in flags if flag.startswith("__model.")):
+        if name in DECIDED:
             raise ValueError(f"--model.{name} is no flag: {DECIDED[name]}")
-        is_field = name in {field.name for module, _ in MODELS.values() for field in dataclasses.fields(module)}
-        settable = [*SOURCES, *(field.name for field in dataclasses.fields(Adapted))]
-        if model.pretrained is not None and flag != name and is_field and name not in settable:
+        if model.pretrained is not None and name in fields and name not in settable:
             raise ValueError(
                 f"--model.{name} is no flag where weights are given: they decide it. One can set {', '.join(settable)}"
             )

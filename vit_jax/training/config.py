@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vit_jax import durations
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 from vit_jax.data.augment import Transform
 from vit_jax.data.dataset import DataConfig
 from vit_jax.evaluation.judge import How
@@ -102,7 +102,7 @@ class ModelConfig:
                 f"One can set {', '.join(settable)}"
             )
         if self.pretrained is not None:
-            check_choices(Adapted(**self.fields), "model.fields.")
+            check_fields(Adapted(**self.fields), "model.fields.")
         if self.pretrained is None and (self.publisher or self.revision):
             raise ValueError("model.publisher and model.revision are of pretrained weights: set model.pretrained, too")
 
@@ -171,7 +171,7 @@ class Config:
     stop_after_skipped: int = 10
 
     def __post_init__(self):
-        check_choices(self)
+        check_fields(self)
         for name in ("duration", "log_every", "evaluate_every", "checkpoint_every"):
             number, _ = durations.parse(getattr(self, name), name)
             if number == 0:

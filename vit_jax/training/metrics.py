@@ -100,12 +100,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return []
     rows = []
     for number, line in enumerate(path.read_text(errors="replace").split("\n")[:-1], 1):
-        damaged = ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}")
         try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise damaged from error
-        if not isinstance(row, dict) or not isinstance(row.get("kind"), str) or not isinstance(row.get("step"), int):
-            raise damaged
-        rows.append(row)
+            rows.append(read_row(line))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} of {path} is damaged; mend or delete it: {line[:80]!r}") from error
     return rows
+
+
+def read_row(line: str) -> dict[str, Any]:
+    """The row in a line; raises a ValueError if it is none."""
+    row = json.loads(line)
+    if not isinstance(row, dict) or not isinstance(row.get("kind"), str) or not isinstance(row.get("step"), int):
+        raise ValueError("a row is an object with a kind and a step")
+    return row

@@ -13,7 +13,7 @@ import optax
 from flax.core import FrozenDict
 
 from vit_jax import durations
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 from vit_jax.training.parameter_groups import (
     Params,
     decays,
@@ -41,7 +41,7 @@ class ScheduleConfig:
     timescale: str = "10000 steps"
 
     def __post_init__(self):
-        check_choices(self, "schedule.")
+        check_fields(self, "schedule.")
         durations.parse(self.warmup, "schedule.warmup")
         durations.parse(self.timescale, "schedule.timescale")
         if not 0 <= self.final < math.inf:
@@ -83,7 +83,7 @@ class OptimizerConfig:
     freeze: tuple[str, ...] = ()
 
     def __post_init__(self):
-        check_choices(self, "optimizer.")
+        check_fields(self, "optimizer.")
         if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):  # which NaN is not, either
             raise ValueError(
                 f"learning_rate must be positive and weight_decay not negative; got {self.learning_rate} and "

@@ -15,7 +15,7 @@ import optax
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from vit_jax.choices import check_choices
+from vit_jax.choices import check_fields
 
 Tree = Any
 
@@ -42,7 +42,7 @@ class ParallelConfig:
     distributed: bool = False
 
     def __post_init__(self):
-        check_choices(self, "parallel.")
+        check_fields(self, "parallel.")
 
 
 @dataclass(frozen=True)

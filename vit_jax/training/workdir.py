@@ -63,14 +63,14 @@ def forget_unbegun(workdir: Path) -> None:
     if config_there(workdir) is None:
         return
     with suppress(BlockingIOError), WorkdirLock(workdir):  # else it has just begun, in another process
-        if has_checkpoints(workdir) or any((workdir / name).exists() for name in ("model", "report.html")):
+        if has_ever_saved(workdir) or any((workdir / name).exists() for name in ("model", "report.html")):
             return
         for name in ("config.json", LISTING, RECORD, NETWORK, TEACHER, NOT_FINITE):
             (workdir / name).unlink(missing_ok=True)
         shutil.rmtree(workdir / TENSORBOARD, ignore_errors=True)
 
 
-def has_checkpoints(workdir: Path) -> bool:
+def has_ever_saved(workdir: Path) -> bool:
     """Whether a run has saved a checkpoint, which may have been set aside since."""
     return any(UNFINISHED not in path.name for path in (workdir / "checkpoints").glob("*"))
 
@@ -86,7 +86,7 @@ def refuse_lost_checkpoints(workdir: Path) -> None:
     saved_before = (workdir / "report.html").exists() or (
         (workdir / "model").exists() and not (workdir / "checkpoints").exists()
     )
-    if config_there(workdir) is not None and saved_before and not has_checkpoints(workdir):
+    if config_there(workdir) is not None and saved_before and not has_ever_saved(workdir):
         raise ValueError(
             f"{workdir} has a trained model, but none of the checkpoints to go on from. Bring {workdir}/checkpoints "
             "back; or give another --workdir, to train from the beginning"
