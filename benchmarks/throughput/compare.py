@@ -46,7 +46,7 @@ class Chosen:
         batch: its size; None if none could be computed.
         parts: of it.
         program: of that size.
-        tried: images per second of each in a trial, if there are several; or why it failed.
+        tried: images per second of each in its first trial, if there are several; or why it failed.
     """
 
     batch: int | None
@@ -91,14 +91,17 @@ def implementations(
 
 
 def choose(
-    implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int], parts: Sequence[int]
+    implementation: Implementation, kind: Kind, work: Workload, batches: Sequence[int], parts: Sequence[int], turns: int
 ) -> Chosen:
     """Tries each batch, in training in each number of parts that divides it, and keeps the fastest.
+
+    Each form takes turns with the fastest one before it, rather than all with all: no more than two are in memory.
 
     Raises:
         RuntimeError: if our own program fails, other than for want of memory. What fails of others is recorded.
     """
-    best, best_speed, tried = (None, 1, None), 0.0, {}
+    best: tuple[int, int, Program] | None = None
+    tried: dict[str, Any] = {}
     numbers = parts if kind == "training" else (1,)
     forms = [(size, number) for size in batches for number in numbers if size % number == 0]
     for size, number in forms:
@@ -106,18 +109,26 @@ def choose(
         try:
             batch = work.batch(size)
             program = implementation.training(batch, number) if kind == "training" else implementation.inference(batch)
-            speed = program.images / trial(program) if len(forms) > 1 else None
+            rivals = [(size, number, program)] if best is None else [best, (size, number, program)]
+            speeds = contest(rivals, turns) if len(forms) > 1 else [np.inf]
         except RuntimeError as error:
             if implementation.name == "ours" and not is_out_of_memory(error):
                 raise
             tried[form] = {"failed": reason(error)}
             print(f"{work.name}, {kind}, {implementation.name}, batch {form} failed: {reason(error)}")
             continue
-        if speed is not None:
-            tried[form] = {"images_per_second": float(f"{speed:.4g}")}
-        if speed is None or speed > best_speed:
-            best, best_speed = (size, number, program), speed or 0.0
-    return Chosen(*best, tried)
+        if len(forms) > 1:
+            tried[form] = {"images_per_second": float(f"{speeds[-1]:.4g}")}
+        best = rivals[int(np.argmax(speeds))]
+    return Chosen(*(best or (None, 1, None)), tried)
+
+
+def contest(rivals: Sequence[tuple[int, int, Program]], turns: int) -> list[float]:
+    """Images per second of each form, the median of so many turns that they take one after the other."""
+    seconds = [[trial(program) for _, _, program in rivals] for _ in range(turns)]
+    return [
+        float(program.images / np.median(taken)) for (_, _, program), taken in zip(rivals, zip(*seconds), strict=True)
+    ]
 
 
 def in_parts(batch: int, parts: int) -> str:
@@ -193,7 +204,10 @@ def compared(
     }
     with implementations(work, setting, names) as (made, entry["failed"]):
         for kind in KINDS:  # inference first: its logits are compared
-            chosen = {name: choose(implementation, kind, work, batches, parts) for name, implementation in made.items()}
+            chosen = {
+                name: choose(implementation, kind, work, batches, parts, setting.turns)
+                for name, implementation in made.items()
+            }
             programs = {name: choice.program for name, choice in chosen.items() if choice.program is not None}
             if "ours" not in programs:
                 raise ValueError(f"{work.name}: no batch of {', '.join(map(str, batches))} has room; try smaller ones")

@@ -190,7 +190,7 @@ class Failing:
 def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
-    chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8), (1, 2))
+    chosen = choose(Failing("ours", "RESOURCE_EXHAUSTED: Out of memory"), "inference", work, (1, 2, 4, 8), (1, 2), 1)
     assert (chosen.batch, chosen.parts) == (2, 1)
     assert chosen.tried["2"] == {"images_per_second": 200.0}
     assert "RESOURCE_EXHAUSTED" in chosen.tried["8"]["failed"]
@@ -199,18 +199,30 @@ def test_the_best_batch_is_chosen_and_want_of_memory_recorded(monkeypatch: pytes
 def test_what_fails_of_others_is_recorded_and_of_ours_is_an_error(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
     work = workload(VIT)
-    chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16), (1,))
+    chosen = choose(Failing("timm_compiled", "no compiler"), "training", work, (8, 16), (1,), 1)
     assert (chosen.batch, chosen.tried["8"]) == (None, {"failed": "no compiler"})
     with pytest.raises(RuntimeError, match="no compiler"):
-        choose(Failing("ours", "no compiler"), "training", work, (8, 16), (1,))
+        choose(Failing("ours", "no compiler"), "training", work, (8, 16), (1,), 1)
 
 
 def test_the_best_number_of_parts_is_chosen_for_training(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compare, "trial", lambda program: program.run() or 1.0)
-    chosen = choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 3, 4))
+    chosen = choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 3, 4), 1)
     assert (chosen.batch, chosen.parts) == (4, 2)
     speeds = {form: tried["images_per_second"] for form, tried in chosen.tried.items()}
     assert speeds == {"4": 4, "4 in 2": 8, "4 in 4": 4}
+
+
+def test_one_lucky_turn_chooses_nothing(monkeypatch: pytest.MonkeyPatch):
+    """4 in 2 is twice as fast but for its first turn; whole, but for its last."""
+    turns = iter([1.0, 10.0, 1.0, 1.0, 9.0, 1.0])  # whole and in 2, by turns
+    monkeypatch.setattr(compare, "trial", lambda program: next(turns))
+    forms = [(4, 1, program_of(0)), (4, 2, replace(program_of(0), images=8))]
+    assert compare.contest(forms, 3) == [4, 8]
+    taken: list[int] = []
+    monkeypatch.setattr(compare, "trial", lambda program: taken.append(program.images) or 1.0)
+    assert choose(Failing("timm", ""), "training", workload(VIT), (4,), (1, 2, 4), 3).parts == 2
+    assert taken == [4] * 3 + [4, 8] * 3 + [8, 4] * 3  # the fastest stays
 
 
 def test_inference_that_is_spread_over_devices_gives_the_same():
