@@ -16,8 +16,7 @@ ENTRY = Entry(
     steps=40,
     seconds_per_step=None,
     notes=["pictures <of> digits"],
-    class_names=list("0123456789"),
-    test_images=200,
+    images={"class_names": list("0123456789"), "test": {"examples": 200}},
     machine={"Machine": "1 x cpu, 2 processor cores", "Versions": "Python 3, jax 0"},
 )
 ACCURACIES = {"one_digits": (0.5, 0.6), "two_digits": (0.8, 0.9)}

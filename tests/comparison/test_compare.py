@@ -5,6 +5,7 @@ import pickle
 
 import jax
 import pytest
+from PIL import Image
 
 from tests.comparison.conftest import ENTRY, write_run
 from vit_jax import cli
@@ -31,7 +32,6 @@ def in_this_process(monkeypatch):
     """Each process of its own would take seconds to start."""
     monkeypatch.setattr(comparing, "in_own_process", lambda work, *args: work(*args))
     monkeypatch.setattr(comparing.compilation_cache, "enable", lambda: None)
-    monkeypatch.setattr(cli, "interrupt_on_signals", lambda: None)  # this process is the tests'
 
 
 @pytest.fixture
@@ -148,6 +148,30 @@ def test_a_config_file_changed_on_the_way_is_not_mixed_in(command, tmp_path, mon
     assert cli.main(command) == 1
     assert "fast.py has changed since the comparison began:\n  batch_size: 64 -> 32" in capsys.readouterr().err
     assert not (tmp_path / "out" / "comparison.html").exists()
+
+
+def test_images_that_have_changed_on_the_way_are_not_mixed_in(command, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "pets"
+    for path in (folder / name / f"{number}.png" for name in ("cat", "dog") for number in range(40)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    fields = 'Config(data=DataConfig(f"folder:{folder}", load_size=8), '
+    for name in ("slow", "fast"):
+        text = (tmp_path / f"{name}.py").read_text().replace("Config(\n", fields.replace("{folder}", str(folder)), 1)
+        (tmp_path / f"{name}.py").write_text("from vit_jax.data.dataset import DataConfig\n" + text)
+    trained = []
+    monkeypatch.setattr(comparing, "train_and_report", lambda run, *_: trained.append(run.workdir.name))
+    cli.main([*command, "--seeds", "2"])
+    assert trained == ["slow-seed0", "fast-seed0", "slow-seed1", "fast-seed1"]
+
+    extra = folder / "cat" / "new.png"
+    Image.new("RGB", (8, 8)).save(extra)
+    assert cli.main([*command, "--seeds", "2"]) == 1
+    assert len(trained) == 4
+    assert f"images of folder:{folder} are not those that the comparison began with" in capsys.readouterr().err
+    extra.unlink()
+    cli.main([*command, "--seeds", "2"])
+    assert len(trained) == 8
 
 
 def test_seeds_differ_between_runs_and_not_between_configs(command, tmp_path, monkeypatch):

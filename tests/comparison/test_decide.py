@@ -39,8 +39,8 @@ def test_without_a_budget_of_time_nothing_is_measured(path):
     entry = decide(Request((path,)), path, path.parent)
     assert (entry.steps, entry.seconds_per_step) == (400, None)
     assert entry.changes == {"evaluate_every": "80 steps"}  # the only interval that is too long
-    assert entry.test_images == 359
-    assert len(entry.class_names) == 10
+    assert entry.images["test"]["examples"] == 359
+    assert len(entry.images["class_names"]) == 10
     assert entry.notes[0] == "digits of scikit-learn"
     assert "processor cores" in entry.machine["Machine"]
 

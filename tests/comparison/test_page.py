@@ -33,7 +33,8 @@ def test_runs_that_are_missing_are_named(finished):
 
 def test_published_results_stand_beside_those_on_the_same_set(finished):
     workdir, plan = finished
-    entries = {name: dataclasses.replace(entry, class_names=["Cats", "Dogs"]) for name, entry in plan.entries.items()}
+    images = {"class_names": ["Cats", "Dogs"], "test": {"examples": 200}}
+    entries = {name: dataclasses.replace(entry, images=images) for name, entry in plan.entries.items()}
     page = Page(render(dataclasses.replace(plan, entries=entries), read_results(workdir, plan)))
     assert page.sections()[-1] == "published"
     assert "not comparable one to one" in page.text

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from tests.data.tiny_tfds import Tiny, examples, noise, prepared
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
-from vit_jax.data.set_record import keep_record
+from vit_jax.data.set_record import changes, keep_record, record_of
 from vit_jax.data.sources import load_dataset
 
 IMAGE = tfds.features.Image(shape=(8, 8, 3))
@@ -66,3 +68,20 @@ def test_a_record_that_was_changed_is_damaged(in_memory: Dataset, tmp_path: Path
     path.write_text(json.dumps({**json.loads(path.read_text()), "class_names": ["a", "b"]}))
     with pytest.raises(ValueError, match=r"data\.json is not as it was written"):
         keep_record(in_memory, path)
+
+
+def record_of_folder(folder: Path) -> dict[str, Any]:
+    return record_of(load_dataset(DataConfig(f"folder:{folder}", load_size=8)))
+
+
+def test_folders_differ_by_the_names_and_labels_of_their_files(make_folder: Callable[..., Path], tmp_path: Path):
+    folder = make_folder({"cat": 20, "dog": 20})
+    record = record_of_folder(folder)
+    folder = folder.rename(tmp_path / "moved")
+    assert not changes(record, record_of_folder(folder))
+    (folder / "cat" / "0.png").rename(folder / "cat" / "new.png")
+    assert changes(record, record_of_folder(folder))
+    (folder / "cat" / "new.png").rename(folder / "cat" / "0.png")
+    assert not changes(record, record_of_folder(folder))
+    (folder / "dog" / "0.png").unlink()
+    assert changes(record, record_of_folder(folder))

@@ -11,6 +11,7 @@ from vit_jax.comparison.plan import Entry, Plan, check_same, read_plan, run_work
 from vit_jax.comparison.processes import in_own_process
 from vit_jax.comparison.request import Request, asked, read_configs
 from vit_jax.comparison.results import final_row, read_results, write_csv
+from vit_jax.data.set_record import changes, record_of
 from vit_jax.inspection.train_and_report import train_and_report
 from vit_jax.training import compilation_cache
 from vit_jax.training.config import Config, differences
@@ -111,9 +112,18 @@ def config_of(request: Request, path: Path, plan: Plan, seed: int) -> Config:
 
 
 def train_one(request: Request, path: Path, plan: Plan, seed: int, workdir: Path) -> None:
-    """Trains one run from its last checkpoint, or from the start, and writes its report."""
+    """Trains one run from its last checkpoint, or from the start, and writes its report.
+
+    Raises:
+        ValueError: if its images are no longer those of the comparison's beginning; or as `config_of` and `prepare`.
+    """
     compilation_cache.enable()
     run = prepare(config_of(request, path, plan, seed), run_workdir(workdir, path.stem, seed))
+    if told := changes(plan.entries[path.stem].images, record_of(run.dataset)):
+        raise ValueError(
+            f"the images of {run.dataset.name} are not those that the comparison began with ({told}): its runs could "
+            "not be compared. Bring them back; a comparison of the new ones needs another --workdir"
+        )
     train_and_report(run, make_display(run.total_steps), plan.command)
 
 

@@ -12,6 +12,7 @@ import jax
 
 from vit_jax.comparison.plan import Entry
 from vit_jax.comparison.request import Request
+from vit_jax.data.set_record import record_of
 from vit_jax.training.loop import dispatches
 from vit_jax.training.run import Run, prepare
 
@@ -54,8 +55,7 @@ def decide(request: Request, path: Path, scratch: Path) -> Entry:
         steps=run.total_steps,
         seconds_per_step=seconds_per_step,
         notes=[*run.dataset.notes, *judged_otherwise(run, path.stem)],
-        class_names=list(run.dataset.class_names),
-        test_images=len(run.dataset.test),
+        images=record_of(run.dataset),
         machine=machine(run),
     )
 

@@ -18,8 +18,7 @@ class Entry:
         steps: of each run.
         seconds_per_step: as measured, where the budget is one of time.
         notes: of the data set.
-        class_names: of the data set.
-        test_images: in the data set.
+        images: what tells the data set from another (`vit_jax.data.set_record`); every run of the config has the same.
         machine: device, processor cores and versions, by what they are called on the page.
     """
 
@@ -27,8 +26,7 @@ class Entry:
     steps: int
     seconds_per_step: float | None
     notes: list[str]
-    class_names: list[str]
-    test_images: int
+    images: dict[str, Any]
     machine: dict[str, str]
 
     def describe(self) -> str:

@@ -1,13 +1,17 @@
-"""What a run began with, if that is no folder of images: it goes on with the same set, or not at all.
+"""What tells a data set from another one of the same name: a version, sizes, digests.
 
-The data directory may have another version of it by now, or one that was prepared from another archive.
+A run goes on with the set that it began with, or not at all, and the runs of a comparison have the same. The data
+directory may have another version by now, or one that was prepared from another archive; a folder other files.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vit_jax.data.dataset import ArraySource, Dataset, Source
-from vit_jax.data.folder import FOLDER
+from vit_jax.data.folder import FOLDER, FolderSource, folder_root
 from vit_jax.digest import digest_of
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
@@ -39,13 +43,17 @@ def check_record(dataset: Dataset, path: Path) -> None:
     if not path.exists():
         return
     before, now = unsealed(read_json(path), path), record_of(dataset)
-    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if changed:
-        told = "; ".join(f"{name}: {before.get(name)} -> {now.get(name)}" for name in changed)
+    if told := changes(before, now):
         raise ValueError(
             f"the run in {path.parent} began with other images called {dataset.name}, of another version or archive "
             f"({told}). Give the data directory that has them; a new run needs another --workdir"
         )
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """In words, how two records differ; empty if they are the same."""
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(f"{name}: {before.get(name)} -> {now.get(name)}" for name in changed)
 
 
 def record_of(dataset: Dataset) -> dict[str, Any]:
@@ -54,13 +62,18 @@ def record_of(dataset: Dataset) -> dict[str, Any]:
     return {
         "class_names": list(dataset.class_names),
         "image_shape": list(dataset.image_shape),
-        **{name: record_of_split(source) for name, source in splits.items() if source is not None},
+        **{name: record_of_split(source, dataset.name) for name, source in splits.items() if source is not None},
     }
 
 
-def record_of_split(source: Source) -> dict[str, Any]:
-    """The number of its examples; of one in memory a digest, of one of TFDS's its version and which it has of that."""
+def record_of_split(source: Source, name: str) -> dict[str, Any]:
+    """The number of its examples; of one in memory or in files a digest, of one of TFDS's its version and which it has
+    of that. `name` is the set's."""
     record: dict[str, Any] = {"examples": len(source)}
+    if isinstance(source, FolderSource):  # its files by their names, wherever the folder lies; not what is in them
+        files = [os.path.relpath(file, folder_root(name)) for file in source.files]
+        record["sha256"] = digest_of({"labels": source.labels, "files": np.array(files)})
+        return record
     if isinstance(source, ArraySource):
         step = max(len(source) // LOOKED_AT, 1)
         record["sha256"] = digest_of({"labels": source.labels, "images": source.images[::step]})
