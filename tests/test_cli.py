@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def handlers_as_before() -> Iterator[None]:
-    """Commands that train change what signals do in their process, here the tests'."""
+    """The command changes what signals do in their process, here the tests'."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
@@ -83,10 +83,8 @@ def test_an_interruption_ends_the_command(monkeypatch: pytest.MonkeyPatch, capsy
 
 @pytest.mark.parametrize("command", ["compare", "reproduce"])
 def test_a_training_that_a_signal_ended_has_the_status_to_be_resumed(command: str, monkeypatch, capsys):
-    """SIGTERM is one of these signals: without a handler it would end the command before its run was saved."""
-
     def terminated(*_):
-        os.kill(os.getpid(), signal.SIGTERM)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(comparing, "compare", terminated)
     monkeypatch.setattr(reproducing, "reproduce", terminated)
@@ -168,6 +166,24 @@ def test_an_interrupted_command_leaves_at_once(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit):  # which a process that has left does not reach
         cli.command()
     assert left == [130]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_lets_a_command_clean_up_or_save(number: signal.Signals, monkeypatch: pytest.MonkeyPatch):
+    """SIGTERM and SIGUSR1, too: without a handler they would leave half-written files, and a run that is not saved."""
+    told = []
+
+    def main() -> int:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            told.append("cleaned up")
+        return 0
+
+    monkeypatch.setattr(cli, "main", main)
+    with pytest.raises(SystemExit):
+        cli.command()
+    assert told == ["cleaned up"]
 
 
 @pytest.mark.parametrize("args", [[], ["prepar"], ["prepare"], ["prepare", "cifar10", "--archiv", "x"]])

@@ -345,8 +345,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """The program `vit-jax`: ends with the status of `main`."""
+    """The program `vit-jax`: ends with the status of `main`. On a signal, each command cleans up, or saves its run."""
     show_any_name()
+    interrupt_on_signals()
     cpu_devices.be_patient()
     status = main()
     if status in (INTERRUPTED, RESUME_STATUS):
@@ -359,7 +360,6 @@ def command() -> NoReturn:
 
 def _resumable(training: Callable[[], bool]) -> int:
     """Trains, and returns the exit status: RESUME_STATUS if a signal ended it, 0 if it returned True, and else 1."""
-    interrupt_on_signals()
     try:
         return 0 if training() else 1
     except KeyboardInterrupt:
