@@ -129,6 +129,25 @@ def prepare_tfds(name: str, data_dir: str | None) -> Prepared:
     return Prepared(Path(builder.data_dir), f"TFDS set {builder.info.full_name}", anew)
 
 
+def read_prepared(directory: Path) -> tfds.core.DatasetBuilder:
+    """A prepared set, as its directory describes it.
+
+    Raises:
+        ValueError: if the description is damaged.
+    """
+    try:
+        return tfds.builder_from_directory(directory)
+    except OSError:
+        raise
+    except Exception as error:  # of JSON, of protobuf, of a feature's class: there is no one class
+        raise damaged(directory, f"{type(error).__name__}: {error}") from error
+
+
+def damaged(directory: Path, why: object) -> ValueError:
+    """The error of a prepared set that cannot be read."""
+    return ValueError(f"{directory} is damaged: {why}. Delete it and prepare it anew")
+
+
 def how_to_prepare_elsewhere(name: str) -> str:
     """What to do about a set that was prepared in a file format without random access."""
     return (
@@ -156,7 +175,9 @@ def _provenance(layout: CifarLayout, directory: Path) -> str:
 
 
 def _archive_sha256(directory: Path) -> str:
-    metadata: Any = tfds.builder_from_directory(directory).info.metadata
+    metadata: Any = read_prepared(directory).info.metadata
+    if "archive_sha256" not in (metadata or {}):
+        raise damaged(directory, "metadata.json does not say which archive it comes from")
     return metadata["archive_sha256"]
 
 

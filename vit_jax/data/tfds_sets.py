@@ -14,7 +14,14 @@ from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
 from vit_jax.data.map_files import map_files
-from vit_jax.data.prepare import default_data_dir, how_to_prepare_elsewhere, nearest_tfds_names, prepare_cifar
+from vit_jax.data.prepare import (
+    damaged,
+    default_data_dir,
+    how_to_prepare_elsewhere,
+    nearest_tfds_names,
+    prepare_cifar,
+    read_prepared,
+)
 from vit_jax.data.splits import divide
 
 CHUNK = 1024
@@ -88,7 +95,7 @@ class PreparedSource:
 
     @cached_property
     def _builder(self) -> Any:
-        return tfds.builder_from_directory(self.directory)
+        return read_prepared(self.directory)
 
     @cached_property
     def _records(self) -> Any:
@@ -122,7 +129,7 @@ class PreparedSource:
             # Reading several at once starts threads, which one is not worth.
             return self._records.__getitems__(places) if len(places) > 1 else [self._records[places[0]]]
         except RuntimeError as error:  # what the reader makes of a wrong checksum, or a missing file
-            raise ValueError(f"{self.directory} is damaged: {error}. Delete it and prepare it anew") from error
+            raise damaged(self.directory, error) from error
 
     @cached_property
     def _label_only(self) -> Any:
@@ -153,7 +160,7 @@ def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
         ConnectionError: it is not prepared, and there is no network; says what to do.
     """
     prepared = prepare_cifar(layout, data_dir=config.data_dir)
-    info: Any = tfds.builder_from_directory(prepared.directory).info
+    info: Any = read_prepared(prepared.directory).info
     class_names, image_shape = info.features["label"].names, info.features["image"].shape
 
     def read(split: str) -> ArraySource:
@@ -210,7 +217,7 @@ def open_tfds(name: str, config: DataConfig) -> OpenedSet:
             '(this needs TensorFlow, pip install -e ".[tensorflow]" where this package lies; training on the prepared '
             "set does not)"
         ) from error
-    info: Any = tfds.builder_from_directory(directory).info
+    info: Any = read_prepared(directory).info
     class_names = _class_names(info, name)
     image_shape, resize = _image_shape(info, name, config.load_size)
     sources = {
