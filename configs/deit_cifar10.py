@@ -8,7 +8,7 @@ batch, RandAugment, mixup or cutmix, erasing, stochastic depth. The teacher sees
 
 What differs: crops are shifted by up to 4 pixels, not resized, as DeiT's code has it for images so small; 512 images a
 batch, for one GPU, at the learning rate that DeiT has for them; no colour jitter (0.3), which timm leaves out beside
-RandAugment; no average of parameters (0.99996: over 25,000 steps, nearly all of the 29,300 here).
+RandAugment; no average of parameters (0.99996: over 25,000 steps, of the 29,300 here).
 """
 
 from vit_jax.data.augment import MixupOrCutmix, RandAugment, RandomCrop, RandomErasing, RandomHorizontalFlip

@@ -193,6 +193,7 @@ def test_schedules_are_the_published_ones():
     np.testing.assert_allclose(temperature[12:], staircase[12:], rtol=1e-6)
     assert np.abs(temperature - staircase).max() < 1.001 * (0.04 - 0.02) / 3
     assert objective.frozen_steps(lambda duration: 4 * int(duration.split()[0])) == {"head/last_layer/*": 4}
+    assert not dataclasses.replace(objective, frozen_prototypes="0 epochs").frozen_steps(lambda _: 0)
     flat = SelfDistillation().schedules(40, lambda duration: 0)
     assert float(jnp.asarray(flat["teacher_temperature"](0))) == pytest.approx(0.04)
 

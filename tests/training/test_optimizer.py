@@ -1,5 +1,6 @@
 """What moves, how fast, and what stays."""
 
+import math
 from functools import partial
 
 import jax
@@ -65,14 +66,22 @@ def test_each_array_is_clipped_by_itself(params, gradient):
 
 
 def test_lamb_scales_what_decays_and_moves_the_rest_as_adam(params, gradient):
-    """As in apex and timm: else a layer scale of 1e-4 could hardly move, whatever its gradient."""
+    """As in apex and timm: else a layer scale of 1e-4 could hardly move, whatever its gradient. So does the head, which
+    begins as zeros: by the norms' ratio it could grow by no more than a factor of 1 + learning rate in a step."""
     config = OptimizerConfig("lamb", weight_decay=0.0, clip_norm=None)
     for path, update in updates(config, params, gradient, learning_rate=0.1).items():
         parameter = dict(zip(jax.tree.leaves(parameter_paths(params)), jax.tree.leaves(params), strict=True))[path]
-        if path.endswith("kernel"):
+        if path.endswith("kernel") and not path.startswith("head"):
             np.testing.assert_allclose(jnp.linalg.norm(update), 0.1 * jnp.linalg.norm(parameter), rtol=1e-4)
         else:
             np.testing.assert_allclose(jnp.abs(update), 0.1, rtol=1e-4, err_msg=path)
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-50, -1e-8, math.inf, math.nan])
+def test_an_epsilon_that_is_none_in_float32_is_refused(eps):
+    """Where a gradient is 0, as all below a head of zeros, the first update would be 0 / 0."""
+    with pytest.raises(ValueError, match="eps must be positive and finite in float32"):
+        OptimizerConfig(eps=eps)
 
 
 @pytest.mark.parametrize("norm", [0.0, -1.0])
@@ -138,8 +147,9 @@ def test_adamw_is_the_published_update(params, gradient):
     np.testing.assert_allclose(moved["pos_embed"], -1e-2 * jnp.sign(gradient["pos_embed"]), atol=1e-6)
 
 
-def written_out(config, rate, kernel, parameter, gradients):
+def written_out(config, rate, path, parameter, gradients):
     """A parameter after these gradients, by the optimizers as they were published, in float64."""
+    kernel = path.endswith("kernel")
     b1, b2, p, m, v = config.b1, config.b2, parameter, 0.0, 0.0
     for t, g in enumerate(gradients, 1):
         decay = config.weight_decay * p if kernel else 0.0
@@ -152,7 +162,11 @@ def written_out(config, rate, kernel, parameter, gradients):
         else:  # Loshchilov & Hutter (2019), algorithm 2; You et al. (2020), algorithm 2
             m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
             update = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + config.eps) + decay
-            trust = np.linalg.norm(p) / np.linalg.norm(update) if config.name == "lamb" and kernel else 1.0
+            trust = (
+                np.linalg.norm(p) / np.linalg.norm(update)
+                if config.name == "lamb" and path.startswith("blocks") and kernel
+                else 1.0
+            )
             p = p - rate * trust * update
     return p
 
@@ -186,7 +200,7 @@ def test_momenta_epsilon_and_decay_are_those_of_the_config(name):
         if name == "muon" and path == "blocks_0/fc1/kernel":
             continue
         start, *steps = (tree[path] for tree in by_paths)
-        expected = written_out(config, 0.1, path.endswith("kernel"), start, steps)
+        expected = written_out(config, 0.1, path, start, steps)
         np.testing.assert_allclose(moved[path], expected, atol=1e-5, err_msg=path)
 
 

@@ -132,7 +132,8 @@ class SelfDistillation(Objective):
 
     def frozen_steps(self, in_steps: Callable[[str], int]) -> dict[str, int]:
         """The prototypes are frozen at first (DINO, appendix: the last layer in the first epoch)."""
-        return {"head/last_layer/*": in_steps(self.frozen_prototypes)}
+        steps = in_steps(self.frozen_prototypes)
+        return {"head/last_layer/*": steps} if steps else {}
 
     def views(self, model: Network) -> tuple[View, ...]:
         """The crops of an image: two large ones, then the small ones."""

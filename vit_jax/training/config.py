@@ -132,7 +132,8 @@ class Config:
         steps_per_dispatch: updates that the device does in one go; more hide the host's delays when steps are short. On
             a CPU, more than one make convolutions several times slower (XLA computes them differently inside a loop).
         ema_decay: decay of the exponential moving average (EMA) of the parameters, which is then what is evaluated and
-            saved; None for no average.
+            saved; None for no average. After n updates it is (1 + n) / (10 + n) if that is less, so that the average
+            is never over more than the last ninth of a run or so.
         neighbours: how a network without classes is evaluated.
         judge_features: by what else each evaluation judges a network, with classes or without: its pooled features,
             as `vit-jax evaluate --how` does by "knn", "probe" or "few-shot", from `neighbours.examples` images.

@@ -9,11 +9,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax.core import FrozenDict
 
 from vit_jax import durations
 from vit_jax.choices import check_fields
+from vit_jax.pretrained.adapt import HEADS
 from vit_jax.training.parameter_groups import (
     Params,
     decays,
@@ -53,7 +55,7 @@ class OptimizerConfig:
     """The optimizer, from optax.
 
     Attributes:
-        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" or "muon" (matrices inside the blocks by Muon, scaled
+        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" (heads, which begin as zeros, by AdamW) or "muon" (matrices inside the blocks by Muon, scaled
             to AdamW's update size, those of queries, keys and values as one; all else by AdamW).
         learning_rate: at its peak, for the batch size of the run (not scaled by it).
         weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
@@ -92,8 +94,8 @@ class OptimizerConfig:
         for name in ("b1", "b2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
-        if not 0 <= self.eps < math.inf:
-            raise ValueError(f"eps must not be negative, and be finite; not {self.eps}")
+        if not 0 < np.float32(self.eps) < math.inf:  # 0 / 0 where a gradient is 0, as below a head of zeros
+            raise ValueError(f"eps must be positive and finite in float32, not {self.eps}")
         final = self.final_weight_decay
         if final is not None and (self.name == "muon" or not 0 <= final < math.inf):
             raise ValueError(
@@ -185,6 +187,10 @@ def base_optimizer(
     def decay_mask(params: Params) -> Params:
         return jax.tree.map(decays, parameter_paths(params), params)
 
+    def scaled_mask(params: Params) -> Params:
+        paths = parameter_paths(params)
+        return jax.tree.map(lambda path, p: decays(path, p) and not path.startswith(HEADS), paths, params)
+
     if config.name == "sgd":
         decay = optax.add_decayed_weights(weight_decay, decay_mask)
         return optax.chain(decay, optax.sgd(schedule, momentum=config.b1, nesterov=True))
@@ -198,11 +204,12 @@ def base_optimizer(
         return optax.lion(schedule, b1, b2, weight_decay=weight_decay, mask=decay_mask)
     if config.name == "lamb":
         # As published code has it (apex, timm), and optax.lamb has not: what does not decay is not scaled either. By
-        # the norms' ratio a layer scale of 1e-4 could hardly move, and a bias of zero hardly leave it.
+        # the norms' ratio a layer scale of 1e-4 could hardly move, and a bias of zero hardly leave it; nor could the
+        # heads here, which begin as zeros. (That code scales nothing where there is no decay at all; the paper does.)
         return optax.chain(
             optax.scale_by_adam(b1, b2, eps),
             optax.add_decayed_weights(weight_decay, decay_mask),
-            optax.masked(optax.scale_by_trust_ratio(), decay_mask),
+            optax.masked(optax.scale_by_trust_ratio(), scaled_mask),
             optax.scale_by_learning_rate(schedule),
         )
     return adamw

@@ -45,8 +45,8 @@ def mixup(example: Example, partner: Example, weight: jax.Array) -> Example:
 def draw_pasted_box(key: jax.Array, weight: jax.Array, image_size: tuple[int, int]) -> Box:
     """A rectangle of the image's aspect ratio and 1 - weight of its area, its centre uniform over the pixels.
 
-    What falls outside the image is cut off. Where the side is odd, the box has it all; CutMix's and timm's code round
-    it down to an even one.
+    What falls outside the image is cut off. Where the side is odd, the box has it all, as in timm; CutMix's code
+    rounds it down to an even one.
     """
     side = jnp.sqrt(1 - weight)  # of the image's
     uniform = jax.random.uniform(key, (2,))
