@@ -122,6 +122,11 @@ def notes(entries: Sequence[Entry]) -> str:
             '"64 in 4" is gradient accumulation over four micro-batches (`--accumulate_steps 4`). Each implementation '
             "was tried with and without, and has what was faster."
         )
+    if any("plain_flax" in entry[kind]["ratios"] for entry in entries for kind in KINDS):
+        found.append(
+            '"Plain Flax" is the same network as one would first write it, from Flax\'s layers, with attention by '
+            "`einsum` and automatic derivatives (`benchmarks/throughput/plain_flax.py`)."
+        )
     devices = max(entry["machine"]["devices"] for entry in entries)
     if entries[0]["device"] == "cpu" and devices > 1:
         found.append(
