@@ -125,10 +125,8 @@ def choose(
 
 def contest(rivals: Sequence[tuple[int, int, Program]], turns: int) -> list[float]:
     """Images per second of each form, the median of so many turns that they take one after the other."""
-    seconds = [[trial(program) for _, _, program in rivals] for _ in range(turns)]
-    return [
-        float(program.images / np.median(taken)) for (_, _, program), taken in zip(rivals, zip(*seconds), strict=True)
-    ]
+    seconds = np.array([[trial(program) for _, _, program in rivals] for _ in range(turns)])
+    return [program.images / float(taken) for (_, _, program), taken in zip(rivals, np.median(seconds, 0), strict=True)]
 
 
 def in_parts(batch: int, parts: int) -> str:

@@ -55,8 +55,9 @@ class OptimizerConfig:
     """The optimizer, from optax.
 
     Attributes:
-        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" (heads, which begin as zeros, by AdamW) or "muon" (matrices inside the blocks by Muon, scaled
-            to AdamW's update size, those of queries, keys and values as one; all else by AdamW).
+        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" (heads, which begin as zeros, by AdamW) or "muon"
+            (matrices inside the blocks by Muon, scaled to AdamW's update size, those of queries, keys and values as
+            one; all else by AdamW).
         learning_rate: at its peak, for the batch size of the run (not scaled by it).
         weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
             matrices only: never to biases, norms, scales, tokens or position embeddings.
