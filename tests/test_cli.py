@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -92,6 +93,19 @@ def test_a_training_that_a_signal_ended_has_the_status_to_be_resumed(command: st
     monkeypatch.setattr(reproducing, "listed_as", lambda *_: None)
     assert cli.main([command, *arguments[command]]) == 75
     assert capsys.readouterr().err == "vit-jax: stopped; the same command goes on\n"
+
+
+def test_home_is_found_in_paths(monkeypatch: pytest.MonkeyPatch):
+    result = preparing.Prepared(Path("d"), "", True)
+    calls = run(monkeypatch, "prepare", "cifar10", "--archive=~/cifar.tar.gz", result=result)[1]
+    assert calls[0][1] == Path.home() / "cifar.tar.gz"
+
+
+def test_a_full_memory_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+    assert run(monkeypatch, "prepare", "cifar10", result=full)[0] == 1
+    assert "the memory of a device is full" in (told := capsys.readouterr().err)
+    assert "--batch-size" in told
 
 
 def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.MonkeyPatch):

@@ -11,8 +11,9 @@ import tyro
 
 from vit_jax.printing import show_any_name
 from vit_jax.training import cpu_devices
-from vit_jax.training.errors import TrainingError
+from vit_jax.training.errors import TrainingError, explaining_full_memory
 from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
+from vit_jax.whole_file import replace_file
 
 ImageSize = int | tuple[int, int] | None
 
@@ -246,10 +247,11 @@ def attention(
     from vit_jax.inference.model_source import ModelSource
     from vit_jax.inspection.attention_picture import attention_picture, check_out
 
-    check_out(out, image)  # before the network, which may take long to load
+    format = check_out(out, image)  # before the network, which may take long to load
     picture = read_upright(image)
     model, params, _ = ModelSource(source, publisher, revision, image_size).load()
-    attention_picture(model, params, picture, layer, head).save(out)
+    drawn = attention_picture(model, params, picture, layer, head)
+    replace_file(out, lambda path: drawn.save(path, format))
     print(f"wrote {out}")
 
 
@@ -327,7 +329,8 @@ def main(args: Sequence[str] | None = None) -> int:
         parsed, prog="vit-jax", description=__doc__, args=args, config=(tyro.conf.FlagCreatePairsOff,)
     )
     try:
-        status = run() or 0
+        with explaining_full_memory("a smaller --batch-size or --image-size, --dtype bfloat16"):
+            status = run() or 0
         sys.stdout.flush()
         return status
     except (BrokenPipeError, SystemExit):  # whoever reads the output, such as head, has enough; rich raises the latter
@@ -368,11 +371,18 @@ def _resumable(training: Callable[[], bool]) -> int:
 
 
 def _later(command: Callable[..., int | None]) -> Callable[..., Callable[[], int | None]]:
-    """The command, with the same arguments, bound but not run: tyro takes a ValueError for a mistake in the flags."""
+    """The command, with the same arguments, bound but not run: tyro takes a ValueError for a mistake in the flags.
+
+    Paths have their ~ expanded, which shells leave in --out=~/here.
+    """
+
+    def expanded(argument: object) -> object:
+        return argument.expanduser() if isinstance(argument, Path) else argument
 
     @functools.wraps(command)
     def bind(*args: object, **kwargs: object) -> Callable[[], int | None]:
-        return functools.partial(command, *args, **kwargs)
+        named = {name: expanded(argument) for name, argument in kwargs.items()}
+        return functools.partial(command, *map(expanded, args), **named)
 
     return bind
 

@@ -316,3 +316,27 @@ def test_preparing_and_reading_never_import_tensorflow(tiny_cifar: TinyCifar, tm
         command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset_info.json", "{"),
+        ("features.json", "{"),
+        ("features.json", None),
+        ("metadata.json", "{"),
+        ("metadata.json", None),
+        ("label.labels.txt", None),
+    ],
+)
+def test_damaged_descriptions_of_a_prepared_set_are_told(
+    name: str, content: str | None, tiny_cifar: TinyCifar, tmp_path: Path
+):
+    """Without the file of class names TFDS calls them 0, 1, 2 and says nothing."""
+    directory = prepare("cifar10", tiny_cifar.archive, data_dir=str(tmp_path / "sets")).directory
+    if content is None:
+        (directory / name).unlink()
+    else:
+        (directory / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{directory} is damaged: .*Delete it and prepare it anew"):
+        load_dataset(DataConfig("cifar10", data_dir=str(tmp_path / "sets")))

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from vit_jax import cli
 from vit_jax.inference import export as exporting
 from vit_jax.inference.export import serialize
 from vit_jax.inference.exported import load_exported
+from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.pretrained.load import Pretrained
 
@@ -169,6 +172,16 @@ def test_a_file_that_computes_something_else_is_not_left_behind(
     assert "does not compute what the model does" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in tmp_path.rglob("out/*")} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out"][: 1 + earlier]
+
+
+def test_the_directory_may_be_a_disk_of_its_own(classifier, save, tmp_path, monkeypatch):
+    """As a mounted one, or a link to another: nothing is written beside it, from where it could not be moved there."""
+    replaced, replace = [], os.replace
+    monkeypatch.setattr(exporting.os, "replace", lambda old, new: replaced.append((old, new)) or replace(old, new))
+    (tmp_path / "out").mkdir()
+    exporting.export(ModelSource(save(classifier)), tmp_path / "out", None)
+    assert len(replaced) == 2
+    assert all(tmp_path / "out" in Path(old).parents for old, _ in replaced)
 
 
 def test_without_flatbuffers_it_says_what_to_install(classifier, save, tmp_path, monkeypatch, capsys):

@@ -7,9 +7,11 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from tests.pretrained.damage import cut, equal, flipped, outcome, read_all
+from vit_jax.pretrained import safetensors_file
 from vit_jax.pretrained.safetensors_file import DTYPES, open_safetensors, write_safetensors
 
 RANDOM = np.random.default_rng(0)
@@ -173,3 +175,15 @@ def parts(path: Path) -> tuple[bytes, bytes]:
     content = path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     return content[:end], content[end:]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    """safetensors has an error of its own for it, which is no OSError: a full disk would end in a traceback."""
+
+    def fail(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors_file, "save_file", fail)
+    with pytest.raises(OSError, match=r"No space left on device.*model\.safetensors"):
+        write_safetensors(tmp_path / "model.safetensors", ARRAYS, "pt")
+    assert not list(tmp_path.iterdir())

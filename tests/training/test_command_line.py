@@ -151,6 +151,29 @@ def test_a_config_file_without_a_config_is_refused(tmp_path):
         config_of("--config", str(path))
 
 
+def test_mistakes_in_a_config_file_name_it(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from vit_jax.training.optimizer import OptimizerConfig\nget_config = lambda: OptimizerConfig('adam')"
+    )
+    with pytest.raises(ValueError, match=r"mine\.py: optimizer\.name must be one of"):
+        config_of("--config", str(path))
+    path.write_text("import common")
+    with pytest.raises(ValueError, match=r"mine\.py: No module named 'common'"):
+        config_of("--config", str(path))
+    path.rename(tmp_path / "config.json")  # as a run's workdir has one
+    with pytest.raises(ValueError, match=r"config\.json is no config file, which is written in Python"):
+        config_of("--config", str(tmp_path / "config.json"))
+
+
+def test_home_is_found_in_paths(tmp_path, monkeypatch):
+    """Shells leave the ~ of --workdir=~/runs as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text(DIGITS.read_text())
+    config, workdir = parse(["--config=~/mine.py", "--workdir=~/runs/x"], DIGITS)
+    assert (config, workdir) == (load_config(DIGITS), tmp_path / "runs" / "x")
+
+
 def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):
     with pytest.raises(SystemExit):
         config_of("--help")

@@ -45,6 +45,16 @@ def test_a_place_that_cannot_be_written_to_is_no_error(set_directories, tmp_path
     assert set_directories == {}
 
 
+def test_a_user_without_a_home_is_no_error(set_directories, monkeypatch):
+    """As in a container, under a number that no password file has."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr(
+        compilation_cache.Path, "expanduser", lambda path: (_ for _ in ()).throw(RuntimeError("no home"))
+    )
+    compilation_cache.enable()
+    assert set_directories == {}
+
+
 def test_the_users_own_choice_is_left_alone(set_directories, monkeypatch):
     monkeypatch.setitem(os.environ, "JAX_COMPILATION_CACHE_DIR", "/somewhere")
     compilation_cache.enable()

@@ -13,7 +13,7 @@ TEST = {"epoch": 1.5, "loss": 0.2, "accuracy": 0.9251}
 def show(terminal, row=TRAIN, seconds_left: float | None = 65.0):
     file = io.StringIO()
     display = make_display(100, Console(file=file, force_terminal=terminal, width=160))
-    display.say("data [bold]x[/bold]")
+    display.say("data [bold]folder:cat:[/bold]")
     display.train(50, row, seconds_left)
     display.evaluate("test", 50, TEST)
     display.close()
@@ -24,7 +24,7 @@ def test_lines_have_no_control_characters_and_all_the_figures():
     display, text = show(terminal=False)
     assert isinstance(display, Lines)
     assert text == (
-        "data [bold]x[/bold]\n"
+        "data [bold]folder:cat:[/bold]\n"
         "step  50/100  epoch   1.50  loss 0.2500  accuracy 90.00%  1,234 images/s  0:01:05 left\n"
         "step  50/100  epoch   1.50  test accuracy 92.51%  loss 0.2000\n"
     )

@@ -17,7 +17,10 @@ from vit_jax.rgb import MAX_PIXELS, to_rgb
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What is read, recognised by content. Pillow's other formats are off: they are rare, and some run old parsers."""
 
-OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+OF_THE_MACHINE = (
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE),
+    *(errno.ETIMEDOUT, errno.ENOTCONN, errno.ECONNRESET, errno.EHOSTDOWN),
+)
 """Errors that say nothing of a file: it is to be read when they are over, and not to be left out."""
 
 T = TypeVar("T")

@@ -13,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+from vit_jax.whole_file import errors_name
+
 CONNECT_SECONDS = 8.0
 """Time for finding the server, connecting and receiving the first byte: a machine without network is told so soon."""
 
@@ -41,7 +43,8 @@ def download(address: str, path: Path, num_bytes: int, sha256: str) -> None:
         digest = hashlib.sha256()
         with open(part, "xb") as file:
             for chunk in _chunks(response, path.name, num_bytes):
-                file.write(chunk)
+                with errors_name(path):
+                    file.write(chunk)
                 digest.update(chunk)
         if digest.hexdigest() != sha256:
             raise ValueError(

@@ -161,6 +161,8 @@ def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
     """
     prepared = prepare_cifar(layout, data_dir=config.data_dir)
     info: Any = read_prepared(prepared.directory).info
+    if not (prepared.directory / "label.labels.txt").exists():  # TFDS would call the classes 0, 1, 2
+        raise damaged(prepared.directory, "label.labels.txt, the names of its classes, is missing")
     class_names, image_shape = info.features["label"].names, info.features["image"].shape
 
     def read(split: str) -> ArraySource:

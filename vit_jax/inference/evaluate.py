@@ -158,7 +158,7 @@ def write_table(rows: Mapping[str, str], notes: Sequence[str]) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, value in rows.items():
         table.add_row(name, Text(value))
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(table)
     for note in notes:
         console.print(f"note  {note}", markup=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network, pooled_features
 from vit_jax.pretrained.folder import check_class_names
 from vit_jax.pretrained.load import Pretrained
+from vit_jax.whole_file import errors_name
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -54,15 +55,19 @@ def export(source: ModelSource, out: Path, batch_size: int | None) -> None:
     check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source.source}")
     program = serialize(pretrained.model, pretrained.params, batch_size)
     description = describe(pretrained, program, batch_size)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-        (Path(temporary) / PROGRAM).write_bytes(program)
-        (Path(temporary) / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-        for line in check(Path(temporary), pretrained, (1, 3) if batch_size is None else (batch_size,)):
-            print(line)
-        out.mkdir(exist_ok=True)
-        for name in (PROGRAM, DESCRIPTION):
-            os.replace(Path(temporary) / name, out / name)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=out) as temporary:  # there, as `out` may be a disk of its own
+            with errors_name(out):
+                (Path(temporary) / PROGRAM).write_bytes(program)
+                (Path(temporary) / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+            for line in check(Path(temporary), pretrained, (1, 3) if batch_size is None else (batch_size,)):
+                print(line)
+            for name in (PROGRAM, DESCRIPTION):
+                os.replace(Path(temporary) / name, out / name)
+    finally:
+        if not any(out.iterdir()):
+            out.rmdir()
     print(f"wrote   {out / PROGRAM} ({len(program) / 2**20:,.1f} MiB, for {', '.join(PLATFORMS)})")
     print(f"        {out / DESCRIPTION}")
     print("use     " + "\n        ".join(description["usage"]))

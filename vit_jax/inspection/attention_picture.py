@@ -24,14 +24,15 @@ Layer = Literal["last", "rollout"] | int
 Head = Literal["mean", "all"] | int
 
 
-def check_out(out: Path, image: Path) -> None:
-    """Checks where a picture is to be written.
+def check_out(out: Path, image: Path) -> str:
+    """Checks where a picture is to be written, and gives the format that its name asks for, e.g. "PNG".
 
     Raises:
         ValueError: if its name has no picture's suffix, it is a folder, or it is the image that is looked at.
         FileNotFoundError: if its folder is not there.
     """
-    if Image.registered_extensions().get(out.suffix.lower()) not in Image.SAVE:
+    format = Image.registered_extensions().get(out.suffix.lower())
+    if format not in Image.SAVE:
         raise ValueError(f"{out} does not end as a picture's name does: .png, for instance")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} into")
@@ -39,6 +40,7 @@ def check_out(out: Path, image: Path) -> None:
         raise ValueError(f"{out} is a folder: name a file in it")
     if out.exists() and out.samefile(image):
         raise ValueError(f"{out} is the image itself: give the picture another name")
+    return format
 
 
 def attention_picture(

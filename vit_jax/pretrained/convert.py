@@ -7,6 +7,7 @@ from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count
 from vit_jax.pretrained.load import open_stored, read
 from vit_jax.pretrained.save import SaveFormat, save
+from vit_jax.whole_file import is_unfinished, remove_unfinished
 
 MARK = "conversion.json"
 """What tells a conversion from other folders: where it is from, and in which format."""
@@ -44,6 +45,8 @@ def convert(
     own_eps = getattr(model, "norm_eps", None)
     if norm_eps is not None:
         model = with_norm_eps(model, norm_eps)
+    if directory.is_dir():
+        remove_unfinished(directory)
     notes = save(directory, model, params, class_names, format)
     for name in set().union(*FILES.values()) - set(FILES[format]):
         (directory / name).unlink(missing_ok=True)  # of an earlier conversion
@@ -75,7 +78,7 @@ def check_replaceable(directory: Path) -> None:
     """Raises a FileExistsError if a directory holds anything but an earlier conversion."""
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(f"{directory} is a file; a conversion is a folder")
-    found = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    found = sorted(path.name for path in directory.iterdir() if not is_unfinished(path)) if directory.is_dir() else []
     known = {MARK}.union(*FILES.values()) if MARK in found else set()
     other = [name for name in found if name not in known]
     if other:

@@ -55,7 +55,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
     if prefix:
         repository, _, after = str(source).removeprefix(prefix).partition("@")
         return in_folder(fetch(repository, revision or after or None))
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.exists():
         if revision is not None:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")

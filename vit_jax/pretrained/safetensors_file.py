@@ -4,6 +4,7 @@ It has no checksum, and a flipped bit among the numbers is read without a word. 
 of each array in the header's metadata, which others need not know of.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -50,10 +51,20 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], format: str)
         path: of the file.
         arrays: by their names, each contiguous.
         format: said in its metadata; transformers reads files of "pt".
+
+    Raises:
+        OSError: as `replace_file`.
     """
     digests = {DIGEST + name: digest(array.dtype, array.shape, array) for name, array in arrays.items()}
     metadata = {"format": format, **digests}
-    replace_file(path, lambda path: save_file(dict(arrays), path, metadata=metadata))
+
+    def write(path: Path) -> None:
+        try:
+            save_file(dict(arrays), path, metadata=metadata)
+        except SafetensorError as error:  # its own, also where the disk is full
+            raise OSError(errno.EIO, str(error)) from error
+
+    replace_file(path, write)
 
 
 def open_safetensors(path: Path) -> Weights:

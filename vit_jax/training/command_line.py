@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
-    return with_flags(config, flags), flags.workdir
+    return with_flags(config, flags), flags.workdir.expanduser()
 
 
 def refuse_decided(arguments: Sequence[str], model: ModelConfig) -> None:
@@ -81,12 +81,26 @@ def refuse_decided(arguments: Sequence[str], model: ModelConfig) -> None:
 
 
 def load_config(path: Path) -> Config:
-    """Runs a config file and calls its `get_config()`."""
+    """Runs a config file and calls its `get_config()`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no Python file, defines no config, or one that cannot be; names the file.
+    """
+    path = path.expanduser()
     if not path.is_file():
         known = sorted(str(other) for other in path.parent.glob("*.py"))
         raise FileNotFoundError(f"no config file {path}" + (f"; there are {', '.join(known)}" if known else ""))
-    get_config = runpy.run_path(str(path)).get("get_config")
-    config = get_config() if callable(get_config) else None
+    if path.suffix != ".py":
+        raise ValueError(
+            f"{path} is no config file, which is written in Python, as configs/vit_digits.py is. A run goes on by the "
+            "command that began it; the config.json in its workdir is only a record"
+        )
+    try:
+        get_config = runpy.run_path(str(path)).get("get_config")
+        config = get_config() if callable(get_config) else None
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"{path}: {error}") from error
     if not isinstance(config, Config):
         raise ValueError(f"{path} must define get_config() that returns a vit_jax.training.config.Config")
     return config

@@ -17,12 +17,12 @@ def enable(directory: Path | None = None) -> None:
     """
     if directory is None and "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return  # JAX reads it itself
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    directory = directory or cache_home / "vit_jax" / "xla"
     try:
+        cache_home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        directory = directory or cache_home / "vit_jax" / "xla"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
-    except OSError:
+    except (OSError, RuntimeError):  # of expanduser
         return  # no home to write to: compile every time
     if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return

@@ -10,8 +10,15 @@ class TrainingError(RuntimeError):
     """Something that training cannot go on from; the message says what, where, and what to do."""
 
 
+FOR_TRAINING = (
+    "--accumulate_steps 2, whose updates are the same (but for batch norm, dropout, stochastic depth), --model.remat "
+    "True (ViT, Swin), --dtype bfloat16, --data.feed streaming, a smaller --batch_size"
+)
+"""What makes training need less memory."""
+
+
 @contextmanager
-def explaining_full_memory() -> Iterator[None]:
+def explaining_full_memory(what_takes_less: str = FOR_TRAINING) -> Iterator[None]:
     """Turns a device's out-of-memory error into a TrainingError that says which flags need less memory."""
     try:
         yield
@@ -19,11 +26,7 @@ def explaining_full_memory() -> Iterator[None]:
         reason = str(error).partition("\n")[0]
         if "RESOURCE_EXHAUSTED" not in reason:
             raise
-        raise TrainingError(
-            f"the memory of a device is full ({reason}). What takes less: --accumulate_steps 2, whose updates are the "
-            "same (but for batch norm, dropout, stochastic depth), --model.remat True (ViT, Swin), --dtype bfloat16, "
-            "--data.feed streaming, a smaller --batch_size"
-        ) from error
+        raise TrainingError(f"the memory of a device is full ({reason}). What takes less: {what_takes_less}") from error
 
 
 class Stopped(Exception):

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.processes import is_first
 from vit_jax.training.tensorboard import event_file
-from vit_jax.whole_file import replace_text
+from vit_jax.whole_file import errors_name, replace_text
 
 TENSORBOARD = "tensorboard"
 """The folder of TensorBoard's files in a workdir."""
@@ -62,7 +62,8 @@ class MetricsLog:
             self.file.close()
             self.file, self.tested_before = self.with_rows(self.rows), False
         elif self.file:
-            self.file.write(to_line(row))
+            with errors_name(self.path):
+                self.file.write(to_line(row))
         if self.tensorboard:
             finite = only_finite(values)
             self.tensorboard.write(kind, step, {name: value for name, value in finite.items() if value is not None})

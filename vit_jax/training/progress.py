@@ -64,7 +64,7 @@ class Lines:
         self.total_steps = total_steps
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {train_text(row, seconds_left)}")
@@ -86,7 +86,7 @@ class Bar:
         self.progress.start()
 
     def say(self, text: str) -> None:
-        self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         self.progress.update(self.task, completed=step, description=train_text(row, seconds_left))
