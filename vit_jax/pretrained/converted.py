@@ -11,7 +11,7 @@ from flax.traverse_util import unflatten_dict
 
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
-from vit_jax.pretrained.rules import Match, Table, find_ours, find_theirs
+from vit_jax.pretrained.rules import Rule, Table, find_ours, find_theirs
 from vit_jax.pretrained.stored import StoredArray
 
 
@@ -75,7 +75,7 @@ def convert(arrays: Mapping[str, StoredArray], table: Table, left_out: Mapping[s
     return converted
 
 
-def problems_of(match: Match, arrays: Mapping[str, StoredArray]) -> list[str]:
+def problems_of(match: Rule, arrays: Mapping[str, StoredArray]) -> list[str]:
     """Why the stored arrays of a match are no parameter, a line each; empty if they are."""
     absent = [f"missing: {name}" for name in match.theirs if name not in arrays]
     if absent:
@@ -89,7 +89,7 @@ def problems_of(match: Match, arrays: Mapping[str, StoredArray]) -> list[str]:
     return []
 
 
-def parameter(match: Match, parts: Sequence[StoredArray]) -> Parameter:
+def parameter(match: Rule, parts: Sequence[StoredArray]) -> Parameter:
     """The parameter that sound parts make."""
     shape = match.layout.shape([part.shape for part in parts])
     assert shape is not None

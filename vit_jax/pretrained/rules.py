@@ -68,38 +68,28 @@ def within(ours: str, rules: Table, theirs: str = "") -> Table:
     return tuple(Rule(tuple(theirs + name for name in r.theirs), ours + r.ours, r.layout) for r in rules)
 
 
-class Match(NamedTuple):
-    """What a table says of one name of theirs.
-
-    Attributes:
-        ours: the path of the parameter that it belongs to.
-        theirs: the names of all its parts.
-        layout: how ours is made of these.
-    """
-
-    ours: str
-    theirs: tuple[str, ...]
-    layout: Layout
-
-
-def find_theirs(name: str, rules: Table) -> Match | None:
-    """What the first rule for one of their names says; None if there is none."""
+def find_theirs(name: str, rules: Table) -> Rule | None:
+    """The first rule for one of their names, with the numbers that this one has; None if there is none."""
     for rule in rules:
         for template in rule.theirs:
             numbers = numbers_in(name, template)
             if numbers is not None:
-                theirs = tuple(fill(other, numbers) for other in rule.theirs)
-                return Match(fill(rule.ours, numbers), theirs, rule.layout)
+                return filled(rule, numbers)
     return None
 
 
-def find_ours(path: str, rules: Table) -> Match | None:
-    """What the first rule for one of our paths says; None if there is none."""
+def find_ours(path: str, rules: Table) -> Rule | None:
+    """The first rule for one of our paths, with its numbers; None if there is none."""
     for rule in rules:
         numbers = numbers_in(path, rule.ours)
         if numbers is not None:
-            return Match(path, tuple(fill(name, numbers) for name in rule.theirs), rule.layout)
+            return filled(rule, numbers)
     return None
+
+
+def filled(rule: Rule, numbers: Mapping[str, int]) -> Rule:
+    """A rule with these numbers in its places."""
+    return Rule(tuple(fill(name, numbers) for name in rule.theirs), fill(rule.ours, numbers), rule.layout)
 
 
 PLACE = re.compile(r"\{(\w)(\+1)?\}")
