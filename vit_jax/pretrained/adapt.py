@@ -101,7 +101,7 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
 
         def read_positions() -> np.ndarray:
             embedding = np.asarray(parameter.read(), np.float32)
-            return resize_position_embedding(embedding, prefix, old, new, format.position_resize)
+            return resize_position_embedding(embedding, prefix, old, new, format.resizing.positions)
 
         return parameter if old == new else Parameter(shape, read_positions)
     if path.endswith("relative_position_bias/table"):
@@ -111,7 +111,7 @@ def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: 
 
         def read_table() -> np.ndarray:
             table = np.asarray(parameter.read(), np.float32)
-            return resize_bias_table(table, old, new, format.table_resize, extra)
+            return resize_bias_table(table, old, new, format.resizing.bias_tables, extra)
 
         is_as_stored = old == new and not mixes_up_biases(format, wanted)
         return parameter if is_as_stored else Parameter((rows, parameter.shape[1]), read_table)
@@ -122,7 +122,7 @@ def mixes_up_biases(format: Format, model: Network) -> bool:
     """Whether tables of position biases are read in another order, as `resize_bias_table` says, at their own size, too:
     as Hugging Face reads those of a BEiT for images that are not square."""
     height, width, _ = model.input_shape
-    of_beit = format.publisher == "huggingface" and format.table_resize == "bilinear"
+    of_beit = format.publisher == "huggingface" and format.resizing.bias_tables == "bilinear"
     return of_beit and isinstance(encoder_of(model), VisionTransformer) and height != width
 
 

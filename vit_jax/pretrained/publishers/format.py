@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
-from vit_jax.models.resizing import BiasTableResize, PositionResize, Resizing, WindowScale
+from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.pretrained.locate import Located
 from vit_jax.pretrained.rules import Table
@@ -53,9 +53,7 @@ class Format:
         left_out: regular expressions of names that are no parameters of the network, with what they are.
         wrappers: dicts that the publisher nests its parameters in; where names are several publishers', these tell.
         namesake: a publisher with the same names and wrappers who prepares images otherwise; "" for none.
-        position_resize: how the publisher resizes position embeddings.
-        table_resize: how it resizes tables of relative position biases.
-        window_scale: what Swin V2's position biases are scaled by.
+        resizing: how the publisher resizes embeddings: what the module carries along.
     """
 
     publisher: str
@@ -72,14 +70,7 @@ class Format:
     left_out: Mapping[str, str] = field(default_factory=dict)
     wrappers: tuple[str, ...] = ()
     namesake: str = ""
-    position_resize: PositionResize = "bicubic"
-    table_resize: BiasTableResize = "bicubic"
-    window_scale: WindowScale = "pretrained"
-
-    @property
-    def resizing(self) -> Resizing:
-        """How the publisher resizes: what the module carries along."""
-        return Resizing(self.position_resize, self.table_resize, self.window_scale)
+    resizing: Resizing = Resizing("bicubic", "bicubic")
 
     def describe(self, located: Located) -> Description:
         """What stands beside the weights: fields and class names; nothing without a config."""
@@ -99,7 +90,7 @@ class Format:
 
     def rescaled(self, stored: SwinTransformer, wanted: SwinTransformer) -> SwinTransformer:
         """Of version 2, a network whose position biases have the scale that `window_scale` says."""
-        if stored.version == 1 or self.window_scale == "own" or wanted.pretrained_window_sizes:
+        if stored.version == 1 or self.resizing.window_scale == "own" or wanted.pretrained_window_sizes:
             return wanted
         if stored.window_grids == wanted.window_grids:
             return wanted

@@ -113,7 +113,7 @@ beits_classifier = partial(
     known=EPSILON_6,
     left_out=BUFFERS | MASK_TOKEN,
     wrappers=("model", "module"),
-    table_resize="geometric_cubic",
+    resizing=Resizing("bicubic", "geometric_cubic"),
 )
 
 FORMATS: tuple[Format, ...] = (
@@ -127,7 +127,7 @@ FORMATS: tuple[Format, ...] = (
         fields_in_arrays=google.fields_in_arrays,
         respell=google.respell,
         left_out=TEXT_TOWER,
-        position_resize="bilinear_aligned",
+        resizing=Resizing("bilinear_aligned", "bicubic"),
     ),
     # Hugging Face.
     hugging_face_swin(
@@ -153,20 +153,19 @@ FORMATS: tuple[Format, ...] = (
         pixels.google,
         huggingface_config.huggingface_vit,
         left_out=BUFFERS,
-        table_resize="bilinear",
+        resizing=Resizing("bicubic", "bilinear"),
     ),
     hugging_face_vit(
         (HUGGING_FACE, r"(lambda_1|relative_position_bias_table)$"),
         huggingface.BEIT,
-        position_resize="bicubic",
-        table_resize="bilinear",
+        resizing=Resizing("bicubic", "bilinear"),
     ),
     hugging_face_vit(
         (HUGGING_FACE, r"lambda1$", r"^embeddings\.register_tokens$"),
         huggingface.DINOV2,
         known=EPSILON_6,
         pixels=pixels.imagenet,
-        position_resize="bicubic_antialias",
+        resizing=Resizing("bicubic_antialias", "bicubic"),
     ),
     hugging_face_vit((HUGGING_FACE, r"lambda1$"), huggingface.DINOV2, known=EPSILON_6, pixels=pixels.imagenet),
     hugging_face_vit((HUGGING_FACE, r"^distillation_classifier\.weight$"), huggingface.DEIT, pixels=pixels.imagenet),
@@ -182,7 +181,7 @@ FORMATS: tuple[Format, ...] = (
         networks.vision_transformer,
         EPSILON_6,
         pixels.torchvision_vit,
-        position_resize="bicubic_aligned",
+        resizing=Resizing("bicubic_aligned", "bicubic"),
     ),
     Format(
         "torchvision",
@@ -212,12 +211,12 @@ FORMATS: tuple[Format, ...] = (
         EPSILON_6,
         pixels.google,
         left_out=BUFFERS,
-        table_resize="geometric_cubic",
+        resizing=Resizing("bicubic", "geometric_cubic"),
     ),
     beits_classifier("beit", pixels=pixels.google, namesake="beitv2"),
     beits_classifier("beitv2", pixels=pixels.timm),
-    dinov2((*DINOV2_MARKS, r"^reg_token$"), position_resize="bicubic_antialias"),
-    dinov2(DINOV2_MARKS, position_resize="bicubic_offset"),
+    dinov2((*DINOV2_MARKS, r"^reg_token$"), resizing=Resizing("bicubic_antialias", "bicubic")),
+    dinov2(DINOV2_MARKS, resizing=Resizing("bicubic_offset", "bicubic")),
     Format(
         "dino",
         VIT_MARKS,
@@ -228,7 +227,7 @@ FORMATS: tuple[Format, ...] = (
         respell=partial(respelled, spellings=((r"^backbone\.", ""),)),
         left_out=HEAD_OF_DINO,
         wrappers=("teacher", "student"),
-        position_resize="bicubic_offset",
+        resizing=Resizing("bicubic_offset", "bicubic"),
     ),
     Format(
         "deit",
@@ -258,8 +257,7 @@ FORMATS: tuple[Format, ...] = (
         pixels.timm,
         timm_config.timm_swin,
         left_out=BUFFERS,
-        table_resize="geometric_linear",
-        window_scale="own",
+        resizing=Resizing("bicubic", "geometric_linear", "own"),
     ),
     timms(
         TIMM_BEIT,
@@ -269,8 +267,7 @@ FORMATS: tuple[Format, ...] = (
         pixels.google,
         timm_config.timm_vit,
         left_out=BUFFERS,
-        position_resize="bicubic_antialias",
-        table_resize="geometric_linear",
+        resizing=Resizing("bicubic_antialias", "geometric_linear"),
     ),
     timms(
         VIT_MARKS,
@@ -280,7 +277,7 @@ FORMATS: tuple[Format, ...] = (
         pixels.timm,
         timm_config.timm_vit,
         fields_in_arrays=timm.fields_in_arrays,
-        position_resize="bicubic_antialias",
+        resizing=Resizing("bicubic_antialias", "bicubic"),
     ),
 )
 PUBLISHERS = tuple(dict.fromkeys(format.publisher for format in FORMATS))
@@ -295,7 +292,5 @@ def own_format(names: Iterable[str], resizing: Resizing) -> Format:
         networks.vision_transformer,
         {},
         lambda network: network.preprocessing,
-        position_resize=resizing.positions,
-        table_resize=resizing.bias_tables,
-        window_scale=resizing.window_scale,
+        resizing=resizing,
     )
