@@ -5,8 +5,9 @@ inside its own program, is `gather(feed.arrays, batch)`: uint8 images [B, H, W, 
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -114,27 +115,18 @@ class LoadBatch:
     skip: bool
 
     def __call__(self, step: int) -> tuple[Batch, dict[int, str]]:
-        index = self.share.of(self.order.batch(step, self.batch_size))
-        return load_readable(self.source, index) if self.skip else (load(self.source, index), {})
+        return load(self.source, self.share.of(self.order.batch(step, self.batch_size)), self.skip)
 
 
-def load(source: Source, index: np.ndarray) -> Batch:
-    """The examples at `index` as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B]."""
-    return as_batch([source[int(i)] for i in index])
+def load(source: Source, index: np.ndarray, skip: bool) -> tuple[Batch, dict[int, str]]:
+    """The examples at `index` as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B].
 
-
-def load_readable(source: Source, index: np.ndarray) -> tuple[Batch, dict[int, str]]:
-    """The examples at `index`, others standing in for unreadable ones; and these, with the reasons."""
+    If so asked, others stand in for unreadable ones: the second value are these, with the reasons.
+    """
     unreadable: dict[int, str] = {}
-    return as_batch([read_or_next(source, int(i), unreadable) for i in index]), unreadable
-
-
-def as_batch(examples: Sequence[tuple[np.ndarray, int]]) -> Batch:
-    """Examples as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B]."""
-    return {
-        "image": np.stack([image for image, _ in examples]),
-        "label": np.array([label for _, label in examples], np.int32),
-    }
+    read = partial(read_or_next, source, unreadable=unreadable) if skip else source.__getitem__
+    images, labels = zip(*(read(int(i)) for i in index), strict=True)
+    return {"image": np.stack(images), "label": np.array(labels, np.int32)}, unreadable
 
 
 class StreamingFeed:
@@ -186,9 +178,7 @@ class StreamingFeed:
     def load_counted(self, rows: tuple[np.ndarray, np.ndarray]) -> tuple[Batch, dict[int, str]]:
         """The examples at indices and which of them count; and the unreadable ones, with the reasons."""
         index, counts = rows
-        if self.skip is None:
-            return {**load(self.source, index), "counts": counts}, {}
-        loaded, unreadable = load_readable(self.source, index)
+        loaded, unreadable = load(self.source, index, self.skip is not None)
         return {**loaded, "counts": counts & ~np.isin(index, list(unreadable))}, unreadable
 
 
