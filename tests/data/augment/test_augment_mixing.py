@@ -26,7 +26,7 @@ def examples(pictures) -> tuple[np.ndarray, np.ndarray]:
 def mix(transform, images, labels, params):
     """`apply` with the partners that `augment` gives it. -> numpy images and labels"""
     mixed = jax.jit(jax.vmap(transform.apply), compiler_options=COMPILER_OPTIONS)(
-        images, labels, images[::-1], labels[::-1], params
+        (images, labels), (images[::-1], labels[::-1]), params
     )
     return [np.asarray(each) for each in mixed]
 

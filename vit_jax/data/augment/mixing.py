@@ -6,6 +6,7 @@ this transform. Labels are mixed with the same weights as the pixels, so their m
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,10 +15,7 @@ import jax.numpy as jnp
 from vit_jax.data.augment.boxes import Box, inside
 from vit_jax.data.augment.checks import require
 from vit_jax.data.augment.draws import whole_number
-from vit_jax.data.augment.pipeline import ImageShape, MixingTransform
-
-Example = tuple[jax.Array, jax.Array]
-"""An image, float32 [H, W, C], and its label, float32 [classes]."""
+from vit_jax.data.augment.pipeline import Example, ImageShape, MixingTransform
 
 
 def draw_weight(key: jax.Array, alpha: float | jax.Array, probability: float) -> jax.Array:
@@ -90,15 +88,8 @@ class Mixup(MixingTransform[jax.Array]):
     def draw(self, key: jax.Array, image_shape: ImageShape) -> jax.Array:
         return draw_weight(key, self.alpha, self.probability)
 
-    def apply(
-        self,
-        image: jax.Array,
-        label: jax.Array,
-        partner_image: jax.Array,
-        partner_label: jax.Array,
-        params: jax.Array,
-    ) -> Example:
-        return mixup((image, label), (partner_image, partner_label), params)
+    def apply(self, example: Example, partner: Example, params: jax.Array) -> Example:
+        return mixup(example, partner, params)
 
 
 @dataclass(frozen=True)
@@ -125,15 +116,8 @@ class Cutmix(MixingTransform[Box]):
         weight = draw_weight(weight_key, self.alpha, self.probability)
         return draw_pasted_box(box_key, weight, image_shape[:2])
 
-    def apply(
-        self,
-        image: jax.Array,
-        label: jax.Array,
-        partner_image: jax.Array,
-        partner_label: jax.Array,
-        params: Box,
-    ) -> Example:
-        return cutmix((image, label), (partner_image, partner_label), params)
+    def apply(self, example: Example, partner: Example, params: Box) -> Example:
+        return cutmix(example, partner, params)
 
 
 class MixupOrCutmixParams(NamedTuple):
@@ -173,16 +157,6 @@ class MixupOrCutmix(MixingTransform[MixupOrCutmixParams]):
         weight = draw_weight(weight_key, alpha, self.probability)
         return MixupOrCutmixParams(use_cutmix, weight, draw_pasted_box(box_key, weight, image_shape[:2]))
 
-    def apply(
-        self,
-        image: jax.Array,
-        label: jax.Array,
-        partner_image: jax.Array,
-        partner_label: jax.Array,
-        params: MixupOrCutmixParams,
-    ) -> Example:
-        examples = (image, label), (partner_image, partner_label)
-        mixup_image, mixup_label = mixup(*examples, params.weight)
-        cutmix_image, cutmix_label = cutmix(*examples, params.box)
-        mixed_image = jnp.where(params.use_cutmix, cutmix_image, mixup_image)
-        return mixed_image, jnp.where(params.use_cutmix, cutmix_label, mixup_label)
+    def apply(self, example: Example, partner: Example, params: MixupOrCutmixParams) -> Example:
+        forms = cutmix(example, partner, params.box), mixup(example, partner, params.weight)
+        return jax.tree.map(partial(jnp.where, params.use_cutmix), *forms)

@@ -18,6 +18,9 @@ Params = TypeVar("Params")
 ImageShape = tuple[int, int, int]
 """Height, width and channels."""
 
+Example = tuple[jax.Array, jax.Array]
+"""An image, float32 [H, W, C] in [0, 255], and its label, float32 [classes]."""
+
 
 class ImageTransform(ABC, Generic[Params]):
     """Changes the pixels of one image and leaves its label alone."""
@@ -39,15 +42,8 @@ class MixingTransform(ABC, Generic[Params]):
         """Random parameters of one example."""
 
     @abstractmethod
-    def apply(
-        self,
-        image: jax.Array,
-        label: jax.Array,
-        partner_image: jax.Array,
-        partner_label: jax.Array,
-        params: Params,
-    ) -> tuple[jax.Array, jax.Array]:
-        """Images float32 [H, W, C] in [0, 255], labels float32 [classes] -> the mixed image and the mixed label."""
+    def apply(self, example: Example, partner: Example, params: Params) -> Example:
+        """The mixed image and the mixed label."""
 
 
 def draw_keys(key: jax.Array, transforms: int, positions: jax.Array) -> jax.Array:
@@ -105,7 +101,7 @@ def augment(
         params = draw_batch(transform, example_keys, (height, width, channels))
         if isinstance(transform, MixingTransform):
             partners = reverse(images), reverse(labels)
-            images, labels = jax.vmap(transform.apply)(images, labels, *partners, params)
+            images, labels = jax.vmap(transform.apply)((images, labels), partners, params)
         else:
             images = jax.vmap(transform.apply)(images, params)
     return images, labels
