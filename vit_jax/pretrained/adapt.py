@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,7 +68,10 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
         return stored
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
-    parameters = resized(stored.converted.parameters, stored.model, wanted, stored.format)
+    parameters = {
+        path: resized(path, parameter, stored.model, wanted, stored.format)
+        for path, parameter in stored.converted.parameters.items()
+    }
     if stored.others and any(parameters[path] is not x for path, x in stored.converted.parameters.items()):
         message = "resized as %s does; %s write the same names and resize otherwise: say publisher= if it is theirs"
         logger.warning(message, stored.format.publisher, " and ".join(stored.others))
@@ -78,22 +80,8 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     )
 
 
-def resized(
-    parameters: Mapping[str, Parameter], stored: Network, wanted: Network, format: Format
-) -> dict[str, Parameter]:
-    """Parameters whose position embeddings and bias tables are resized to another network's image and windows.
-
-    Args:
-        parameters: of the file.
-        stored: the network that they are for.
-        wanted: the same network but for the sizes of image and windows.
-        format: says how its publisher resizes.
-    """
-    return {path: resized_parameter(path, parameter, stored, wanted, format) for path, parameter in parameters.items()}
-
-
-def resized_parameter(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:
-    """One of these."""
+def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:
+    """A parameter of the `stored` network, resized to the image and windows of the `wanted` one where it goes by them."""
     if path.split("/")[-1] == "pos_embed":
         old, new = grid(stored), grid(wanted)
         prefix = parameter.shape[1] - math.prod(old)
