@@ -5,6 +5,7 @@ torchvision, `_cfg` of timm. From 384 px on all but torchvision's Swin take the 
 """
 
 from dataclasses import replace
+from functools import partial
 
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -24,21 +25,6 @@ SWIN_RESIZES = {
     (128, 18, 2): 272,
 }
 """torchvision's, chosen for each network: by width, depth of the third stage and version."""
-
-
-def google(network: Network) -> Preprocessing:
-    """Google's and BEiT's: mean and standard deviation 0.5."""
-    return at_size(GOOGLE, network)
-
-
-def imagenet(network: Network) -> Preprocessing:
-    """DeiT's, DINO's, DINOv2's, MAE's and Swin's: ImageNet's mean and standard deviation."""
-    return at_size(AUTHORS, network)
-
-
-def timm(network: Network) -> Preprocessing:
-    """timm's of most networks, and BEiT v2's: ImageNet's mean and standard deviation, and a smaller margin."""
-    return at_size(IMAGENET, network)
 
 
 def torchvision_vit(network: Network) -> Preprocessing:
@@ -70,3 +56,11 @@ def side(network: Network) -> int:
     """The shorter side of a network's images."""
     height, width, _ = network.input_shape
     return min(height, width)
+
+
+google = partial(at_size, GOOGLE)
+"""Google's and BEiT's: mean and standard deviation 0.5."""
+imagenet = partial(at_size, AUTHORS)
+"""DeiT's, DINO's, DINOv2's, MAE's and Swin's: ImageNet's mean and standard deviation."""
+timm = partial(at_size, IMAGENET)
+"""timm's of most networks, and BEiT v2's: ImageNet's mean and standard deviation, and a smaller margin."""
