@@ -131,23 +131,18 @@ def arrays_of(checkpoint: Path) -> dict[str, np.ndarray]:
         ValueError: if it is damaged.
         FileNotFoundError: if a run in training deleted it meanwhile.
     """
+    checkpoint = checkpoint.absolute()  # for Orbax
     try:
-        return read_arrays(checkpoint.absolute())
+        if wrong := problems(checkpoint):
+            raise ValueError(f"{checkpoint} is damaged: {wrong[0]}")
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            metadata = checkpointer.metadata(checkpoint).item_metadata
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata.tree)  # on any machine
+            state = checkpointer.restore(checkpoint, ocp.args.PyTreeRestore(restore_args=as_numpy))
     except Exception as error:  # whatever it was that could not be read
         if checkpoint.exists():
             raise
         raise FileNotFoundError(f"{checkpoint} was deleted by its run meanwhile: compare again") from error
-
-
-def read_arrays(checkpoint: Path) -> dict[str, np.ndarray]:
-    """As `arrays_of`, of a checkpoint that stays; its path must be absolute, for Orbax."""
-    wrong = problems(checkpoint)
-    if wrong:
-        raise ValueError(f"{checkpoint} is damaged: {wrong[0]}")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        metadata = checkpointer.metadata(checkpoint).item_metadata
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata.tree)  # on any machine
-        state = checkpointer.restore(checkpoint, ocp.args.PyTreeRestore(restore_args=as_numpy))
     return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
 
 
