@@ -392,14 +392,3 @@ def test_a_report_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
 def test_a_missing_directory_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_report(tmp_path / "nowhere" / "report.html", ordinary())
-
-
-def test_what_does_not_fit_the_class_names_is_refused():
-    with pytest.raises(ValueError, match=r"matrix is of 10 classes; there are 3 names"):
-        replace(ordinary(), class_names=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"label of example 1 is 10; it must be in \[0, 10\)"):
-        replace(ordinary(), examples=[example(), example(label=10)])
-    with pytest.raises(ValueError, match="predicted class of example 0 is -1"):
-        replace(ordinary(), examples=[example(predicted=-1)])
-    with pytest.raises(ValueError, match=r"float64 with shape \(8, 8, 1\); it must be uint8"):
-        replace(ordinary(), examples=[example(image=np.zeros((8, 8, 1)))])

@@ -49,7 +49,7 @@ class Strips:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything a report shows. Raises ValueError where the class names do not fit the matrix or the examples."""
+    """Everything a report shows."""
 
     title: str
     summary: Mapping[str, str]  # in the order shown; the first is the main result
@@ -62,20 +62,6 @@ class Report:
     published: Sequence[Published] = ()  # results of others to compare with
     strips: Sequence[Strips] = ()  # what a network for pre-training makes of images, and attends to in them
     classifies: bool = True  # whether the model itself has the classes; otherwise its nearest neighbours answer
-
-    def __post_init__(self) -> None:
-        classes = len(self.class_names)
-        if self.confusion is not None and self.confusion.classes != classes:
-            raise ValueError(f"the confusion matrix is of {self.confusion.classes} classes; there are {classes} names")
-        for place, example in enumerate(self.examples):
-            for role, index in (("label", example.label), ("predicted class", example.predicted)):
-                if not 0 <= index < classes:
-                    raise ValueError(f"the {role} of example {place} is {index}; it must be in [0, {classes})")
-            if example.image.dtype != np.uint8 or example.image.ndim != 3:
-                raise ValueError(
-                    f"the image of example {place} is {example.image.dtype} with shape {example.image.shape}; "
-                    "it must be uint8 [H, W, C]"
-                )
 
 
 def write_report(path: Path, report: Report) -> None:
