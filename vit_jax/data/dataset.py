@@ -136,9 +136,12 @@ class DataConfig:
 
     def __post_init__(self):
         check_fields(self, "data.")
-        for name, bound in dict(repeats=1, workers=0, split_seed=0).items():
+        for name, bound in dict(repeats=1, workers=0, split_seed=0, load_size=1).items():
             if getattr(self, name) < bound:
                 raise ValueError(f"data.{name} must be at least {bound}, not {getattr(self, name)}")
+        for name in ("validation_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"data.{name} must be at least 0 and less than 1, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

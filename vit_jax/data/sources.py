@@ -29,8 +29,6 @@ def load_dataset(config: DataConfig, listing: Path | None = None) -> Dataset:
     """
     # Each kind of set is imported where it is loaded: TFDS takes 0.3 s, and a run needs one kind.
     kind, _, rest = config.name.partition(":")
-    if config.load_size < 1:
-        raise ValueError(f"data.load_size is {config.load_size}: it must be at least 1 pixel")
     if not config.labels and kind != "folder":
         raise ValueError(f"data.labels False is for folders of images; {config.name} has labels")
     if config.name == "digits":

@@ -31,9 +31,8 @@ def divide(
         notes: what else is to be known of the set; how it was divided is added.
 
     Raises:
-        ValueError: a fraction that is out of range, or leaves some class without images in some split.
+        ValueError: a fraction leaves some class without images in some split.
     """
-    check_fractions(config)
     notes = list(notes)
     if test is None and validation is not None:
         test, validation = validation, None
@@ -114,10 +113,3 @@ def members_of_classes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     classes, first = np.unique(np.sort(labels), return_index=True)
     members = np.split(np.argsort(labels, kind="stable"), first[1:])
     return zip(classes.tolist(), members, strict=True)
-
-
-def check_fractions(config: DataConfig) -> None:
-    """Raises ValueError for a fraction outside [0, 1)."""
-    for field in ("validation_fraction", "test_fraction"):
-        if not 0 <= (value := getattr(config, field)) < 1:
-            raise ValueError(f"data.{field} is {value}: it must be at least 0 and less than 1")
