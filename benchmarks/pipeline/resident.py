@@ -90,8 +90,6 @@ class Work:
             optimizer=self.optimizer,
             schedule=self.schedule,
             num_classes=CLASSES,
-            accumulate_steps=1,
-            ema_decay=None,
             replicas=self.parallel.replicas,
         )
         compiled = self.parallel.compile_train(step)

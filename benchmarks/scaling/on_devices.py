@@ -59,12 +59,9 @@ class Training:
         self.step = Step(
             model=model,
             objective=Classification(),
-            augment=(),
             optimizer=optimizer,
             schedule=schedule,
             num_classes=model.num_classes,
-            accumulate_steps=1,
-            ema_decay=None,
             replicas=replicas,
         )
         images = COMPARED_STEPS * batch

@@ -56,7 +56,6 @@ def after_steps(
         schedule=schedule,
         num_classes=10,
         accumulate_steps=accumulate_steps,
-        ema_decay=None,
         replicas=parallel.replicas,
         teacher=teacher and teacher.model,
         schedules=tuple(objective.schedules(steps, lambda duration: 1).items()),

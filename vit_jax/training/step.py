@@ -77,13 +77,13 @@ class Step:
 
     model: Network
     objective: Objective
-    augment: tuple[Transform, ...]
     optimizer: optax.GradientTransformation
     schedule: optax.Schedule
     num_classes: int
-    accumulate_steps: int
-    ema_decay: float | None
     replicas: Replicas
+    augment: tuple[Transform, ...] = ()
+    accumulate_steps: int = 1
+    ema_decay: float | None = None
     freeze: tuple[str, ...] = ()
     teacher: Network | None = None
     schedules: tuple[tuple[str, optax.Schedule], ...] = ()
