@@ -71,15 +71,16 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     log_left_out(located, converted)
-    description = format.describe(located)
-    stated = {**fields_in_arrays(weights, format, arrays), **description.fields}
+    configured = {} if located.config is None else format.configured(located.config)
+    class_names = format.class_names(located.config or {})
+    stated = {**fields_in_arrays(weights, format, arrays), **configured}
     known = {**format.known, **stated}
     shapes = converted.shapes()
     if model is None:
         module = built(weights, format, converted, known)
         warn_assumed_gelu(located, format, module)
         module = module.clone(preprocessing=format.prepared(located, module))
-        names = description.class_names if module.num_classes else ()
+        names = class_names if module.num_classes else ()
         return StoredNetwork(module, module, converted, format, names, others)
     check_heads(weights.path, stated.get("num_heads"), model)
     if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
@@ -89,7 +90,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
         sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
     else:
         sizes = stored_sizes(wanted, shapes)
-    names = description.class_names if wanted.num_classes else ()
+    names = class_names if wanted.num_classes else ()
     return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
 
 

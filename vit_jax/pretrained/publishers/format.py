@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -20,18 +20,6 @@ WITH_CONFIG = ("timm", "huggingface")
 """Publishers whose networks were trained with other preprocessing each: a config beside the weights says which."""
 
 logger = logging.getLogger(__name__)
-
-
-class Description(NamedTuple):
-    """What `config.json` and its neighbours say.
-
-    Attributes:
-        fields: of the module.
-        class_names: what the outputs mean; () where it is not known.
-    """
-
-    fields: dict[str, Any]
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,12 +59,6 @@ class Format:
     wrappers: tuple[str, ...] = ()
     namesake: str = ""
     resizing: Resizing = Resizing("bicubic", "bicubic")
-
-    def describe(self, located: Located) -> Description:
-        """What stands beside the weights: fields and class names; nothing without a config."""
-        if located.config is None:
-            return Description({}, ())
-        return Description(self.configured(located.config), self.class_names(located.config))
 
     def prepared(self, located: Located, network: Network) -> Preprocessing:
         """How images are prepared for a network: what stands beside its weights says it, or the publisher is known."""
