@@ -16,7 +16,7 @@ from vit_jax.inference.evaluate import write_table
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import train
 from vit_jax.training.optimizer import ScheduleConfig
-from vit_jax.training.progress import Lines
+from vit_jax.training.progress import Display
 from vit_jax.training.run import prepare
 
 
@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
     )
     run = prepare(config, tmp_path_factory.mktemp("run"))
     with open("/dev/null", "w") as nowhere:
-        result = train(run, Lines(Console(file=nowhere), run.total_steps))
+        result = train(run, Display(Console(file=nowhere), run.total_steps))
     return run, result
 
 

@@ -15,7 +15,7 @@ from vit_jax.training import run as run_module
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.parallel import OneProgram, ParallelConfig
-from vit_jax.training.progress import Lines
+from vit_jax.training.progress import Display
 from vit_jax.training.run import prepare
 
 FIELDS = dict(embed_dim=16, depth=2, num_heads=2, drop_path_rate=0.1, pool="avg", pos_embed="sincos")
@@ -58,7 +58,7 @@ def run_to_end():
                 patch.setattr(run_module, "make_parallel", on_one_device)
             run = prepare(dataclasses.replace(config, **changes), workdir)
         console = Console(record=True, width=200, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-        result = loop.train(run, Lines(console, run.total_steps), stop)
+        result = loop.train(run, Display(console, run.total_steps), stop)
         return run, result, console.export_text().splitlines()
 
     return run_to_end

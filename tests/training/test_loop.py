@@ -20,7 +20,7 @@ from vit_jax.training.errors import TrainingError
 from vit_jax.training.nonfinite import NonFiniteGuard
 from vit_jax.training.optimizer import OptimizerConfig
 from vit_jax.training.parallel import OneProgram, ParallelConfig
-from vit_jax.training.progress import Lines
+from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder
 from vit_jax.training.run import prepare
 from vit_jax.training.step import start_state
@@ -152,7 +152,7 @@ def test_the_rows_are_on_the_disk_before_a_checkpoint_is_saved(small_config, tmp
     """After a power cut, a checkpoint that is ahead of them would leave a hole in the record."""
     run = prepare(small_config, tmp_path)
     events, fsync, save = [], os.fsync, Checkpoints.save
-    recorder = Recorder(run, 0, {}, Lines(Console(quiet=True), run.total_steps))
+    recorder = Recorder(run, 0, {}, Display(Console(quiet=True), run.total_steps))
     recorder.log.write("train", run.total_steps, loss=1.0)
 
     def record_fsync(descriptor):

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from vit_jax.training.progress import Bar, Lines, make_display
+from vit_jax.training.progress import Bar, Display, make_display
 
 TRAIN = {"epoch": 1.5, "loss": 0.25, "accuracy": 0.9, "skipped": 0, "images_per_second": 1234.0}
 TEST = {"epoch": 1.5, "loss": 0.2, "accuracy": 0.9251}
@@ -22,7 +22,7 @@ def show(terminal, row=TRAIN, seconds_left: float | None = 65.0):
 
 def test_lines_have_no_control_characters_and_all_the_figures():
     display, text = show(terminal=False)
-    assert isinstance(display, Lines)
+    assert type(display) is Display
     assert text == (
         "data [bold]folder:cat:[/bold]\n"
         "step  50/100  epoch   1.50  loss 0.2500  accuracy 90.00%  1,234 images/s  0:01:05 left\n"

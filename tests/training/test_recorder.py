@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from vit_jax.training import recorder as recorder_module
-from vit_jax.training.progress import Lines
+from vit_jax.training.progress import Display
 from vit_jax.training.recorder import Recorder
 from vit_jax.training.run import prepare
 
-DISPLAY = Lines(Console(quiet=True), 14)
+DISPLAY = Display(Console(quiet=True), 14)
 
 
 class Clock:

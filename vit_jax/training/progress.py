@@ -1,33 +1,13 @@
 """What a person sees of a run: a progress bar in a terminal, plain lines elsewhere."""
 
 import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from vit_jax.evaluation.judge import TITLES
 from vit_jax.training.processes import is_first
-
-
-class Display(Protocol):
-    """Shows how a run goes on."""
-
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        ...
-
-    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
-        """A row of training metrics after `step` steps."""
-        ...
-
-    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
-        """A row of evaluation metrics on the split `kind`."""
-        ...
-
-    def close(self) -> None:
-        """The end."""
-        ...
 
 
 def train_text(row: dict[str, Any], seconds_left: float | None) -> str:
@@ -56,37 +36,38 @@ def judged_features(row: dict[str, Any]) -> dict[str, float]:
     return {title: accuracy for title, accuracy in accuracies.items() if accuracy is not None}
 
 
-class Lines:
-    """Plain lines, for files and pipes."""
+class Display:
+    """Shows how a run goes on, by plain lines, for files and pipes."""
 
     def __init__(self, console: Console, total_steps: int):
         self.console = console
         self.total_steps = total_steps
 
     def say(self, text: str) -> None:
+        """A line that stays."""
         self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
+        """A row of training metrics after `step` steps."""
         self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {train_text(row, seconds_left)}")
 
     def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
+        """A row of evaluation metrics on the split `kind`."""
         self.say(f"step {step:>{len(str(self.total_steps))}}/{self.total_steps}  {evaluate_text(kind, row)}")
 
     def close(self) -> None:
-        pass
+        """The end."""
 
 
-class Bar:
+class Bar(Display):
     """A progress bar; evaluations are lines above it."""
 
     def __init__(self, console: Console, total_steps: int):
+        super().__init__(console, total_steps)
         columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
         self.progress = Progress(*columns, console=console)
         self.task = self.progress.add_task("compiling ...", total=total_steps)
         self.progress.start()
-
-    def say(self, text: str) -> None:
-        self.progress.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
         self.progress.update(self.task, completed=step, description=train_text(row, seconds_left))
@@ -98,25 +79,9 @@ class Bar:
         self.progress.stop()
 
 
-class Silence:
-    """Nothing: what all processes know, the first of them tells."""
-
-    def say(self, text: str) -> None:
-        pass
-
-    def train(self, step: int, row: dict[str, Any], seconds_left: float | None) -> None:
-        pass
-
-    def evaluate(self, kind: str, step: int, row: dict[str, Any]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
 def make_display(total_steps: int, console: Console | None = None) -> Display:
     """A bar where the output is a terminal, lines where it is not; nothing in other processes than the first."""
     if not is_first():
-        return Silence()
+        return Display(Console(quiet=True), total_steps)
     console = console or Console()
-    return Bar(console, total_steps) if console.is_terminal else Lines(console, total_steps)
+    return (Bar if console.is_terminal else Display)(console, total_steps)
