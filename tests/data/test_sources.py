@@ -1,12 +1,9 @@
 """Names to data sets."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from tests.data.conftest import TinyCifar
 from vit_jax.data.dataset import DataConfig, as_arrays
 from vit_jax.data.sources import load_dataset
 

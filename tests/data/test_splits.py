@@ -1,7 +1,5 @@
 """Division into splits."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
