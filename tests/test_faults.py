@@ -79,7 +79,7 @@ def test_crashes_hangs_and_unexpected_errors_are_counted(capsys):
     """After each the next file is read, by a new process if need be."""
     drawn = [int(5 * random.Random(f"1/{number}").random()) for number in range(5)]
     assert set(drawn) == set(range(5))
-    outcomes = reading.watched(fragile, 5, seed=1, patience=0.5).outcomes
+    outcomes = reading.watched(fragile, 5, seed=1, patience=5).outcomes
     names = ("refused", "unexpected error", "crashed", "hung", "read")
     assert outcomes == {name: drawn.count(kind) for kind, name in enumerate(names)}
     assert "unexpected: file" in capsys.readouterr().err

@@ -63,7 +63,8 @@ class Work:
         self.parallel: Parallel = make_parallel(ParallelConfig(), size.batch_size, 1)
         self.model = create_model("vit_cifar_patch4_32", **size.fields, dtype=jnp.dtype(size.dtype))
         self.schedule = optax.constant_schedule(1e-5)
-        self.optimizer = make_optimizer(self.recipe.optimizer, self.schedule, parameter_shapes(self.model), 1)
+        shapes, norm = parameter_shapes(self.model), self.parallel.replicas.norm
+        self.optimizer = make_optimizer(self.recipe.optimizer, self.schedule, shapes, 1, norm=norm)
         self.begin = jax.jit(partial(start_state, optimizer=self.optimizer, ema=False))
         random = np.random.default_rng(0)
         images = random.integers(0, 256, (size.examples, *self.model.input_shape), np.uint8)

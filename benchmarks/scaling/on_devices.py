@@ -55,7 +55,7 @@ class Training:
         params, random = random_parameters(model), np.random.default_rng(1)
         # SGD, because Adam's first steps turn rounding differences of tiny gradients into whole steps.
         schedule = optax.constant_schedule(0.1)
-        optimizer = make_optimizer(OptimizerConfig(name="sgd"), schedule, params, 1)
+        optimizer = make_optimizer(OptimizerConfig(name="sgd"), schedule, params, 1, norm=replicas.norm)
         self.step = Step(
             model=model,
             objective=Classification(),

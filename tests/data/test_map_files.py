@@ -1,7 +1,6 @@
 """Doing one thing to many files."""
 
 import threading
-import time
 
 import pytest
 
@@ -15,13 +14,22 @@ def test_results_are_in_order(count: int, worth: float, monkeypatch: pytest.Monk
     assert map_files.map_files(lambda x: x * x, range(count)) == [x * x for x in range(count)]
 
 
-def test_slow_items_are_done_in_threads_and_quick_ones_are_not():
-    def slow(_: int) -> int:
-        time.sleep(2 * map_files.WORTH_THREADS)
+@pytest.mark.parametrize(("seconds", "in_threads"), [(2 * map_files.WORTH_THREADS, True), (0.0, False)])
+def test_slow_items_are_done_in_threads_and_quick_ones_are_not(
+    seconds: float, in_threads: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """By a clock that goes only while an item is done: the machine may be busy."""
+    now = 0.0
+
+    def item(_: int) -> int:
+        nonlocal now
+        now += seconds
         return threading.get_ident()
 
-    assert threading.get_ident() not in map_files.map_files(slow, range(200))[map_files.CHUNK :]
-    assert set(map_files.map_files(lambda _: threading.get_ident(), range(200))) == {threading.get_ident()}
+    monkeypatch.setattr(map_files.time, "perf_counter", lambda: now)
+    done_by = map_files.map_files(item, range(200))
+    assert set(done_by[: map_files.CHUNK]) == {threading.get_ident()}
+    assert (threading.get_ident() not in done_by[map_files.CHUNK :]) == in_threads
 
 
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in threads", "alone"])

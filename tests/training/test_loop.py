@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from concurrent.futures import wait
 
 import jax
@@ -95,15 +96,16 @@ def test_the_workdir_has_what_a_user_looks_for(trained):
     assert any(line.startswith("step  7/40") and "images/s" in line for line in lines)
 
 
-def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end):
+def test_a_finished_run_is_not_trained_again(trained, small_config, run_to_end, tmp_path):
     run, result, _ = trained
-    before = rows_of(run.workdir)
-    with (run.workdir / "metrics.jsonl").open("a") as file:  # as if training had needed much more than testing does
+    workdir = shutil.copytree(run.workdir, tmp_path / "copy")
+    before = rows_of(workdir)
+    with (workdir / "metrics.jsonl").open("a") as file:  # as if training had needed much more than testing does
         file.write(json.dumps({**before[-1], "peak_memory": 2**50}) + "\n")
-    _, again, lines = run_to_end(small_config, run.workdir)
+    _, again, lines = run_to_end(small_config, workdir)
     assert lines[0] == "continuing at step 40 of 40"
     jax.tree.map(np.testing.assert_array_equal, again.params, result.params)
-    assert [row["step"] for row in rows_of(run.workdir)] == [row["step"] for row in before]
+    assert [row["step"] for row in rows_of(workdir)] == [row["step"] for row in before]
     assert again.rows[-1]["peak_memory"] == 2**50
 
 

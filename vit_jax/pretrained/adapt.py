@@ -81,7 +81,7 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
 
 
 def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:
-    """A parameter of `stored`, resized as the format says where it goes by the size of images or windows in `wanted`."""
+    """A parameter of `stored`; of what goes by the size of images or windows, resized to those of `wanted`."""
     if path.split("/")[-1] == "pos_embed":
         old, new = grid(stored), grid(wanted)
         prefix = parameter.shape[1] - math.prod(old)
