@@ -35,7 +35,7 @@ def errors_name(path: Path) -> Iterator[None]:
 
 def remove_unfinished(folder: Path) -> None:
     """Removes what `replace_file` left in a folder when it was killed. Nobody may be writing there."""
-    for path in filter(is_unfinished, folder.iterdir()):
+    for path in filter(is_unfinished, folder.glob(".*")):
         path.unlink()
 
 

@@ -438,6 +438,6 @@ def test_a_failure_of_torch_compile_says_so(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(torch, "compile", fails)
     work = workload(VIT)
-    chosen = choose(torch_peer("timm_compiled", work, SETTING), "inference", work, (2,), (1,))
+    chosen = choose(torch_peer("timm_compiled", work, SETTING), "inference", work, (2,), (1,), 1)
     assert chosen.program is None
     assert chosen.tried["2"] == {"failed": "torch.compile failed: OSError: no C++ compiler"}

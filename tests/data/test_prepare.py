@@ -333,7 +333,7 @@ def test_damaged_descriptions_of_a_prepared_set_are_told(
     name: str, content: str | None, tiny_cifar: TinyCifar, tmp_path: Path
 ):
     """Without the file of class names TFDS calls them 0, 1, 2 and says nothing."""
-    directory = prepare("cifar10", tiny_cifar.archive, data_dir=str(tmp_path / "sets")).directory
+    directory = prepare.prepare("cifar10", tiny_cifar.archive, data_dir=str(tmp_path / "sets")).directory
     if content is None:
         (directory / name).unlink()
     else:

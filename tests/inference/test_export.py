@@ -176,10 +176,10 @@ def test_a_file_that_computes_something_else_is_not_left_behind(
 
 def test_the_directory_may_be_a_disk_of_its_own(classifier, save, tmp_path, monkeypatch):
     """As a mounted one, or a link to another: nothing is written beside it, from where it could not be moved there."""
-    replaced, replace = [], os.replace
+    model, replaced, replace = ModelSource(save(classifier)), [], os.replace
     monkeypatch.setattr(exporting.os, "replace", lambda old, new: replaced.append((old, new)) or replace(old, new))
     (tmp_path / "out").mkdir()
-    exporting.export(ModelSource(save(classifier)), tmp_path / "out", None)
+    exporting.export(model, tmp_path / "out", None)
     assert len(replaced) == 2
     assert all(tmp_path / "out" in Path(old).parents for old, _ in replaced)
 

@@ -45,8 +45,7 @@ def convert(
     own_eps = getattr(model, "norm_eps", None)
     if norm_eps is not None:
         model = with_norm_eps(model, norm_eps)
-    if directory.is_dir():
-        remove_unfinished(directory)
+    remove_unfinished(directory)
     notes = save(directory, model, params, class_names, format)
     for name in set().union(*FILES.values()) - set(FILES[format]):
         (directory / name).unlink(missing_ok=True)  # of an earlier conversion
