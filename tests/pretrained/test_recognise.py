@@ -87,6 +87,19 @@ def test_the_teacher_of_dinov2_s_training_is_its_backbone(case: str, publisher, 
     jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
+def test_torchvision_s_published_names_are_read(tmp_path: Path):
+    """Its files have names from before its MLP was a sequence: "mlp.linear_1" for "mlp.0", "mlp.linear_2" for
+    "mlp.3"."""
+    plain = draw(golden_shapes()["torchvision"], 0)
+    layers = {".mlp.0.": ".mlp.linear_1.", ".mlp.3.": ".mlp.linear_2."}
+    published = {re.sub(r"\.mlp\.[03]\.", lambda found: layers[found[0]], name): x for name, x in plain.items()}
+    expected, params = vit_jax.load_pretrained(write(CASES["torchvision"], plain, tmp_path / "new"), model=VIT)
+    model, loaded = vit_jax.load_pretrained(write(CASES["torchvision"], published, tmp_path / "published"), model=VIT)
+    assert len(published.keys() - plain.keys()) == 8  # weights and biases of two blocks
+    assert model == expected
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
 def test_a_guess_of_the_publisher_is_said_where_it_counts(
     arrays: dict[str, np.ndarray], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

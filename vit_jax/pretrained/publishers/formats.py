@@ -181,6 +181,7 @@ FORMATS: tuple[Format, ...] = (
         networks.vision_transformer,
         EPSILON_6,
         pixels.torchvision_vit,
+        respell=partial(respelled, spellings=torchvision.OLD_SPELLINGS),
         resizing=Resizing("bicubic_aligned", "bicubic"),
     ),
     Format(

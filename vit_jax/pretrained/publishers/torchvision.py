@@ -29,6 +29,9 @@ VIT = table(
     linear("heads.head", "head"),
 )
 
+OLD_SPELLINGS = ((r"\.mlp\.linear_1\.", ".mlp.0."), (r"\.mlp\.linear_2\.", ".mlp.3."))
+"""Names in its published files of the Vision Transformer, which it changes while loading (`MLPBlock`)."""
+
 SWIN_SPELLINGS = (
     (r"^features\.0\.0\.", "patch_embed.proj."),
     (r"^features\.0\.2\.", "patch_embed.norm."),
