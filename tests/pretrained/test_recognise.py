@@ -8,10 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 import vit_jax
+from tests.pretrained.pretraining_cases import PRETRAINING_CASES, write_authors
 from tests.pretrained.publisher_cases import CASES, VIT, draw, golden_shapes, write
+from vit_jax.models.preprocessing import IMAGENET_MEAN
+from vit_jax.pretrained.recognise import recognise
+from vit_jax.pretrained.weight_files import open_weights
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,25 @@ def test_torchvision_s_published_names_are_read(tmp_path: Path):
     assert len(published.keys() - plain.keys()) == 8  # weights and biases of two blocks
     assert model == expected
     jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+@pytest.mark.parametrize("publisher", [None, "beitv2"])
+def test_beit_v2_s_pretraining_is_told_by_its_layers_for_the_class_token(publisher, tmp_path: Path, caplog):
+    """They are left out, and that is said; the rest is BEiT's, but for the mean of the images."""
+    case = PRETRAINING_CASES["beit"]
+    plain = write_authors("beit", tmp_path, 0)
+    arrays = load_file(plain)
+    layers = {name.replace("blocks.0.", "cls_pt_layers.0."): x for name, x in arrays.items() if "blocks.0." in name}
+    save_file(arrays | layers, tmp_path / "beitv2.safetensors")
+    format = recognise(open_weights(tmp_path / "beitv2.safetensors"), None, publisher).format
+    assert (format.publisher, format.pixels(case.model).mean) == ("beitv2", IMAGENET_MEAN)
+    _, expected = vit_jax.load_pretrained(plain, model=case.model, num_classes=10)
+    with caplog.at_level("INFO"):
+        _, loaded = vit_jax.load_pretrained(
+            tmp_path / "beitv2.safetensors", publisher=publisher, model=case.model, num_classes=10
+        )
+    jax.tree.map(np.testing.assert_array_equal, loaded, expected)
+    assert f"{len(layers)} arrays are left out: layers of its pre-training" in caplog.text
 
 
 def test_a_guess_of_the_publisher_is_said_where_it_counts(

@@ -32,6 +32,7 @@ BUFFERS = {
 }
 MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
 POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
+CLASS_TOKEN_LAYERS = {r"^cls_pt_": "layers of its pre-training, which fine-tuning does without"}
 SIMMIM = {r"^decoder\.0\.(weight|bias)$": "the decoder of its training, masked image modelling"}
 HEAD_OF_DINO = {r"^(head\.(mlp|last_layer)|(dino|ibot)_head\.)": "the projection head of its training"}
 TEXT_TOWER = {r"^(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
@@ -40,6 +41,7 @@ VIT_MARKS = (r"^patch_embed\.proj\.weight$", r"^blocks\.0\.norm1\.weight$")
 SWIN_MARKS = (r"^patch_embed\.proj\.weight$", r"^layers\.0\.blocks\.0\.attn\.proj\.weight$")
 DINOV2_MARKS = (*VIT_MARKS, r"^blocks\.0\.ls1\.gamma$", r"^mask_token$")
 TIMM_BEIT = (*VIT_MARKS, r"^blocks\.0\.attn\.q_bias$")
+BEIT_PRETRAINING = (*TIMM_BEIT, r"^lm_head\.weight$")
 HUGGING_FACE = r"^embeddings\.patch_embeddings\.projection\.weight$"
 
 GOOGLES_NUMERICS = dict(gelu="tanh", norm_eps=1e-6)
@@ -105,6 +107,13 @@ dinov2 = partial(
     left_out=MASK_TOKEN | HEAD_OF_DINO,
 )
 
+beits_pretraining = partial(
+    Format,
+    table=timm.BEIT_PRETRAINING,
+    network=networks.beit_pretraining,
+    known=EPSILON_6,
+    resizing=Resizing("bicubic", "geometric_cubic"),
+)
 beits_classifier = partial(
     Format,
     marks=TIMM_BEIT,
@@ -204,16 +213,13 @@ FORMATS: tuple[Format, ...] = (
         EPSILON_6,
         pixels.imagenet,
     ),
-    Format(
-        "beit",
-        (*TIMM_BEIT, r"^lm_head\.weight$"),
-        timm.BEIT_PRETRAINING,
-        networks.beit_pretraining,
-        EPSILON_6,
-        pixels.google,
-        left_out=BUFFERS,
-        resizing=Resizing("bicubic", "geometric_cubic"),
+    beits_pretraining(
+        "beitv2",
+        (*BEIT_PRETRAINING, r"^cls_pt_layers\.0\."),
+        pixels=pixels.timm,
+        left_out=BUFFERS | CLASS_TOKEN_LAYERS,
     ),
+    beits_pretraining("beit", BEIT_PRETRAINING, pixels=pixels.google, left_out=BUFFERS),
     beits_classifier("beit", pixels=pixels.google, namesake="beitv2"),
     beits_classifier("beitv2", pixels=pixels.timm),
     dinov2((*DINOV2_MARKS, r"^reg_token$"), resizing=Resizing("bicubic_antialias", "bicubic")),
