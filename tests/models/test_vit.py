@@ -419,6 +419,7 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
         (dict(distilled=True, num_classes=0), "distilled=True"),
         (dict(class_token=False, pool="token_avg"), "class_token=False"),
         (dict(distilled=True, representation_size=8), "representation_size"),
+        (dict(answer="class"), "answer='class' .* distilled=True"),
         (dict(representation_size=-1), "representation_size -1"),
         (dict(pool="token_avg", fc_norm=True), "fc_norm=False"),
         (dict(relative_position="per_layer"), "relative_position must be one of none, per_block, shared"),

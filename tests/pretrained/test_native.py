@@ -88,6 +88,14 @@ def test_how_a_model_was_computed_is_not_part_of_it(model, params, tmp_path):
     assert vit_jax.load_pretrained(tmp_path)[0] == model
 
 
+def test_which_head_answers_is_part_of_it(tmp_path):
+    model = vit_jax.create_model(
+        "vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=2, pool="token", distilled=True, answer="class"
+    )
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    assert vit_jax.load_pretrained(tmp_path)[0] == model
+
+
 def test_class_names_are_kept(saved):
     assert json.loads((saved / "config.json").read_text())["class_names"] == list("abcdefghij")
 

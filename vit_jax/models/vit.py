@@ -143,6 +143,8 @@ class VisionTransformer(Network):
             raise ValueError('distilled=True reads two tokens by two heads: it needs pool="token" and num_classes > 0')
         if self.distilled and self.representation_size:
             raise ValueError("representation_size is a layer before one head; distilled=True has two")
+        if self.answer != "mean" and not self.distilled:
+            raise ValueError(f"answer={self.answer!r} is by one of two heads: it needs distilled=True")
         if self.pool == "token_avg" and self.fc_norm:
             raise ValueError('pool="token_avg" joins normalised tokens: it needs fc_norm=False')
         if self.relative_position != "none" and not (self.class_token and self.num_prefix_tokens == 1):

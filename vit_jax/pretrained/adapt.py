@@ -32,7 +32,7 @@ def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:
     changes: dict[str, Any] = dict(num_classes=num_classes)
     parameters = {path: x for path, x in stored.converted.parameters.items() if not path.startswith(HEADS)}
     if num_classes == 0 and getattr(stored.model, "distilled", False):  # without its head the token only takes part
-        changes |= dict(distilled=False, num_registers=1)
+        changes |= dict(distilled=False, answer="mean", num_registers=1)
         parameters["reg_token"] = parameters.pop("dist_token")
     model = stored.model.clone(**changes)
     new = {path: filled(shape, 0) for path, shape in shapes_by_path(model).items() if path.startswith(HEADS)}

@@ -30,7 +30,7 @@ MODULES: Mapping[str, type[Network]] = {
         *(ResNet9, SwinTransformer, TokenEncoder, VisionTransformer),
     )
 }
-NOT_SAVED = ("parent", "name", "dtype", "remat", "attention", "answer")
+NOT_SAVED = ("parent", "name", "dtype", "remat", "attention")
 """Fields that belong to a use of the module, not to its weights."""
 
 

@@ -32,9 +32,8 @@ def save_pretrained(
 ) -> None:
     """Writes a model that `load_pretrained(directory)` gives back: `config.json` and `model.safetensors`.
 
-    The package's own format stores every network, with all its fields except those of its use: `dtype`, `remat`,
-    `attention` and `answer`. The others store what those libraries can represent, and the model computes the same
-    there:
+    The package's own format stores every network, with all its fields except those of its use: `dtype`, `remat` and
+    `attention`. The others store what those libraries can represent, and the model computes the same there:
 
     - "timm": `timm.create_model("local-dir:directory", pretrained=True)`.
     - "huggingface": `AutoModelForImageClassification.from_pretrained(directory)` of transformers 4 and 5, and

@@ -145,6 +145,7 @@ def vit(model: VisionTransformer) -> HuggingFaceNetwork:
                 "it has registers in DINOv2 only, beside layer scale (layer_scale is None here)",
             ),
             "pos_embed": (model.pos_embed != "none", f"{whose} always has positions"),
+            "answer": (model.answer == "mean", f"{whose} answers by the mean of both heads"),
         },
     )
     config = shared(model) | dict(

@@ -143,6 +143,7 @@ def reasons_against(model: Network) -> list[str]:
             "pos_embed": (model.pos_embed != "none", "timm's distilled networks always have positions"),
             "fc_norm": (not model.fc_norm, "timm's distilled networks normalise before their heads"),
             "swiglu": (not model.swiglu, "timm's distilled networks have no SwiGLU"),
+            "answer": (model.answer == "mean", "timm's distilled networks answer by the mean of both heads"),
         }
     return unfit(model, conditions)
 
