@@ -159,7 +159,7 @@ def built(weights: Weights, format: Format, converted: Converted, known: Mapping
 def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:
     """Whether a file has this package's own names."""
     return (config or {}).get("format") == native.FORMAT or (
-        any(name in weights.arrays for name in ("patch_embed/kernel", "head/kernel"))
+        any(name in weights.arrays for name in ("patch_embed/kernel", "head/kernel", "encoder/patch_embed/kernel"))
         and "embedding/kernel" not in weights.arrays
     )
 
