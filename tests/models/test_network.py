@@ -1,5 +1,6 @@
 """What every network's fields must be, whatever its kind."""
 
+import json
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
     model = create_model(name, image_size=size)
     assert model.input_shape == (64, 64, 3)
     hash(model)  # it is a static argument of jitted functions
+    json.dumps(model.image_size)  # as it is saved
 
 
 @pytest.mark.parametrize(

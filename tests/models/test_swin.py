@@ -157,6 +157,11 @@ def test_each_rate_draws_the_masks_of_its_places(rate: str):
     ("fields", "told"),
     [
         (dict(image_size=30, patch_size=4), "30x30 is not a whole number of patches of patch_size 4x4"),
+        (dict(depths=2), "depths must be a tuple of whole numbers, one for each stage; not 2"),
+        (dict(num_heads=3), "num_heads must be a tuple of whole numbers"),
+        (dict(num_heads=(2, 4.0)), "num_heads must be a tuple of whole numbers, one for each stage; not (2, 4.0)"),
+        (dict(window_size=7.0), "window_size must be a tuple of whole numbers, one for each stage or one for all"),
+        (dict(version=2, pretrained_window_sizes=4), "pretrained_window_sizes must be a tuple of whole numbers"),
         (dict(num_heads=(2,)), r"depths (2, 2) has 2 stages; num_heads (2,) is for 1"),
         (dict(window_size=(4, 4, 4)), "depths (2, 2) has 2 stages; window_size (4, 4, 4) is for 3"),
         (dict(num_heads=(2, 5)), "stage 1 is 48 wide (embed_dim 24, doubled 1 times), which its 5 heads do not divide"),
@@ -179,6 +184,12 @@ def test_fields_that_cannot_work_are_refused(fields: dict[str, Any], told: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 the whole text is compared
         small_swin(**{"image_size": 16, **fields})
     assert told in str(caught.value)
+
+
+def test_numpy_s_whole_numbers_are_whole_numbers():
+    model = small_swin(image_size=16, window_size=np.int64(4), num_heads=[np.int8(2), 4])
+    assert (model.window_sizes, model.num_heads) == ((4, 4), (2, 4))
+    assert type(model.window_size) is type(model.num_heads[0]) is int  # as they are saved
 
 
 def test_images_of_another_size_are_refused():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from vit_jax.choices import check_fields
@@ -53,9 +54,7 @@ class Network(nn.Module):
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, list):  # cannot be hashed, and so not be a static argument of a jitted function
-                object.__setattr__(self, field.name, tuple(value))
+            object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         super().__post_init__()
         check_fields(self)
         check_size(self.image_size, "image_size")
@@ -81,6 +80,14 @@ class Network(nn.Module):
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Images [B, H, W, C] to logits, float32 [B, num_classes]."""
         raise NotImplementedError
+
+
+def plain(value: Any) -> Any:
+    """A field's lists as tuples, as a static argument of a jitted function must be hashed, and NumPy's numbers as
+    Python's, which JSON has."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vit_jax.choices import is_of
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import (
     SMALL,
@@ -187,6 +188,7 @@ class SwinTransformer(Network):
     def __post_init__(self):
         super().__post_init__()
         check_patches(self.image_size, self.patch_size)
+        check_of_stages(self)
         stages = len(self.depths)
         per_stage = {"num_heads": self.num_heads, "window_size": self.window_sizes}
         if self.pretrained_window_sizes:
@@ -298,3 +300,12 @@ class SwinTransformer(Network):
         if self.num_classes == 0:
             return pooled.astype(jnp.float32)
         return self.head(self.head_drop(pooled, deterministic=not train))
+
+
+def check_of_stages(model: SwinTransformer) -> None:
+    """Raises ValueError if what there is for each stage is no tuple of whole numbers; windows may be one for all."""
+    for name in ("depths", "num_heads", "window_size", "pretrained_window_sizes"):
+        sizes, or_one = getattr(model, name), " or one for all" if name == "window_size" else ""
+        whole = isinstance(sizes, tuple) and all(is_of(int, size) for size in sizes)
+        if not whole and not (or_one and is_of(int, sizes)):
+            raise ValueError(f"{name} must be a tuple of whole numbers, one for each stage{or_one}; not {sizes!r}")
