@@ -1,9 +1,11 @@
 """What every network's fields must be, whatever its kind."""
 
 import json
+import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -31,6 +33,20 @@ def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
     assert model.input_shape == (64, 64, 3)
     hash(model)  # it is a static argument of jitted functions
     json.dumps(model.image_size)  # as it is saved
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dtype", [jnp.int32, "uint8", bool])
+def test_a_dtype_that_cannot_hold_fractions_is_refused(name: str, dtype: Any):
+    with pytest.raises(ValueError, match="dtype must be of floating point, such as "):
+        create_model(name, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if "resnet" not in name])
+@pytest.mark.parametrize("norm_eps", [0, -1e-6, math.nan])
+def test_an_epsilon_that_is_not_positive_is_refused(name: str, norm_eps: float):
+    with pytest.raises(ValueError, match=f"norm_eps must be above 0, not {norm_eps}"):
+        create_model(name, norm_eps=norm_eps)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,10 @@ class Network(nn.Module):
         super().__post_init__()
         check_fields(self)
         check_size(self.image_size, "image_size")
+        if not jnp.issubdtype(self.dtype, jnp.floating):
+            raise ValueError(f"dtype must be of floating point, such as jnp.float32, not {self.dtype!r}")
+        if not (norm_eps := getattr(self, "norm_eps", 1.0)) > 0:
+            raise ValueError(f"norm_eps must be above 0, not {norm_eps}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
