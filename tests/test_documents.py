@@ -13,7 +13,7 @@ from vit_jax.training import command_line
 ROOT = Path(__file__).parents[1]
 PAGES = {path: path.read_text() for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))}
 
-FLAGS_OF = ("vit_digits", "vit_cifar10_cpu", "swin_cifar10_cpu", "deit_cifar10_cpu", "image_folder")
+FLAGS_OF = ("vit_digits", "vit_cifar10_cpu", "swin_cifar10_cpu", "deit_cifar10_cpu", "dino_cifar10_cpu", "image_folder")
 """Config files that have among them every flag that the pages name: of networks, augmentation, objectives."""
 
 OTHERS = {"--ntasks-per-node", "--logdir"}

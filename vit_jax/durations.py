@@ -30,3 +30,9 @@ def to_steps(duration: str, examples: int, batch_size: int) -> int:
     """The number of training steps, rounded up: an epoch is `examples` examples, `batch_size` a step."""
     number, unit = parse(duration, "a duration")
     return math.ceil(number if unit.startswith("step") else number * examples / batch_size)
+
+
+def check_within_run(name: str, duration: str, steps: int, run: int) -> None:
+    """Raises ValueError if what a run of `run` steps begins with, of this name and duration, takes more steps."""
+    if steps > run:
+        raise ValueError(f"{name} ({duration}: {steps} steps) is longer than the run of {run} steps")

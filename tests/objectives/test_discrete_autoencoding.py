@@ -79,6 +79,10 @@ def test_the_temperature_falls_along_a_cosine():
         assert float(jnp.asarray(temperature(step))) == pytest.approx(expected, rel=1e-5)
     at_once = DiscreteAutoencoding(annealing="0 steps").schedules(100, lambda duration: 0)["temperature"]
     assert float(jnp.asarray(at_once(0))) == 0.0625
+    with pytest.raises(
+        ValueError, match=r"objective.annealing \(10 steps: 10 steps\) is longer than the run of 9 steps"
+    ):
+        objective.schedules(9, lambda duration: int(duration.split()[0]))
 
 
 @pytest.mark.parametrize("fields", [dict(temperature=0.0), dict(final_temperature=-1.0), dict(divergence_weight=-0.1)])

@@ -198,6 +198,23 @@ def test_schedules_are_the_published_ones():
     assert float(jnp.asarray(flat["teacher_temperature"](0))) == pytest.approx(0.04)
 
 
+def test_a_run_that_ends_before_its_schedules_do_is_refused():
+    """Of prototypes that are frozen to the end the head would be what it was at random."""
+
+    def in_steps(duration: str) -> int:
+        return 4 * int(duration.split()[0])
+
+    warming = SelfDistillation(temperature_warmup="3 epochs")
+    assert warming.schedules(12, in_steps)
+    with pytest.raises(ValueError, match=r"objective\.temperature_warmup \(3 epochs: 12 steps\) is longer than .* 11 "):
+        warming.schedules(11, in_steps)
+    assert SelfDistillation().schedules(5, in_steps)
+    with pytest.raises(
+        ValueError, match=r"objective\.frozen_prototypes \(1 epochs: 4 steps\) is not shorter than the run of 4"
+    ):
+        SelfDistillation().schedules(4, in_steps)
+
+
 @pytest.mark.parametrize(
     ("objective", "model", "message"),
     [

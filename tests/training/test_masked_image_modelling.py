@@ -39,7 +39,7 @@ def tokenizing(small_config):
         model=TOKENIZER,
         augment=(),
         ema_decay=None,
-        objective=DiscreteAutoencoding(annealing="20 steps", divergence_weight=1e-3),
+        objective=DiscreteAutoencoding(annealing="12 steps", divergence_weight=1e-3),
         optimizer=OptimizerConfig("adamw", learning_rate=1e-2, weight_decay=0.0),
         neighbours=Neighbours(k=5, examples=500),
     )

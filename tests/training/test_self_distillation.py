@@ -103,7 +103,7 @@ def test_a_classifier_is_fine_tuned_from_its_encoder(trained, small_config, tmp_
 
 @pytest.mark.slow
 def test_a_swin_s_encoder_is_fine_tuned(config, small_config, run_to_end, tmp_path):
-    short = dataclasses.replace(config, model=NAMES["swin"], duration="6 steps", evaluate_every="6 steps")
+    short = dataclasses.replace(config, model=NAMES["swin"], duration="10 steps", evaluate_every="10 steps")
     run, result, _ = run_to_end(short, tmp_path / "swin")
     page = write_run_report(run, result, "python train.py").read_text()
     assert page.count('alt="attention of the last block"') == len(chosen_examples(result.test))

@@ -25,6 +25,8 @@ CONFIGS = sorted(DIRECTORY.glob("*.py"))
 FOR_A_GPU = [path for path in CONFIGS if load_config(path).dtype == "bfloat16"]
 SHALLOW = dict(depth=2, decoder_depth=1)
 NARROW = dict(embed_dim=12, num_heads=3, decoder_embed_dim=12, decoder_num_heads=3, head_hidden_dim=16, vocab_size=32)
+AT_FIRST = ("annealing", "temperature_warmup", "frozen_prototypes")
+"""Durations with which runs of some objectives begin."""
 
 
 def trained_in(run: str) -> ModelConfig:
@@ -129,8 +131,10 @@ def test_one_for_a_gpu_starts_steps_and_goes_on(path, on_digits, assert_killed_c
     that are looked for neighbours in, and the number of blocks, which decides for how long XLA compiles.
     """
     given = shallow(on_digits(path))
+    at_first: dict[str, Any] = {name: "1 steps" for name in AT_FIRST if hasattr(given.objective, name)}
     config = dataclasses.replace(
         given,
+        objective=dataclasses.replace(given.objective, **at_first),
         batch_size=8 * given.accumulate_steps,
         schedule=dataclasses.replace(given.schedule, warmup="1 steps"),
         steps_per_dispatch=1,

@@ -67,8 +67,13 @@ class DiscreteAutoencoding(Objective):
             )
 
     def schedules(self, steps: int, in_steps: Callable[[str], int]) -> dict[str, optax.Schedule]:
-        """The temperature."""
+        """The temperature.
+
+        Raises:
+            ValueError: if the run ends before the annealing does.
+        """
         annealing = in_steps(self.annealing)
+        durations.check_within_run("objective.annealing", self.annealing, annealing, steps)
         if not annealing:
             return {"temperature": optax.constant_schedule(self.final_temperature)}
         final = self.final_temperature / self.temperature

@@ -121,8 +121,18 @@ class SelfDistillation(Objective):
                 raise ValueError(f"objective.local_size {self.local_size} does not fit the network: {error}") from None
 
     def schedules(self, steps: int, in_steps: Callable[[str], int]) -> dict[str, optax.Schedule]:
-        """The teacher's temperature and momentum."""
-        warmup = in_steps(self.temperature_warmup)
+        """The teacher's temperature and momentum.
+
+        Raises:
+            ValueError: if the run ends before the warm-up does, or before the prototypes learn anything.
+        """
+        warmup, frozen = in_steps(self.temperature_warmup), in_steps(self.frozen_prototypes)
+        durations.check_within_run("objective.temperature_warmup", self.temperature_warmup, warmup, steps)
+        if frozen >= steps:
+            raise ValueError(
+                f"objective.frozen_prototypes ({self.frozen_prototypes}: {frozen} steps) is not shorter than the run "
+                f"of {steps} steps: the prototypes would never learn"
+            )
         rise = optax.linear_schedule(self.first_teacher_temperature, self.teacher_temperature, warmup)
         momentum = optax.cosine_decay_schedule(1 - self.teacher_momentum, steps)
         return {

@@ -122,10 +122,7 @@ def make_schedule(config: ScheduleConfig, peak: float, steps: int, in_steps: Cal
         ValueError: if the warm-up is longer than the run.
     """
     warmup = in_steps(config.warmup)
-    if warmup > steps:
-        raise ValueError(
-            f"the schedule's warmup ({config.warmup}: {warmup} steps) is longer than the run of {steps} steps"
-        )
+    durations.check_within_run("the schedule's warmup", config.warmup, warmup, steps)
     rest = max(steps - warmup, 1)
     timescale = in_steps(config.timescale)
     after = {
