@@ -2,7 +2,7 @@
 
 python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py
-python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/beit_cifar10_cpu --model.pool avg \\
+python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/beit_cifar10_cpu \\
     --workdir runs/beit_cifar10_cpu_tuned
 
 Test accuracy by 20-NN 38.57% (26.24% at random initialisation), by a linear probe 49.47% (34.13%); one run, seed 0

@@ -1,7 +1,7 @@
 """Self-distillation (DINO) on CIFAR-10 without labels, then a classifier from it: minutes each on a laptop's CPU.
 
 python train.py --config configs/dino_cifar10_cpu.py
-python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/dino_cifar10_cpu --model.pool token \\
+python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/dino_cifar10_cpu \\
     --workdir runs/dino_cifar10_cpu_tuned
 
 Test accuracy by 20-NN 44.50% (28.29% at random initialisation), by a linear probe 49.85% (34.67%); one run, seed 0

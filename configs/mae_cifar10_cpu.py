@@ -1,7 +1,7 @@
 """Masked autoencoder on CIFAR-10 without labels, then a classifier from it: minutes each on a laptop's CPU.
 
 python train.py --config configs/mae_cifar10_cpu.py
-python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/mae_cifar10_cpu --model.pool avg \\
+python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/mae_cifar10_cpu \\
     --workdir runs/mae_cifar10_cpu_tuned
 
 Test accuracy by 20 neighbours 42.76% (31.91% with random parameters), by a linear probe 52.09% (41.66%); one run,

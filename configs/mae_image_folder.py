@@ -2,7 +2,7 @@
 
     python train.py --config configs/mae_image_folder.py --data.name folder:PHOTOS --workdir runs/photos
     python train.py --config configs/image_folder.py --data.name folder:DIR --workdir runs/mine \\
-        --model.pretrained runs/photos --model.pool avg
+        --model.pretrained runs/photos
 
 All images below PHOTOS are taken, in whatever folders; a part is held out, of which the report shows what the network
 makes of them. DIR has one folder a class. 64 px, so that it trains on a laptop; raise `--model.image_size` and

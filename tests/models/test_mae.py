@@ -83,14 +83,15 @@ def test_sincos_positions_are_the_published_tables_with_zeros_for_the_class_toke
 
 @pytest.mark.parametrize("pos_embed", ["sincos", "learned"])
 def test_the_encoder_is_a_vision_transformer(pos_embed: str):
-    """It takes the parameters "encoder", and has the features of whole images; its patches are averaged."""
+    """It takes the parameters "encoder", and has the features of whole images, pooled by the mean of its patches."""
     model, params, images, _ = make(pos_embed=pos_embed)
     encoder = model.make_encoder()
     ours = jax.jit(partial(model.apply, {"params": params}, method="features"))(images)
     theirs = jax.jit(partial(encoder.apply, {"params": params["encoder"]}, method="features"))(images)
     close = partial(np.testing.assert_allclose, atol=1e-5)
-    jax.tree.map(close, (ours.tokens, ours.stages), (theirs.tokens, theirs.stages))
-    close(ours.pooled, np.asarray(theirs.tokens[:, 1:]).mean(1))
+    jax.tree.map(close, tuple(ours), tuple(theirs))
+    close(ours.pooled, np.asarray(theirs.tokens[:, model.num_prefix_tokens :]).mean(1))
+    assert model.num_prefix_tokens == 1
     assert (ours.tokens.shape, ours.pooled.shape) == ((2, 17, 48), (2, 48))
 
 

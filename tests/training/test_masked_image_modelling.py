@@ -120,7 +120,7 @@ def test_its_report_shows_what_was_guessed(trained):
 def test_fine_tuned_each_block_has_the_shared_bias_as_its_own(trained, small_config, tmp_path):
     """The classifier begins as the encoder was, and computes the same."""
     run, result, _ = trained
-    model = ModelConfig(pretrained=str(run.workdir), fields=dict(pool="avg"))
+    model = ModelConfig(pretrained=str(run.workdir))
     tuned = prepare(dataclasses.replace(small_config, model=model), tmp_path)
     assert isinstance(tuned.model, VisionTransformer)
     assert (tuned.model.relative_position, tuned.model.mask_token) == ("per_block", False)

@@ -100,9 +100,9 @@ def test_its_report_shows_reconstructions(trained):
 
 
 def test_a_classifier_is_fine_tuned_from_it(trained, small_config, run_to_end, tmp_path):
-    """Its encoder, decoder left out: what the first step starts from."""
+    """Its encoder, decoder left out, which pools as its features do: what the first step starts from."""
     run, result, _ = trained
-    model = ModelConfig(pretrained=str(run.workdir), fields=dict(pool="avg"))
+    model = ModelConfig(pretrained=str(run.workdir))
     tuned = prepare(dataclasses.replace(small_config, model=model), tmp_path)
     assert isinstance(tuned.model, VisionTransformer)
     assert (tuned.model.pool, tuned.model.num_classes) == ("avg", 10)

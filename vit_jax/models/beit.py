@@ -41,7 +41,10 @@ class BeitPretraining(VisionTransformerPretraining):
 
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
-        """The encoder, a network of its own: it takes `params["encoder"]`."""
+        """The encoder, a network of its own: it takes `params["encoder"]`. It pools the mean of the patches.
+
+        The class token learns nothing of its own: no loss looks at it.
+        """
         return self.encoder_with(
             key_bias=False,
             layer_scale=self.layer_scale,
@@ -50,6 +53,7 @@ class BeitPretraining(VisionTransformerPretraining):
             mask_token=True,
             kernel_init="normal",
             drop_path_rate=self.drop_path_rate,
+            pool="avg",
         )
 
     def after_init(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -72,12 +76,8 @@ class BeitPretraining(VisionTransformerPretraining):
         self.head = nn.Dense(self.vocab_size, kernel_init=SMALL, dtype=jnp.float32)
 
     def features(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> Features:
-        """The encoder's `Features` of images [B, H, W, C]; the pooled vector is the mean of the patches.
-
-        The class token learns nothing of its own: no loss looks at it.
-        """
-        found = self.encoder.features(images, train, mask)
-        return found._replace(pooled=found.tokens[:, 1:].mean(axis=1))
+        """The encoder's `Features` of images [B, H, W, C]."""
+        return self.encoder.features(images, train, mask)
 
     def __call__(self, images: jax.Array, train: bool = False, mask: jax.Array | None = None) -> jax.Array:
         """Scores the visual tokens of every patch, masked or not.

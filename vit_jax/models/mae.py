@@ -149,8 +149,12 @@ class MaskedAutoencoder(VisionTransformerPretraining):
 
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
-        """The encoder, a network of its own: it takes `params["encoder"]`."""
-        return self.encoder_with(pos_embed=self.pos_embed)
+        """The encoder, a network of its own: it takes `params["encoder"]`. It pools the mean of the patches.
+
+        The class token learns nothing of its own: no loss looks at it. (As features of CIFAR-10, nearest neighbours
+        find more by the mean.)
+        """
+        return self.encoder_with(pos_embed=self.pos_embed, pool="avg")
 
     def setup(self):
         self.encoder = self.make_encoder()
@@ -168,13 +172,8 @@ class MaskedAutoencoder(VisionTransformerPretraining):
         )
 
     def features(self, images: jax.Array, train: bool = False) -> Features:
-        """The encoder's `Features` of whole images [B, H, W, C]; the pooled vector is the mean of the patches.
-
-        The class token learns nothing of its own: no loss looks at it. (As features of CIFAR-10, nearest neighbours
-        find more by the mean.)
-        """
-        found = self.encoder.features(images, train)
-        return found._replace(pooled=found.tokens[:, 1:].mean(axis=1))
+        """The encoder's `Features` of whole images [B, H, W, C]."""
+        return self.encoder.features(images, train)
 
     def __call__(self, images: jax.Array, train: bool = False, noise: jax.Array | None = None) -> Reconstruction:
         """Masks images and predicts all of their patches.

@@ -76,6 +76,11 @@ class VisionTransformerPretraining(PretrainingNetwork):
         """Rows and columns of patches."""
         return patch_grid(self.image_size, self.patch_size)
 
+    @property
+    def num_prefix_tokens(self) -> int:
+        """Number of tokens in front of the patches."""
+        return self.make_encoder().num_prefix_tokens
+
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer:
         """The encoder, a network of its own: it takes `params["encoder"]`."""

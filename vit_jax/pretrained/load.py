@@ -56,6 +56,8 @@ def load_pretrained(
         model: the module that the weights are for. By default it is made of the config in the folder and of the
             shapes. Its epsilon, form of GELU, padding order and `resizing` are set to the publisher's.
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
+            Of a network that was pre-trained without labels the encoder is left. MAE's and BEiT's pools the mean of the
+            patches, as they are fine-tuned; `model.clone(pool="token")` reads the class token, as MAE's linear probe.
         image_size: height and width; position embeddings and bias tables are resized as the publisher does.
         window_size: of a Swin, likewise.
         in_channels: of the images. With 1 for a network of colour images, it computes of a grey image what it computes
