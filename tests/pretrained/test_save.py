@@ -26,6 +26,7 @@ from tests.pretrained.save_cases import (
 )  # fmt: skip
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet
+from vit_jax.models.dino import DinoVisionTransformer
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -101,7 +102,7 @@ REFUSED: list[tuple[str, type[Network], dict[str, Any], str]] = [
     ("timm", VisionTransformer, {**BEIT, "image_size": (8, 56)}, "that of a square image"),
     ("timm", SwinTransformer, dict(**SWIN, norm_eps=1e-6), "norm_eps=1e-06: timm's Swin has 1e-5"),
     ("timm", SwinTransformer, {**SWIN, "image_size": 36}, "window_rule='microsoft': timm pads or shifts"),
-    ("timm", MaskedAutoencoder, dict(**SMALL, decoder_depth=1), "model.make_encoder()"),
+    ("timm", MaskedAutoencoder, dict(**SMALL, decoder_depth=1), "load_pretrained(source, num_classes=0) gives its enc"),
     ("timm", ConvNet, dict(image_size=32, stride=1), "no such network"),
     ("huggingface", VisionTransformer, dict(**VIT, pool="avg", fc_norm=True), "pool='avg'"),
     (
@@ -136,6 +137,7 @@ REFUSED: list[tuple[str, type[Network], dict[str, Any], str]] = [
     ("huggingface", SwinTransformer, {**TALL, "depths": (2, 2), "window_rule": "torchvision"}, "window_rule='torch"),
     ("huggingface", VisionTransformer, {**VIT, "image_size": (8, 16)}, "squash=True fits any image"),
     ("huggingface", ConvNet, dict(image_size=32, stride=1), "no network such as ConvNet"),
+    ("huggingface", DinoVisionTransformer, SMALL, "load_pretrained(source, num_classes=0) gives its encoder"),
 ]
 
 

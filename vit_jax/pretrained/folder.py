@@ -12,6 +12,7 @@ from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowRule
@@ -102,6 +103,13 @@ def refuse(whose: str, model: Network, reasons: list[str]) -> None:
     if reasons:
         listed = "\n  ".join(reasons)
         raise ValueError(f"{whose} cannot hold this {type(model).__name__}; nothing was written:\n  {listed}")
+
+
+def encoder_hint(model: Network) -> str:
+    """How to come by what other libraries have of a network for pre-training; "" for any other."""
+    if isinstance(model, PretrainingNetwork) and isinstance(model.make_encoder(), VisionTransformer | SwinTransformer):
+        return "; load_pretrained(source, num_classes=0) gives its encoder"
+    return ""
 
 
 def check_class_names(class_names: tuple[str, ...], num_classes: int, whose: str) -> None:

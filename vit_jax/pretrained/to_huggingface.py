@@ -23,6 +23,7 @@ from vit_jax.pretrained.folder import (
     Folder,
     as_json,
     check_contents,
+    encoder_hint,
     flat_arrays,
     is_beit,
     notes_on,
@@ -98,7 +99,8 @@ def network_of(model: Network) -> HuggingFaceNetwork:
     if isinstance(model, BeitPretraining):
         return beit_pretraining(model)
     if not isinstance(model, VisionTransformer):
-        raise ValueError(f"Hugging Face has no network such as {type(model).__name__}; nothing was written")
+        name, hint = type(model).__name__, encoder_hint(model)
+        raise ValueError(f"Hugging Face has no network such as {name}; nothing was written{hint}")
     if is_beit(model):
         return beit(model)
     if model.layer_scale is not None:

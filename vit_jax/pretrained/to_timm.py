@@ -22,6 +22,7 @@ from vit_jax.pretrained.folder import (
     Folder,
     as_json,
     check_contents,
+    encoder_hint,
     flat_arrays,
     is_beit,
     notes_on,
@@ -118,8 +119,7 @@ def reasons_against(model: Network) -> list[str]:
     if isinstance(model, SwinTransformer):
         return against_swin(model)
     if not isinstance(model, VisionTransformer):
-        hint = "; its encoder is model.make_encoder() with params['encoder']" if hasattr(model, "make_encoder") else ""
-        return [f"timm has no such network{hint}"]
+        return [f"timm has no such network{encoder_hint(model)}"]
     epsilon = "1e-5" if model.pre_norm else "1e-6"
     conditions = {
         "norm_eps": (model.norm_eps == float(epsilon), f"timm's is {epsilon}. {OTHER_EPSILON}"),
