@@ -111,6 +111,9 @@ def test_a_classifier_is_fine_tuned_from_it(trained, small_config, run_to_end, t
     head = state.params.pop("head")
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), encoder)
     assert not np.any(head["kernel"])
+    masking = dataclasses.replace(model, fields=dict(mask_ratio=0.5))
+    with pytest.raises(ValueError, match=r"the VisionTransformer in .* has no field 'mask_ratio' to set"):
+        prepare(dataclasses.replace(small_config, model=masking), tmp_path / "masking")
 
 
 def test_fine_tuned_as_published_it_has_a_new_norm_behind_the_mean(trained, small_config, run_to_end, tmp_path):
@@ -131,10 +134,12 @@ def test_fine_tuned_as_published_it_has_a_new_norm_behind_the_mean(trained, smal
 
 
 def test_it_goes_on_from_its_own_weights(trained, config, tmp_path):
-    """Pre-training that starts from a masked autoencoder has all of it, decoder included."""
+    """Pre-training that starts from a masked autoencoder has all of it, decoder included, and may mask more or less."""
     run, result, _ = trained
-    model = ModelConfig(pretrained=str(run.workdir))
+    model = ModelConfig(pretrained=str(run.workdir), fields=dict(mask_ratio=0.5))
     again = prepare(dataclasses.replace(config, model=model), tmp_path)
+    assert isinstance(again.model, MaskedAutoencoder)
+    assert (run.model.mask_ratio, again.model.mask_ratio) == (0.75, 0.5)
     state = jax.device_get(again.parallel.gather_state(again.initial_state()))
     jax.tree.map(np.testing.assert_array_equal, dict(state.params), result.params)
 

@@ -53,6 +53,7 @@ class Adapted:
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
         attention: the program that computes a ViT's attention.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
+        mask_ratio: of a masked autoencoder whose pre-training goes on, the share of the patches that are masked.
     """
 
     image_size: int | tuple[int, int] | None = None
@@ -67,6 +68,7 @@ class Adapted:
     drop_path_rate: float | None = None
     attention: Kernel | None = None
     remat: bool | None = None
+    mask_ratio: float | None = None
 
 
 @dataclass(frozen=True)
