@@ -4,6 +4,7 @@ import itertools
 import json
 import threading
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 import vit_jax
 from tests.models.cases import random_params
+from vit_jax.models.dino import DinoVisionTransformer
+from vit_jax.models.other_size import resized_positions
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
 
@@ -76,6 +79,19 @@ def test_a_student_s_swin_is_loaded_for_other_windows(tmp_path):
     _, resized = vit_jax.load_pretrained(tmp_path / "student", image_size=64, window_size=8)
     _, expected = vit_jax.load_pretrained(tmp_path / "encoder", image_size=64, window_size=8)
     jax.tree.map(np.testing.assert_array_equal, resized["encoder"], expected)
+
+
+WHOLE: dict[str, Any] = dict(image_size=8, patch_size=2, embed_dim=8, depth=1, num_heads=2)
+
+
+def test_a_student_s_positions_are_resized_as_in_its_training(tmp_path):
+    student = DinoVisionTransformer(**WHOLE, prototypes=5)
+    params = random_params(student, 0)
+    vit_jax.save_pretrained(tmp_path, student, params)
+    expected = resized_positions(params["encoder"]["pos_embed"], (4, 4), (6, 4))
+    for num_classes in (None, 3):
+        _, resized = vit_jax.load_pretrained(tmp_path, image_size=(12, 8), num_classes=num_classes)
+        np.testing.assert_allclose(resized.get("encoder", resized)["pos_embed"], expected, atol=1e-6)
 
 
 def test_a_workdir_is_loaded_by_its_own_name(saved, model):

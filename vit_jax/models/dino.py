@@ -1,5 +1,6 @@
 """Self-distillation without labels (DINO: Caron et al., 2021): an encoder, and a head that compares with prototypes."""
 
+import dataclasses
 from typing import Any, Literal
 
 import jax
@@ -9,6 +10,7 @@ from flax import linen as nn
 from vit_jax.models.layers import SMALL, gelu, unit_vectors
 from vit_jax.models.network import Features
 from vit_jax.models.pretraining import PretrainingNetwork, VisionTransformerPretraining
+from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 
@@ -124,9 +126,11 @@ class DinoVisionTransformer(DinoNetwork, VisionTransformerPretraining):
 
     Attributes:
         pos_embed: "learned", as published, or fixed "sincos", which in small crops begin at a corner of their own.
+        resizing: as in training, where the positions for small crops are resized (`vit_jax.models.other_size`).
     """
 
     pos_embed: Literal["learned", "sincos"] = "learned"
+    resizing: Resizing = dataclasses.field(default=Resizing(positions="bicubic_offset"), compare=False)
 
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer:

@@ -41,7 +41,7 @@ class PretrainingNetwork(Network):
     @nn.nowrap
     def encoder_fields(self) -> dict[str, Any]:
         """The fields that the encoder has in common with this network."""
-        names = ("image_size", "in_channels", "dtype", "preprocessing")
+        names = ("image_size", "in_channels", "dtype", "preprocessing", "resizing")
         return {"num_classes": 0, "parent": None, **{name: getattr(self, name) for name in names}}
 
 
