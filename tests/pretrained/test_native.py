@@ -14,7 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 import vit_jax
 from tests.models.cases import random_params
+from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.dino import DinoVisionTransformer
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.other_size import resized_positions
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
@@ -82,6 +84,7 @@ def test_a_student_s_swin_is_loaded_for_other_windows(tmp_path):
 
 
 WHOLE: dict[str, Any] = dict(image_size=8, patch_size=2, embed_dim=8, depth=1, num_heads=2)
+DECODER: dict[str, Any] = dict(decoder_embed_dim=4, decoder_depth=1, decoder_num_heads=1)
 
 
 def test_a_student_s_positions_are_resized_as_in_its_training(tmp_path):
@@ -92,6 +95,21 @@ def test_a_student_s_positions_are_resized_as_in_its_training(tmp_path):
     for num_classes in (None, 3):
         _, resized = vit_jax.load_pretrained(tmp_path, image_size=(12, 8), num_classes=num_classes)
         np.testing.assert_allclose(resized.get("encoder", resized)["pos_embed"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "network", [MaskedAutoencoder(**WHOLE, **DECODER), BeitPretraining(**WHOLE), DinoVisionTransformer(**WHOLE)]
+)
+def test_a_given_module_takes_the_encoder_of_a_network_for_pre_training(network, tmp_path):
+    params = random_params(network, 0)
+    vit_jax.save_pretrained(tmp_path, network, params)
+    encoder = network.make_encoder().clone(mask_token=False)
+    loaded, found = vit_jax.load_pretrained(tmp_path, model=encoder.clone(norm_eps=1e-3))
+    assert loaded == encoder
+    expected = {name: x for name, x in params["encoder"].items() if name != "mask_token"}
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    with pytest.raises(ValueError, match="is for 2 attention heads; model= has 4"):
+        vit_jax.load_pretrained(tmp_path, model=encoder.clone(num_heads=4))
 
 
 def test_a_workdir_is_loaded_by_its_own_name(saved, model):

@@ -178,6 +178,8 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
         )
     format = own_format(weights.arrays, known.resizing)
     converted = convert(weights.arrays, format.table, {})
+    if isinstance(config, PretrainingNetwork) and not isinstance(model, PretrainingNetwork | None):
+        config, converted = config.make_encoder(), encoder_parameters(converted)
     stored = config or known.clone(**stored_sizes(known, converted.shapes()))
     wanted = model or stored
     if config is not None and model is not None:
@@ -187,7 +189,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
 
 
 def encoder_parameters(converted: Converted) -> Converted:
-    """The encoder of a pre-training network, MAE's or BEiT's: without decoder, head and mask token."""
+    """The encoder of a pre-training network: without decoder, head and mask token."""
 
     def inner(path: str) -> bool:
         return path.startswith("encoder/") and path != "encoder/mask_token"
