@@ -10,16 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import load_file, save_file
 
 import vit_jax
 from tests.models.cases import random_params
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.dino import DinoVisionTransformer
+from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.other_size import resized_positions
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.preprocessing import Preprocessing
+from vit_jax.models.vit import VisionTransformer
 
 FIELDS = dict(embed_dim=16, depth=1, num_heads=2, image_size=(8, 16), pool="map", num_registers=2, layer_scale=0.1)
 
@@ -85,6 +88,34 @@ def test_a_student_s_swin_is_loaded_for_other_windows(tmp_path):
 
 WHOLE: dict[str, Any] = dict(image_size=8, patch_size=2, embed_dim=8, depth=1, num_heads=2)
 DECODER: dict[str, Any] = dict(decoder_embed_dim=4, decoder_depth=1, decoder_num_heads=1)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "table_of"),
+    [
+        (VisionTransformer(**WHOLE, pos_embed="sincos"), {"pos_embed": (1, 8)}),
+        (VisionTransformer(**WHOLE, pos_embed="sincos", no_embed_class=True), {"pos_embed": (0, 8)}),
+        (DinoVisionTransformer(**WHOLE, pos_embed="sincos"), {"encoder/pos_embed": (1, 8)}),
+        (MaskedAutoencoder(**WHOLE, **DECODER), {"encoder/pos_embed": (1, 8), "decoder/pos_embed": (1, 4)}),
+    ],
+)
+def test_fixed_positions_are_resized_as_learned_ones(fixed, table_of, tmp_path):
+    """For another grid of patches, where other fixed ones were never trained with; at their own they stay fixed."""
+    params = random_params(fixed, 0)
+    tables = {
+        path: np.pad(sincos_position_embedding((4, 4), width), ((prefix, 0), (0, 0)))[None]
+        for path, (prefix, width) in table_of.items()
+    }
+    learned = unflatten_dict({**flatten_dict(params, sep="/"), **tables}, sep="/")
+    vit_jax.save_pretrained(tmp_path / "fixed", fixed, params)
+    vit_jax.save_pretrained(tmp_path / "learned", fixed.clone(pos_embed="learned"), learned)
+    resized = vit_jax.load_pretrained(tmp_path / "fixed", image_size=(12, 8))
+    expected = vit_jax.load_pretrained(tmp_path / "learned", image_size=(12, 8))
+    assert resized[0] == expected[0]
+    jax.tree.map(np.testing.assert_array_equal, resized[1], expected[1])
+    same = vit_jax.load_pretrained(tmp_path / "fixed", image_size=8)
+    assert same[0] == fixed
+    jax.tree.map(np.testing.assert_array_equal, same[1], params)
 
 
 def test_a_student_s_positions_are_resized_as_in_its_training(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.pretraining import encoder_of
@@ -57,6 +58,9 @@ def filled(shape: tuple[int, ...], value: float) -> Parameter:
 def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> StoredNetwork:
     """A network for another image or other windows (None for its own), with resized embeddings.
 
+    Fixed positions for another grid of patches would be others than it was trained with: they become parameters, which
+    are resized as learned ones.
+
     Raises:
         ValueError: if windows are given for a network that has none.
     """
@@ -66,6 +70,9 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     wanted = stored.wanted.clone(**sizes)
     if wanted == stored.model and not mixes_up_biases(stored.format, wanted):
         return stored
+    fixed = getattr(stored.model, "pos_embed", None) == getattr(wanted, "pos_embed", None) == "sincos"
+    if fixed and grid(stored.model) != grid(wanted):
+        stored, wanted = with_learned_positions(stored), wanted.clone(pos_embed="learned")
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
     parameters = {
@@ -78,6 +85,28 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     return dataclasses.replace(
         stored, model=wanted, converted=dataclasses.replace(stored.converted, parameters=parameters)
     )
+
+
+def with_learned_positions(stored: StoredNetwork) -> StoredNetwork:
+    """A network of fixed positions with these as parameters, zeros for tokens that have none: it computes the same."""
+    model = stored.model.clone(pos_embed="learned")
+    added = {
+        path: fixed_positions(shape, grid(model))
+        for path, shape in shapes_by_path(model).items()
+        if path.split("/")[-1] == "pos_embed"
+    }
+    converted = dataclasses.replace(stored.converted, parameters=stored.converted.parameters | added)
+    return dataclasses.replace(stored, model=model, converted=converted)
+
+
+def fixed_positions(shape: tuple[int, ...], grid: tuple[int, int]) -> Parameter:
+    """Sin-cos positions of a grid as learned ones of this shape, [1, prefix + patches, D]."""
+
+    def read() -> np.ndarray:
+        table = sincos_position_embedding(grid, shape[2])
+        return np.pad(table, ((shape[1] - len(table), 0), (0, 0)))[None]
+
+    return Parameter(shape, read)
 
 
 def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:

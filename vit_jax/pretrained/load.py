@@ -58,7 +58,8 @@ def load_pretrained(
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
             Of a network that was pre-trained without labels the encoder is left. MAE's and BEiT's pools the mean of the
             patches, as they are fine-tuned; `model.clone(pool="token")` reads the class token, as MAE's linear probe.
-        image_size: height and width; position embeddings and bias tables are resized as the publisher does.
+        image_size: height and width; position embeddings and bias tables are resized as the publisher does. Fixed
+            ones of this package's own networks are, too, and are parameters then (`pos_embed="learned"`).
         window_size: of a Swin, likewise.
         in_channels: of the images. With 1 for a network of colour images, it computes of a grey image what it computes
             of the same in colour; otherwise the patch embedding's channels are taken in turn and scaled, as by timm's
