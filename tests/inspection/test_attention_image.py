@@ -11,8 +11,11 @@ from tests.inspection.scattered_windows import random_attention, scattered
 from tests.models.cases import random_images, random_params, small_model
 from tests.models.swin_cases import SWIN_CASES, small_swin
 from vit_jax.inspection.attention_image import attention_to_image, covered, layer_attention
+from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.registry import create_model
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -25,7 +28,7 @@ def block_grids(model: SwinTransformer) -> list[Any]:
     return [grid for stage in model.window_grids for grid in stage]
 
 
-def softmax(model: VisionTransformer, tokens: int) -> list[jax.Array]:
+def softmax(model: VisionTransformer | VisionTransformerPretraining, tokens: int) -> list[jax.Array]:
     """Random weights as those of every layer, float32 [2, heads, N, N]."""
     logits = np.random.default_rng(0).normal(size=(model.depth, 2, model.num_heads, tokens, tokens))
     return list(jax.nn.softmax(jax.numpy.asarray(logits, jax.numpy.float32)))
@@ -46,6 +49,34 @@ def test_all_patches_attention_where_there_is_no_class_token(registers: int):
     model = small_model(class_token=False, pool="avg", num_registers=registers)
     layers = softmax(model, registers + 16)
     expected = np.asarray(layers[1])[:, :, registers:, registers:].mean(2).reshape(2, 3, 4, 4)
+    np.testing.assert_allclose(attention_to_image(model, layers)[1], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        (dict(pool="avg"), slice(1, None)),
+        (dict(pool="map"), slice(1, None)),
+        (dict(pool="token_avg"), slice(0, 1)),
+        (dict(distilled=True), slice(0, 2)),
+        (dict(distilled=True, answer="class"), slice(0, 1)),
+        (dict(distilled=True, answer="distillation"), slice(1, 2)),
+    ],
+)
+def test_it_is_the_attention_of_the_tokens_that_the_answer_is_read_from(fields: dict[str, Any], read: slice):
+    """A class token that no head reads cannot change the answer."""
+    model = small_model(**fields)
+    prefix = model.num_prefix_tokens
+    layers = softmax(model, prefix + 16)
+    expected = np.asarray(layers[1])[:, :, read, prefix:].mean(2).reshape(2, 3, 4, 4)
+    np.testing.assert_allclose(attention_to_image(model, layers)[1], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("network", [MaskedAutoencoder, BeitPretraining])
+def test_a_network_for_pretraining_whose_features_are_the_patches_shows_these(network: Any):
+    model = network(image_size=8, patch_size=2, embed_dim=12, depth=2, num_heads=3)
+    layers = softmax(model, 17)
+    expected = np.asarray(layers[1])[:, :, 1:, 1:].mean(2).reshape(2, 3, 4, 4)
     np.testing.assert_allclose(attention_to_image(model, layers)[1], expected, atol=1e-7)
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.inspection.features import attention_maps
+from vit_jax.models.beit import BeitPretraining
+from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
@@ -26,9 +28,11 @@ def attention_to_image(model: Network, attention: jax.Array) -> jax.Array: ...
 def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Array) -> list[jax.Array] | jax.Array:
     """How much each place of the image is attended to.
 
-    For a Vision Transformer with a class token, this is the class token's attention. Otherwise, and for a Swin
-    Transformer, it is the mean over all patches; with windows, only patches of the same window attend to a place. A
-    map sums to 1, less the attention to tokens that are no place of the image: class and register tokens, padding.
+    This is the attention of what the answer is read from. For a Vision Transformer that is the class token; of a
+    distilled one whose answer is the mean of two heads, the mean over the class and the distillation token; where the
+    patches are pooled, whether or not there is a class token, the mean over all patches. So it is for a Swin
+    Transformer; with windows, only patches of the same window attend to a place. A map sums to 1, less the attention to
+    tokens that are no place of the image: class and register tokens, padding.
 
     Args:
         model: a Vision or Swin Transformer, or a network for pre-training: its encoder's.
@@ -41,12 +45,14 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
     Raises:
         ValueError: if the network has no attention, or another number of layers or tokens.
     """
+    pools_patches = isinstance(model, MaskedAutoencoder | BeitPretraining)  # whatever their encoder by itself does
     model = encoder_of(model)
     if isinstance(model, VisionTransformer):
         check_tokens(model, attention)
+        read = slice(model.num_prefix_tokens, None) if pools_patches else tokens_read(model)
         if isinstance(attention, Sequence):
-            return [tokens_to_image(model, layer) for layer in attention]
-        return tokens_to_image(model, attention)
+            return [tokens_to_image(model, layer, read) for layer in attention]
+        return tokens_to_image(model, attention, read)
     if isinstance(model, SwinTransformer):
         grids = [grid for stage in model.window_grids for grid in stage]
         check_windows(grids, attention)
@@ -83,11 +89,16 @@ def layer_attention(model: Network, params: Mapping[str, Any], images: jax.typin
     return jax.lax.map(of_one, jnp.asarray(images))
 
 
-def tokens_to_image(model: VisionTransformer, attention: jax.Array) -> jax.Array:
-    """Attention among all tokens, float32 [..., N, N], as maps [..., rows, columns]."""
-    prefix = model.num_prefix_tokens
-    to_patches = attention[..., prefix:]
-    attended = to_patches[..., 0, :] if model.class_token else to_patches[..., prefix:, :].mean(axis=-2)
+def tokens_read(model: VisionTransformer) -> slice:
+    """The tokens that the answer is read from; with pool="token_avg", which reads all, the class token."""
+    if model.distilled:
+        return {"mean": slice(0, 2), "class": slice(0, 1), "distillation": slice(1, 2)}[model.answer]
+    return slice(0, 1) if model.pool in ("token", "token_avg") else slice(model.num_prefix_tokens, None)
+
+
+def tokens_to_image(model: VisionTransformer, attention: jax.Array, read: slice) -> jax.Array:
+    """Attention among all tokens, float32 [..., N, N], as maps [..., rows, columns]: the mean of those `read`."""
+    attended = attention[..., read, model.num_prefix_tokens :].mean(axis=-2)
     return attended.reshape(*attended.shape[:-1], *model.grid)
 
 

@@ -172,7 +172,7 @@ def attention_strips(run: Run, result: Result) -> Strips | None:
         if attended is not None
     ]
     explanation = "Test images, and beside each the same under what is attended to in the last block, the brighter the "
-    explanation += "more: by the class token, or on average by all tokens where there is none."
+    explanation += "more: by the tokens that the features are read from, the class token or on average all patches."
     return Strips("Attention", explanation, drawn) if drawn else None
 
 
