@@ -30,6 +30,12 @@ def classifier():
 
 
 @pytest.fixture
+def diverged(classifier):
+    """The same network, with no number among its parameters."""
+    return Pretrained(classifier.model, jax.tree.map(lambda p: np.full_like(p, np.nan), classifier.params), NAMES)
+
+
+@pytest.fixture
 def save(tmp_path):
     """Saves a model, by default under its own names; returns where."""
 

@@ -98,6 +98,13 @@ def test_a_score_is_what_counting_gives(classifier, save, folder, capsys, batch_
     assert "the same" in score["classes"]
 
 
+def test_a_network_without_finite_outputs_has_no_score(diverged, save, folder, capsys):
+    assert cli.main(["evaluate", save(diverged), "--data", f"folder:{folder}", "--format", "json"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "the outputs for 35 of 35 images are not finite" in err
+
+
 def test_classes_in_another_order_are_matched_by_name(classifier, save, folder, capsys):
     names = ("gnu", "ant", "fox", "bee", "elk", "cat", "dog")
     score = as_json(capsys, save(classifier, names), "--data", f"folder:{folder}", "--split", "all")

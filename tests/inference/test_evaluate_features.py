@@ -69,3 +69,10 @@ def test_the_table_says_how(saved, capsys):
 def test_training_images_are_not_judged(saved, capsys):
     assert cli.main(["evaluate", str(saved), "--data", "digits", "--how", "knn", "--split", "train"]) == 2
     assert "learns from the training images" in capsys.readouterr().err
+
+
+def test_features_that_are_not_finite_are_not_judged(diverged, save, capsys):
+    assert cli.main(["evaluate", save(diverged), "--data", "digits", "--how", "knn"]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "the outputs for 1,438 of 1,438 images are not finite" in err

@@ -61,6 +61,14 @@ def test_classes_and_probabilities(classifier, save, pictures, capsys, batch_siz
         np.testing.assert_allclose([found["probability"] for found in answer["classes"]], row[order], atol=1e-6)
 
 
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_a_network_without_finite_outputs_has_no_answers(diverged, save, pictures, output, capsys):
+    assert cli.main(["predict", save(diverged), str(pictures), "--batch-size", "8", "--format", output]) == 2
+    out, err = capsys.readouterr()
+    assert "ant" not in out
+    assert "the outputs for 8 of 8 images are not finite" in err
+
+
 def test_one_program_is_compiled_whatever_the_last_batch(classifier, monkeypatch, pictures):
     traced = []
     make_top = predicting.make_top

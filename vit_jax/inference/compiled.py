@@ -40,6 +40,16 @@ def filled(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
+def require_finite(outputs: np.ndarray) -> None:
+    """Raises ValueError if what a network gave for M images, [M] or [M, D], is not finite: it would have no answer."""
+    broken = ~np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
+    if broken.any():
+        raise ValueError(
+            f"the outputs for {broken.sum():,} of {len(outputs):,} images are not finite: the network's weights are "
+            "damaged, or its training diverged. Take weights from before that, or train again more gently"
+        )
+
+
 def compile_for_rows(
     function: Callable[[Tree, Tree], dict[str, jax.Array]], params: Tree, batch_size: int, examples: int
 ) -> Compiled:

@@ -17,7 +17,7 @@ from rich.text import Text
 from vit_jax.evaluation.accuracy import balanced_accuracy
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import load_classifier
-from vit_jax.inference.compiled import compile_for_rows
+from vit_jax.inference.compiled import compile_for_rows, require_finite
 from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network
@@ -88,7 +88,11 @@ def class_order(classifier: Pretrained, data_names: Sequence[str], by_number: bo
 
 
 def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch_size: int) -> Score:
-    """Counts every image once."""
+    """Counts every image once.
+
+    Raises:
+        ValueError: if the network's outputs are not finite.
+    """
     model, params, _ = classifier
     compiled = compile_for_rows(make_marks(model, data.to_input), params, batch_size, len(data))
     compiled({"image": np.zeros((1, *data.image_shape), np.uint8), "label": np.zeros(1, np.int32)})  # compiles
@@ -98,6 +102,7 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
     marks = [{**compiled(batch), "label": batch["label"]} for batch in labelled]
     seconds = time.perf_counter() - began
     every = {name: np.concatenate([mark[name] for mark in marks]) for name in marks[0]}
+    require_finite(every["loss"])
     return Score(
         examples=len(every["loss"]),
         top1=float(np.mean(every["first"])),

@@ -9,7 +9,7 @@ import numpy as np
 
 from vit_jax.evaluation.judge import How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
-from vit_jax.inference.compiled import compile_for_rows
+from vit_jax.inference.compiled import compile_for_rows, require_finite
 from vit_jax.inference.evaluate import tracked, write_table
 from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
@@ -60,12 +60,17 @@ def evaluate_features(
 def features_of(
     model: Network, params: Mapping[str, Any], data: EvaluationData, batch_size: int, title: str
 ) -> Labelled:
-    """The pooled features and labels of all of a split."""
+    """The pooled features and labels of all of a split.
+
+    Raises:
+        ValueError: if the features are not finite.
+    """
     compiled = compile_for_rows(make_pooled(model, data.to_input), params, batch_size, len(data))
     batches = tracked(data, compiled.batch_size, f"features, {title}")
     found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
-    features, labels = zip(*found, strict=True)
-    return np.concatenate(features), np.concatenate(labels)
+    features, labels = map(np.concatenate, zip(*found, strict=True))
+    require_finite(features)
+    return features, labels
 
 
 def make_pooled(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:

@@ -19,7 +19,7 @@ from rich.text import Text
 from vit_jax.data.decoding import read_upright
 from vit_jax.data.in_threads import in_threads
 from vit_jax.inference.classifier import load_classifier
-from vit_jax.inference.compiled import compile_for_rows
+from vit_jax.inference.compiled import compile_for_rows, require_finite
 from vit_jax.inference.image_files import image_files
 from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network
@@ -58,7 +58,8 @@ def predict(
         The exit status: 1 if some image could not be read.
 
     Raises:
-        ValueError, FileNotFoundError: with what is wrong in what was asked for; nothing was printed.
+        ValueError, FileNotFoundError: with what is wrong in what was asked for; nothing was printed. Or, when it is
+            seen, that the network's outputs are not finite.
     """
     if top < 1:
         raise ValueError(f"--top must be at least 1, not {top}")
@@ -90,7 +91,11 @@ def warn_unreadable(answers: Iterator[Answer], unreadable: list[str]) -> Iterato
 
 
 def classify(classifier: Pretrained, files: Sequence[str], top: int, batch_size: int) -> Iterator[Answer]:
-    """The answer on each file, in order. Memory does not grow with their number."""
+    """The answer on each file, in order. Memory does not grow with their number.
+
+    Raises:
+        ValueError: if the network's outputs are not finite.
+    """
     model, params, _ = classifier
     class_names = names(classifier)
     top = min(top, model.num_classes)
@@ -107,6 +112,7 @@ def classify(classifier: Pretrained, files: Sequence[str], top: int, batch_size:
     while batch := list(islice(inputs, compiled.batch_size)):
         images = [image for _, image in batch if isinstance(image, np.ndarray)]
         answers = compiled({"image": np.stack(images)}) if images else {"index": (), "probability": ()}
+        require_finite(np.asarray(answers["probability"]))
         rows = zip(answers["index"], answers["probability"], strict=True)
         for file, image in batch:
             if isinstance(image, ValueError):
