@@ -382,8 +382,8 @@ def test_half_a_head_is_none(trained, config, tmp_path):
     """Weights of others may have names for another head than theirs."""
     run, _ = trained
     start = find_start(with_model(config, pretrained=str(run.workdir)), tmp_path)
-    model, names = start.for_data("digits", 10, 1), run.dataset.class_names
+    model, names = start.for_data("digits", 10, (8, 8, 1)), run.dataset.class_names
     assert sorted(start.with_head_for(names, model).head) == ["head/bias", "head/kernel"]
     half = dataclasses.replace(start, head={"head/kernel": start.head["head/kernel"]})
     assert not half.with_head_for(names, model).head
-    assert not start.with_head_for(names, start.for_data("digits", 7, 1)).head
+    assert not start.with_head_for(names, start.for_data("digits", 7, (8, 8, 1))).head

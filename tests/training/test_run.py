@@ -10,14 +10,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
+import vit_jax
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
 from vit_jax.models.attention_kernel import Choice
 from vit_jax.models.initialise import init_params
+from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
@@ -494,6 +497,20 @@ def test_a_fresh_network_crops_nothing(config, tmp_path):
     own = {**fields, "preprocessing": Preprocessing(crop_fraction=0.5)}
     run = prepare(dataclasses.replace(config, model=ModelConfig("vit_tiny_patch16_224", own)), tmp_path / "b")
     assert run.model.preprocessing == Preprocessing(crop_fraction=0.5)
+
+
+def test_images_of_other_proportions_are_squashed_in_use_as_they_are_in_training(config, tmp_path):
+    """And no others are."""
+    for image_size, squash in (((8, 12), True), ((16, 16), False)):
+        fields = dict(image_size=image_size, depth=1, embed_dim=12, num_heads=3)
+        changed = dataclasses.replace(config, model=ModelConfig("vit_digits_patch2_8", fields))
+        run = prepare(changed, tmp_path / f"{squash}")
+        assert run.model.preprocessing.squash == squash
+        image = run.dataset.test[0][0]
+        trained = network_input(run.model, jnp.asarray(image)[None])[0]
+        np.testing.assert_allclose(
+            vit_jax.preprocessing(run.model)(image), trained, atol=0.1
+        )  # Pillow clips between its passes
 
 
 def test_the_attention_that_is_told_is_of_the_tokens_that_training_has(monkeypatch):

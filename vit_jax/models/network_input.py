@@ -26,6 +26,12 @@ def network_input(model: Network, pixels: jax.Array) -> jax.Array:
     return preprocessing.normalise(pixels)
 
 
+def squashes(model: Network, image_shape: tuple[int, ...]) -> bool:
+    """Whether `network_input` changes the proportions of images (h, w, C)."""
+    height, width, _ = model.input_shape
+    return image_shape[0] * width != image_shape[1] * height
+
+
 def with_channels(pixels: jax.Array, channels: int) -> jax.Array:
     """Pixels [B, H, W, C] in colour (3) or grey (1), as asked for.
 

@@ -3,6 +3,7 @@
 import jax
 
 from vit_jax.evaluation.class_order import first_names
+from vit_jax.models.network_input import squashes
 from vit_jax.training.run import Run, attention_choice
 
 
@@ -34,8 +35,11 @@ def shown_as(run: Run) -> str:
     shown = "" if channels == has else f"; images of {has} channels are shown in {channels}"
     if seen == loaded:
         return shown
-    shown += f"; images are resized to {seen[0]}x{seen[1]}"
     as_loaded = loaded == [run.config.data.load_size] * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
+    if squashes(run.model, run.dataset.image_shape):
+        shown += f"; {'the centre squares of images' if as_loaded else 'images'} are squashed to {seen[0]}x{seen[1]}"
+    else:
+        shown += f"; images are resized to {seen[0]}x{seen[1]}"
     if as_loaded and min(seen) > min(loaded):
         shown += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
     return shown

@@ -123,7 +123,7 @@ def prepare(config: Config, workdir: Path) -> Run:
     parallel = make_parallel(config.parallel, config.batch_size, config.accumulate_steps)
     dataset = load_dataset(config.data, workdir / LISTING)
     check_labels(config, dataset)
-    model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape[2])
+    model = start.for_data(dataset.name, len(dataset.class_names), dataset.image_shape)
     start = start.with_head_for(dataset.class_names, model)
     teacher = load_teacher(config, dataset, model)
     shapes = parameter_shapes(model)

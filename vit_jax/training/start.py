@@ -10,7 +10,7 @@ import numpy as np
 from flax.core import FrozenDict
 
 from vit_jax.models.network import Network
-from vit_jax.models.network_input import fits_channels
+from vit_jax.models.network_input import fits_channels, squashes
 from vit_jax.models.parameters import parameter_count, shapes_by_path
 from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
@@ -54,13 +54,17 @@ class Start:
         fits = new == {path: parameter.shape for path, parameter in self.head.items()}
         return self if fits and class_names == self.class_names else dataclasses.replace(self, head={})
 
-    def for_data(self, name: str, num_classes: int, in_channels: int) -> Network:
-        """The network for a data set; one for pre-training has no classes.
+    def for_data(self, name: str, num_classes: int, image_shape: tuple[int, int, int]) -> Network:
+        """The network for a data set with images (H, W, C); one for pre-training has no classes.
+
+        Where its config does not say how images are prepared, it crops nothing: training shows it whole images,
+        squashed where they have other proportions than its own, and so does what comes after.
 
         Raises:
             ValueError: if it is pretrained on images of channels that these cannot be shown in, or normalises by the
                 means of others.
         """
+        in_channels = image_shape[2]
         if self.config.pretrained is not None:
             if not fits_channels(in_channels, self.network.in_channels):
                 raise ValueError(
@@ -76,7 +80,11 @@ class Start:
                 f"{self.config.title} normalises images by the means of {means} channels; those of {name} have "
                 f"{in_channels}. Set model.preprocessing.mean and model.preprocessing.std to one value, or one for each"
             )
-        return self.network.clone(num_classes=num_classes, in_channels=in_channels)
+        preprocessing = self.network.preprocessing
+        if "preprocessing" not in set_fields(self.config):
+            squash = squashes(self.network, image_shape)
+            preprocessing = dataclasses.replace(preprocessing, crop_fraction=1.0, squash=squash)
+        return self.network.clone(num_classes=num_classes, in_channels=in_channels, preprocessing=preprocessing)
 
     def read(self, model: Network) -> dict[str, Any] | None:
         """The parameters of a network `for_data`, on the host; None where nothing is stored.
@@ -123,7 +131,7 @@ def find_start(config: Config, workdir: Path) -> Start:
     dtype = np.dtype(config.dtype)
     if model.pretrained is None:
         network = create_model(model.name, **model.fields, dtype=dtype)
-        start = Start(model, network if "preprocessing" in model.fields else seeing_all(network))
+        start = Start(model, network)
         check_trainable(start.network, config)
     elif has_checkpoint(workdir / "checkpoints") and (workdir / NETWORK).is_file():
         start = Start(model, read_module(workdir / NETWORK).clone(**set_fields(model), dtype=dtype))
@@ -172,7 +180,7 @@ def check_trainable(network: Network, config: Config) -> None:
 
 
 def adapted(config: ModelConfig, network: Network) -> Network:
-    """A pretrained network with the fields of its config, nothing of an image cropped.
+    """A pretrained network with the fields of its config.
 
     Raises:
         ValueError: if it has no such field.
@@ -181,12 +189,7 @@ def adapted(config: ModelConfig, network: Network) -> Network:
     for name in set_fields(config):
         if name not in known:
             raise ValueError(f"the {type(network).__name__} in {config.pretrained} has no field {name!r} to set")
-    return seeing_all(network).clone(**set_fields(config))
-
-
-def seeing_all(network: Network) -> Network:
-    """The network, cropping nothing: training shows it whole images, and so does what comes after."""
-    return network.clone(preprocessing=dataclasses.replace(network.preprocessing, crop_fraction=1.0, squash=False))
+    return network.clone(**set_fields(config))
 
 
 def set_fields(config: ModelConfig) -> dict[str, Any]:
