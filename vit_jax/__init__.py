@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vit_jax.inspection.attention_image import attention_to_image
+    from vit_jax.inspection.attention_image import attention_extent, attention_to_image
+    from vit_jax.inspection.attention_picture import seen_part
     from vit_jax.inspection.cost import Cost, cost
     from vit_jax.inspection.features import attention_maps, features
     from vit_jax.inspection.pictures import feature_picture, overlay
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cost",
     "Preprocessing",
+    "attention_extent",
     "attention_maps",
     "attention_rollout",
     "attention_to_image",
@@ -31,10 +33,12 @@ __all__ = [
     "overlay",
     "preprocessing",
     "save_pretrained",
+    "seen_part",
 ]
 
 HOMES = {
-    "inspection.attention_image": ("attention_to_image",),
+    "inspection.attention_image": ("attention_extent", "attention_to_image"),
+    "inspection.attention_picture": ("seen_part",),
     "inspection.cost": ("Cost", "cost"),
     "inspection.features": ("attention_maps", "features"),
     "inspection.pictures": ("feature_picture", "overlay"),

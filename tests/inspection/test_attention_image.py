@@ -10,7 +10,7 @@ import vit_jax
 from tests.inspection.scattered_windows import random_attention, scattered
 from tests.models.cases import random_images, random_params, small_model
 from tests.models.swin_cases import SWIN_CASES, small_swin
-from vit_jax.inspection.attention_image import attention_to_image, covered, layer_attention
+from vit_jax.inspection.attention_image import attention_extent, attention_to_image, layer_attention
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.mae import MaskedAutoencoder
@@ -132,11 +132,11 @@ def test_one_layer_alone_needs_the_memory_of_one_image():
 def test_odd_maps_cover_more_than_the_image():
     """11 x 13 tokens are merged to 6 x 7, which cover 12 x 14."""
     model = small_swin(**ODD)
-    assert covered(model, 0) == covered(model, 1) == (1, 1)
-    assert covered(model, 2) == covered(model, 3) == (12 / 11, 14 / 13)
-    assert covered(small_model(), 0) == (1, 1)
+    assert attention_extent(model, 0) == attention_extent(model, 1) == (1, 1)
+    assert attention_extent(model, 2) == attention_extent(model, 3) == (12 / 11, 14 / 13)
+    assert attention_extent(small_model(), 0) == (1, 1)
     student = create_model("dino_pretraining_swin_cifar_patch2_window4_32", image_size=36)
-    assert covered(student, -1) == covered(student.make_encoder(), -1) == (10 / 9, 10 / 9)
+    assert attention_extent(student, -1) == attention_extent(student.make_encoder(), -1) == (10 / 9, 10 / 9)
 
 
 def test_networks_without_attention_are_refused():

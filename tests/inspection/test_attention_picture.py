@@ -48,6 +48,19 @@ def test_the_part_shown_is_the_part_that_the_network_sees(size: tuple[int, int],
     np.testing.assert_allclose(np.asarray(seen.resize((16, 8), Image.Resampling.BOX)), input_pixels, atol=4)
 
 
+def test_a_photograph_lies_as_the_network_sees_it_on_white(vit):
+    """And a map may be laid over all of it, at any size."""
+    model = vit[0].clone(preprocessing=Preprocessing(squash=True))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    turned = photograph().convert("RGBA")
+    turned.putalpha(Image.new("L", turned.size, 100))
+    turned.getexif().update(exif)
+    seen = seen_part(model, turned, side=16)
+    input_pixels = (vit_jax.preprocessing(model)(turned) / 2 + 0.5) * 255
+    np.testing.assert_allclose(np.asarray(seen, float), input_pixels, atol=1e-3)
+
+
 def test_each_layer_and_head_and_the_rollout_has_its_picture(vit):
     model, params = vit
     image = photograph()

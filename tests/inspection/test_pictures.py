@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from vit_jax.inspection.pictures import HEAT, colours, feature_picture, overlay
+from vit_jax.rgb import to_rgb
 
 
 def lightness(rgb: np.ndarray) -> np.ndarray:
@@ -63,6 +64,14 @@ def test_grey_images_and_even_maps_can_be_drawn():
         result = np.asarray(overlay(one, np.full((3, 2), 7.0)))
         assert (result == result[0, 0]).all()
         assert result.shape == (6, 4, 3)
+
+
+def test_an_image_is_brought_upright_and_on_white():
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 4, 4), np.uint8), "RGBA")
+    image.getexif()[0x0112] = 6  # shown turned by 90 degrees clockwise
+    values = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(overlay(image, values), overlay(to_rgb(image), values))
+    assert overlay(image, values).size == (6, 4)
 
 
 @pytest.mark.parametrize("values", [np.ones(3), np.ones((1, 2, 3)), np.array([[0, np.nan]]), np.ones((0, 2))])

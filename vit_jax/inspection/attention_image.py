@@ -114,10 +114,15 @@ def inside(grid: WindowGrid) -> jax.Array:
     return grid.partition(jnp.ones((1, grid.height, grid.width, 1)))[..., 0]
 
 
-def covered(model: Network, layer: int) -> tuple[float, float]:
-    """Height and width of the part of the plane that a layer's map covers, in units of the image's.
+def attention_extent(model: Network, layer: int) -> tuple[float, float]:
+    """How much a layer's map covers, in units of what the network sees of an image: `overlay` needs it.
 
-    More than 1 where a Swin Transformer padded an odd map to merge its patches two by two.
+    Args:
+        model: a network with attention.
+        layer: its number from 0, or from the last one, -1, backwards. A rollout covers what layer 0 does.
+
+    Returns:
+        Height and width: 1, but more where a Swin Transformer padded an odd map to merge its patches two by two.
     """
     model = encoder_of(model)
     if not isinstance(model, SwinTransformer):

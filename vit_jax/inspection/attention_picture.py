@@ -10,12 +10,13 @@ import jax
 import numpy as np
 from PIL import Image
 
-from vit_jax.inspection.attention_image import attention_to_image, covered, layer_attention
+from vit_jax.inspection.attention_image import attention_extent, attention_to_image, layer_attention
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.rollout import attention_rollout
 from vit_jax.models.network import Network
 from vit_jax.pretrained.preprocess import covering, preprocessing
+from vit_jax.rgb import to_rgb
 
 SIDE = 320  # pixels of the longer side of each panel
 GAP = 8  # between panels
@@ -71,7 +72,7 @@ def chosen_maps(
         if head != "mean":
             raise ValueError(f'rollout averages the heads; head must be "mean", not {head!r}')
         rollout = attention_to_image(model, attention_rollout(model, params, images))
-        return np.asarray(rollout), covered(model, 0)
+        return np.asarray(rollout), attention_extent(model, 0)
     layers = len(jax.eval_shape(partial(attention_maps, model), params, images))
     number = layers - 1 if layer == "last" else layer
     if not 0 <= number < layers:
@@ -82,18 +83,28 @@ def chosen_maps(
             f'there is no head {head}: those of layer {number} are 0 to {len(heads) - 1}, "mean" and "all"'
         )
     chosen = heads if head == "all" else heads.mean(axis=0)[None] if head == "mean" else heads[head][None]
-    return chosen, covered(model, number)
+    return chosen, attention_extent(model, number)
 
 
-def seen_part(model: Network, image: Image.Image) -> Image.Image:
-    """The part of an image that the network sees, from the image's own pixels, with a longer side of SIDE."""
+def seen_part(model: Network, image: Image.Image, side: int = SIDE) -> Image.Image:
+    """Cuts out the part of an image that a network sees: what maps over it are laid on.
+
+    Args:
+        model: says how images are resized and cropped.
+        image: of any size; brought upright and on white, as `preprocessing` does.
+        side: the longer side of the result, in pixels, whatever the network's own size.
+
+    Returns:
+        An RGB image with the proportions of the network's input, of the image's own pixels.
+    """
+    image = to_rgb(image)
     height, width, _ = model.input_shape
     resized, box = covering(model, image.size)
     across, down = image.width / resized[0], image.height / resized[1]
     own = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-    scale = SIDE / max(height, width)
+    scale = side / max(height, width)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return image.convert("RGB").resize(size, Image.Resampling.BICUBIC, box=own)
+    return image.resize(size, Image.Resampling.BICUBIC, box=own)
 
 
 def tiled(panels: Sequence[Image.Image]) -> Image.Image:

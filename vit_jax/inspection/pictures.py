@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from vit_jax.pretrained.preprocess import from_array
+from vit_jax.rgb import to_rgb
 
 INFERNO = ("000004", "1b0c41", "4a0c6b", "781c6d", "a52c60", "cf4446", "ed6925", "fb9b06", "f7d13d", "fcffa4")
 """Evenly spaced colours of matplotlib's "inferno" (public domain): equal steps look equal, and brighter is more."""
@@ -24,10 +25,11 @@ def overlay(
     """Lays a heat map over an image: the map's lowest value is dark, its highest bright.
 
     Args:
-        image: a PIL image or uint8 [H, W] or [H, W, 1 or 3]; of a network that crops, the part that it sees.
+        image: a PIL image, which is brought upright and on white, or uint8 [H, W] or [H, W, 1 or 3]; of a network that
+            crops, its `seen_part`.
         values: float [rows, columns] over the image, e.g. one map of `attention_to_image`; enlarged smoothly, each
             value at the centre of its place.
-        covered: height and width that the map covers, in units of the image's.
+        covered: height and width that the map covers, in units of the image's: the layer's `attention_extent`.
 
     Returns:
         An RGB image of the image's size.
@@ -38,7 +40,7 @@ def overlay(
     values = np.asarray(values, np.float32)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a heat map is made of finite values [rows, columns], not of {describe(values)}")
-    below = image if isinstance(image, Image.Image) else from_array(image)
+    below = to_rgb(image) if isinstance(image, Image.Image) else from_array(image)
     rows, columns = values.shape
     box = (0, 0, columns / covered[1], rows / covered[0])
     enlarged = np.asarray(Image.fromarray(values).resize(below.size, Image.Resampling.BICUBIC, box=box))

@@ -15,7 +15,7 @@ import numpy as np
 from vit_jax.data.dataset import Source
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
-from vit_jax.inspection.attention_image import covered, layer_attention
+from vit_jax.inspection.attention_image import attention_extent, layer_attention
 from vit_jax.inspection.confusion import Confusion
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import published_results
@@ -129,7 +129,7 @@ def examples(run: Run, params: Any, test: Predictions) -> list[Example]:
         return []
     inputs = network_input(run.model, jnp.asarray(np.stack(images)))
     attention = last_attention(run.model, params, inputs)
-    covers = covered(run.model, -1)
+    covers = attention_extent(run.model, -1)
     return [
         Example(
             image=image,
@@ -165,7 +165,7 @@ def attention_strips(run: Run, result: Result) -> Strips | None:
     if not images:
         return None
     attention = last_attention(run.model, result.params, network_input(run.model, jnp.asarray(np.stack(images))))
-    covers = covered(run.model, -1)
+    covers = attention_extent(run.model, -1)
     drawn = [
         (image, np.asarray(overlay(image, np.nan_to_num(attended), covers)))
         for image, attended in zip(images, attention, strict=True)
