@@ -35,6 +35,14 @@ def test_images_of_any_sizes_come_one_by_one():
     np.testing.assert_allclose(extract_features(MODEL, params, iter(pictures), batch_size=2), alone, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "one", [Image.new("RGB", (20, 16)), np.zeros((16, 20, 3), np.uint8), np.zeros((9, 9, 1), np.uint8)]
+)
+def test_one_image_is_no_list_of_strips(one):
+    with pytest.raises(ValueError, match=r"give a list with it alone, \[image\]"):
+        extract_features(MODEL, {}, one)
+
+
 def test_no_images_are_refused():
     with pytest.raises(ValueError, match="no images"):
         extract_features(MODEL, {}, [])

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from PIL import Image
 
 from vit_jax.models.network import Network, pooled_features
 from vit_jax.pretrained.preprocess import preprocessing
@@ -29,8 +30,10 @@ def extract_features(
         `.pooled` of every image in order, float32 [N, D].
 
     Raises:
-        ValueError: if there are no images, or one is of another type or shape.
+        ValueError: if there are no images, or one is of another type or shape; or of one image by itself.
     """
+    if isinstance(images, Image.Image) or getattr(images, "shape", ())[2:] in ((1,), (3,)):
+        raise ValueError("images is one image, not several: give a list with it alone, [image]")
     preprocess = preprocessing(model)
     pooled = []
     for batch in batches(images, batch_size):
