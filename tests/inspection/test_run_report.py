@@ -1,7 +1,7 @@
 """What a run's report says of its test images, which of them it shows, and what the last block attends to in these."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +21,7 @@ from vit_jax.inspection.run_report import (
     examples,
     last_attention,
     notes,
+    shown_images,
 )
 from vit_jax.models.cnn import ConvNet
 from vit_jax.models.dino import DinoSwinTransformer, DinoVisionTransformer
@@ -102,10 +103,15 @@ def test_test_images_that_could_not_be_read_are_told():
         assert notes(run, result) == ["a folder", *told]
 
 
-def unlabelled(model: Network) -> Any:
-    """A run of that network on images without labels."""
-    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
-    return SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(30, np.int32))))
+def unlabelled(model: Network, count: int = 30) -> Any:
+    """A run of that network on so many images without labels."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    return SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(count, np.int32))))
+
+
+def test_of_few_images_each_is_shown_once():
+    run, result = unlabelled(small_model(), 5), cast(Any, SimpleNamespace(test=None))
+    np.testing.assert_array_equal(shown_images(run, result), run.dataset.test.images)
 
 
 def test_without_labels_it_is_shown_what_the_encoder_attends_to():

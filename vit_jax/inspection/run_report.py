@@ -179,7 +179,7 @@ def attention_strips(run: Run, result: Result) -> Strips | None:
 def shown_images(run: Run, result: Result) -> list[np.ndarray]:
     """Some test images, from the whole split, those that can be read: uint8 [H, W, C] each."""
     there = np.arange(len(run.dataset.test)) if result.test is None else result.test.place
-    chosen = there[np.linspace(0, len(there) - 1, RECONSTRUCTIONS).astype(int)]
+    chosen = there[np.linspace(0, len(there) - 1, min(len(there), RECONSTRUCTIONS)).astype(int)]
     return pictures(run.dataset.test, chosen.tolist())[1]
 
 
