@@ -37,6 +37,7 @@ def test_published_results_stand_beside_those_on_the_same_set(finished):
     entries = {name: dataclasses.replace(entry, images=images) for name, entry in plan.entries.items()}
     page = Page(render(dataclasses.replace(plan, entries=entries), read_results(workdir, plan)))
     assert page.sections()[-1] == "published"
+    assert "Against published results on photographs of cats and dogs" in page.text
     assert "not comparable one to one" in page.text
     assert "one_digits 55.00 ± 7.07% this page" in page.text
     assert "CNN of three convolutions about 75%" in page.text

@@ -6,7 +6,10 @@ from vit_jax.inspection.published import CIFAR10, published_results
 
 
 def test_cifar10_is_known_by_its_classes_whatever_it_is_called():
-    results = published_results(tuple(reversed(CIFAR10)))
+    published = published_results(tuple(reversed(CIFAR10)))
+    assert published is not None
+    assert published.images == "CIFAR-10"
+    results = published.results
     assert {("ViT-H/14", "99.50%"), ("ViT-B/32", "97.77%"), ("CCT-7/3x1", "98.00%")} <= {
         (result.result, result.accuracy) for result in results
     }
@@ -16,9 +19,11 @@ def test_cifar10_is_known_by_its_classes_whatever_it_is_called():
 
 @pytest.mark.parametrize("names", [("cat", "dog"), ("Cats", "Dogs"), ("dogs", "cats")])
 def test_cats_and_dogs_are_known_in_any_spelling(names):
-    assert [result.accuracy for result in published_results(names)] == ["about 75%", "69%"]
+    published = published_results(names)
+    assert published is not None
+    assert [result.accuracy for result in published.results] == ["about 75%", "69%"]
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("cat", "dog", "frog"), ("cat",)])
 def test_other_sets_have_none(names):
-    assert published_results(names) == ()
+    assert published_results(names) is None

@@ -11,7 +11,7 @@ import pytest
 
 from tests.inspection.confusion_cases import confusion_of
 from vit_jax.inspection.confusion import Confusion
-from vit_jax.inspection.published import Published
+from vit_jax.inspection.published import Published, PublishedResults
 from vit_jax.inspection.report import Example, Report, write_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -303,7 +303,7 @@ def test_everything_a_user_can_name_is_escaped(tmp_path):
         examples=[example(label=0, predicted=0), example(label=0, predicted=1)],
         notes=[evil],
         config={evil: {evil: evil}},
-        published=[Published(evil, evil, evil, evil)],
+        published=PublishedResults(evil, (Published(evil, evil, evil, evil),)),
     )
     (tmp_path / "it's <b>").mkdir()
     page, text = written(tmp_path / "it's <b>", report)
@@ -328,7 +328,10 @@ def test_the_configuration_is_folded_with_the_names_of_the_command_line(tmp_path
 
 
 def test_published_results_stand_beside_this_run(tmp_path):
-    page, _ = written(tmp_path, replace(ordinary(), published=[Published("ViT-Ti/4", "93.6%", "Somebody", "9 epochs")]))
+    published = PublishedResults("CIFAR-10", (Published("ViT-Ti/4", "93.6%", "Somebody", "9 epochs"),))
+    page, _ = written(tmp_path, replace(ordinary(), published=published))
+    assert "Against published results on CIFAR-10" in page.text
+    assert "told by the names of their classes alone" in page.text
     assert "published" in page.sections()
     assert "this run 98.3% this page ViT-Ti/4 93.6% 9 epochs Somebody" in page.text
     assert "not comparable one to one" in page.text

@@ -27,6 +27,19 @@ class Published:
     pretrained: bool = False
 
 
+@dataclass(frozen=True)
+class PublishedResults:
+    """Results of others on one set.
+
+    Attributes:
+        images: the set, as its publishers call it.
+        results: on it.
+    """
+
+    images: str
+    results: tuple[Published, ...]
+
+
 VIT, SPT = "Dosovitskiy et al. 2021 (ViT), table 5", "README of SPT_LSA"
 CCT, NEST = "Compact-Transformers", "NesT, arXiv 2105.12723"
 KENTAROY, AIRBENCH = "README of kentaroy47/vision-transformers-cifar10", "README of airbench"
@@ -94,11 +107,11 @@ CATS_AND_DOGS = (
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 BY_CLASSES = {
-    frozenset(CIFAR10): FROM_SCRATCH + FINE_TUNED,
-    frozenset({"cat", "dog"}): CATS_AND_DOGS,
+    frozenset(CIFAR10): PublishedResults("CIFAR-10", FROM_SCRATCH + FINE_TUNED),
+    frozenset({"cat", "dog"}): PublishedResults("photographs of cats and dogs", CATS_AND_DOGS),
 }
 
 
-def published_results(class_names: Sequence[str]) -> tuple[Published, ...]:
-    """The results of others on the set with these classes, which tell it whatever its folder is called; or none."""
-    return BY_CLASSES.get(frozenset(name.lower().removesuffix("s") for name in class_names), ())
+def published_results(class_names: Sequence[str]) -> PublishedResults | None:
+    """The results of others on the set with these classes, which tell it whatever its folder is called; or None."""
+    return BY_CLASSES.get(frozenset(name.lower().removesuffix("s") for name in class_names))

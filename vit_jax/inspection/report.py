@@ -17,7 +17,7 @@ import numpy as np
 from vit_jax.inspection import charts, figures
 from vit_jax.inspection.confusion import Confusion, class_accuracies, confused_pairs, overall_accuracy, row_shares
 from vit_jax.inspection.pages import page
-from vit_jax.inspection.published import Published
+from vit_jax.inspection.published import PublishedResults
 from vit_jax.whole_file import replace_text
 
 MOST_NUMBERED_CLASSES = 20  # up to this many, the matrix is a table of numbers; beyond, a heat map
@@ -59,7 +59,7 @@ class Report:
     examples: Sequence[Example] = ()  # about two dozen; each adds some 10 kB
     notes: Sequence[str] = ()  # where the data came from and what was skipped
     config: Mapping[str, Any] = field(default_factory=dict)  # nested, as in config.json
-    published: Sequence[Published] = ()  # results of others to compare with
+    published: PublishedResults | None = None  # results of others to compare with
     strips: Sequence[Strips] = ()  # what a network for pre-training makes of images, and attends to in them
     classifies: bool = True  # whether the model itself has the classes; otherwise its nearest neighbours answer
 

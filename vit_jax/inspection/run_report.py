@@ -65,7 +65,7 @@ def write_run_report(run: Run, result: Result, command: str) -> Path:
         examples=[] if result.test is None else examples(run, result.params, result.test),
         notes=notes(run, result),
         config=read_json(run.workdir / "config.json"),
-        published=published_results(run.dataset.class_names) if classifies else (),
+        published=published_results(run.dataset.class_names) if classifies else None,
         strips=[shown for shown in (strips(run, result), attention_strips(run, result)) if shown is not None],
         classifies=classifies,
     )
