@@ -384,25 +384,6 @@ def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.nd
     jax.tree.map(np.testing.assert_array_equal, again, params)
 
 
-@pytest.mark.parametrize(
-    ("name", "fields"),
-    [
-        ("mae_cifar_patch4_32", dict(depth=1, decoder_depth=1)),
-        ("dino_pretraining_vit_cifar_patch4_32", dict(depth=1, prototypes=5)),
-        ("discrete_vae_patch4_32", dict(depth=1, vocab_size=5)),
-    ],
-)
-def test_a_bare_file_of_one_s_own_pre_training_is_known(name: str, fields: dict[str, Any], tmp_path: Path):
-    """Its parameters are below "encoder"."""
-    model = create_model(name, **fields)
-    params = random_params(model, 0)
-    vit_jax.save_pretrained(tmp_path, model, params)
-    (tmp_path / "config.json").unlink()
-    loaded, again = vit_jax.load_pretrained(tmp_path / "model.safetensors", model=model)
-    assert loaded == model
-    jax.tree.map(np.testing.assert_array_equal, again, params)
-
-
 def test_a_publisher_is_of_the_weights_of_others(tmp_path: Path):
     model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=2)
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))

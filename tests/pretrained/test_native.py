@@ -74,6 +74,25 @@ def test_networks_for_pre_training_make_the_round_trip(name, fields, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
 
 
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("mae_cifar_patch4_32", dict(depth=1, decoder_depth=1)),
+        ("dino_pretraining_vit_cifar_patch4_32", dict(depth=1, prototypes=5)),
+        ("discrete_vae_patch4_32", dict(depth=1, vocab_size=5)),
+    ],
+)
+def test_a_bare_file_of_one_s_own_pre_training_is_known(name, fields, tmp_path):
+    """Its parameters are below "encoder"."""
+    model = vit_jax.create_model(name, **fields)
+    params = random_params(model, 0)
+    vit_jax.save_pretrained(tmp_path, model, params)
+    (tmp_path / "config.json").unlink()
+    loaded, again = vit_jax.load_pretrained(tmp_path / "model.safetensors", model=model)
+    assert loaded == model
+    jax.tree.map(np.testing.assert_array_equal, again, params)
+
+
 def test_a_student_s_swin_is_loaded_for_other_windows(tmp_path):
     """Its tables are resized as those of a Swin alone, though its parameters stand below "encoder"."""
     fields = dict(depths=(1, 1), num_heads=(2, 2), embed_dim=8, image_size=32, window_size=4, prototypes=5)
