@@ -45,6 +45,7 @@ def test_it_trains_reports_and_says_how_to_use_the_model(tmp_path, capsys):
     for part in (
         f"{reported:.2%}",
         "Balanced accuracy",
+        "Calibration error",
         "digits of scikit-learn",
         "python train.py --model.embed_dim 16",
     ):

@@ -12,6 +12,7 @@ import vit_jax
 from tests.inference.conftest import random_params
 from vit_jax import cli
 from vit_jax.data.dataset import DataConfig
+from vit_jax.evaluation.accuracy import expected_calibration_error
 from vit_jax.inference.evaluate import write_table
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import train
@@ -144,10 +145,8 @@ def test_a_set_with_some_of_the_classes_is_scored_among_all(classifier, save, fo
 def test_the_table_says_what_was_scored_and_how(classifier, save, folder, capsys):
     assert cli.main(["evaluate", save(classifier, ()), "--data", f"folder:{folder}", "--split", "all"]) == 0
     out = capsys.readouterr().out
-    assert all(
-        part in out
-        for part in ("images", "35", "top-1 accuracy", "balanced accuracy", "top-5 accuracy", "mean loss", "images/s")
-    )
+    accuracies = "top-1 accuracy", "balanced accuracy", "top-5 accuracy"
+    assert all(part in out for part in ("images", "35", *accuracies, "calibration error", "mean loss", "images/s"))
     assert "by number only" in out
 
 
@@ -189,6 +188,17 @@ def test_a_frequent_class_counts_no_more_in_the_balanced_accuracy(classifier, sa
         of_classes.append(np.mean(logits.argmax(-1) == label))
     assert score["balanced_accuracy"] == pytest.approx(np.mean(of_classes))
     assert score["balanced_accuracy"] != pytest.approx(score["top1"], abs=1e-4)
+
+
+def test_the_calibration_error_is_that_of_the_most_probable_classes(classifier, save, folder, capsys):
+    score = as_json(capsys, save(classifier), "--data", f"folder:{folder}")
+    preprocess, files = vit_jax.preprocessing(classifier.model), sorted(folder.glob("*/*.png"))
+    images = np.stack([preprocess(Image.open(file)) for file in files])
+    logits = np.asarray(classifier.model.apply({"params": classifier.params}, images), np.float64)
+    confidence = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
+    right = np.array([classifier.class_names[i] for i in logits.argmax(-1)]) == [file.parent.name for file in files]
+    assert score["calibration_error"] == pytest.approx(expected_calibration_error(confidence, right), abs=1e-5)
+    assert score["calibration_error"] > 0.1
 
 
 def test_five_classes_have_no_top_5(capsys, tmp_path):

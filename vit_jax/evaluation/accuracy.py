@@ -1,4 +1,4 @@
-"""Accuracy and loss over a whole split, every example counted once."""
+"""Accuracy, calibration and loss over a whole split, every example counted once."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +36,11 @@ class Predictions:
         return balanced_accuracy(self.label, self.label == self.predicted)
 
     @property
+    def calibration_error(self) -> float:
+        """How far the probabilities are from the accuracy."""
+        return expected_calibration_error(self.confidence, self.label == self.predicted)
+
+    @property
     def mean_loss(self) -> float:
         """Mean cross-entropy."""
         return float(np.mean(self.loss))
@@ -50,6 +55,19 @@ def balanced_accuracy(label: np.ndarray, right: np.ndarray) -> float:
     """
     _, place = np.unique(label, return_inverse=True)
     return float(np.mean(np.bincount(place, weights=right) / np.bincount(place)))
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """How far confidence is from accuracy (Guo et al., 2017, equation 3): the mean over the examples of the distance
+    between the mean confidence and the accuracy of those about as confident.
+
+    Args:
+        confidence: float [N], probabilities of the predicted classes.
+        right: bool [N], whether each is the true one.
+        bins: equal parts of [0, 1]; examples in one of them are about as confident.
+    """
+    place = np.searchsorted(np.arange(1, bins) / bins, confidence)  # [N], of bins closed on the right
+    return float(np.abs(np.bincount(place, weights=right - confidence)).sum() / len(confidence))
 
 
 def collect(function: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> dict[str, np.ndarray]:

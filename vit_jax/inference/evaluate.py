@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from vit_jax.evaluation.accuracy import balanced_accuracy
+from vit_jax.evaluation.accuracy import balanced_accuracy, expected_calibration_error
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import load_classifier
 from vit_jax.inference.compiled import compile_for_rows, require_finite
@@ -33,6 +33,7 @@ class Score:
         top1: share of them whose class was the most probable one.
         balanced_accuracy: mean over the classes of such shares, which a frequent class does not raise.
         top5: share of them whose class was among the five most probable; None for five classes or fewer.
+        calibration_error: expected calibration error, of 15 bins (Guo et al., 2017).
         loss: mean cross-entropy.
         images_per_second: reading and resizing included, compilation apart.
     """
@@ -41,6 +42,7 @@ class Score:
     top1: float
     balanced_accuracy: float
     top5: float | None
+    calibration_error: float
     loss: float
     images_per_second: float
 
@@ -108,6 +110,7 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
         top1=float(np.mean(every["first"])),
         balanced_accuracy=balanced_accuracy(every["label"], every["first"]),
         top5=float(np.mean(every["among_five"])) if model.num_classes > 5 else None,
+        calibration_error=expected_calibration_error(every["confidence"], every["first"]),
         loss=float(np.mean(every["loss"])),
         images_per_second=round(len(every["loss"]) / seconds, 1),
     )
@@ -129,7 +132,7 @@ def tracked(data: EvaluationData, batch_size: int, title: str) -> Iterable[dict[
 def make_marks(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
     """The function of parameters and a batch that gives for each image, [B] each:
 
-    whether its class is the "first" and whether it is "among_five", and its "loss".
+    whether its class is the "first" and whether it is "among_five", the first's "confidence", and its "loss".
     """
 
     def mark(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -140,6 +143,7 @@ def make_marks(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str,
         return {
             "first": jnp.argmax(log_probabilities, -1) == label[:, 0],
             "among_five": (five == label).any(-1),
+            "confidence": jnp.exp(log_probabilities.max(-1)),
             "loss": -jnp.take_along_axis(log_probabilities, label, -1)[:, 0],
         }
 
@@ -155,7 +159,8 @@ def rows_of(result: Score, title: str) -> dict[str, str]:
     }
     if result.top5 is not None:
         rows["top-5 accuracy"] = f"{result.top5:.2%}"
-    return rows | {"mean loss": f"{result.loss:.4f}", "speed": f"{result.images_per_second:,.1f} images/s"}
+    rows |= {"calibration error": f"{result.calibration_error:.2%}", "mean loss": f"{result.loss:.4f}"}
+    return rows | {"speed": f"{result.images_per_second:,.1f} images/s"}
 
 
 def write_table(rows: Mapping[str, str], notes: Sequence[str]) -> None:

@@ -96,8 +96,14 @@ def main_figure(run: Run, result: Result) -> dict[str, str]:
         accuracy_title(run).capitalize(): f"{result.test.accuracy:.2%}",
         **{f"By {title}": f"{accuracy:.2%}" for title, accuracy in judged_features(result.rows[-1]).items()},
         "Balanced accuracy": f"{result.test.balanced_accuracy:.2%}",
+        **calibration(run, result.test),
         "Test images": f"{len(result.test.label):,}",
     }
+
+
+def calibration(run: Run, test: Predictions) -> dict[str, str]:
+    """How far a classifier's probabilities are from its accuracy; shares of neighbours' votes are no such claim."""
+    return {"Calibration error": f"{test.calibration_error:.2%}"} if run.config.objective.learns_classes else {}
 
 
 def accuracy_title(run: Run) -> str:
