@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -293,6 +294,14 @@ def test_a_batch_the_devices_do_not_divide_is_refused():
 def test_an_impossible_fsdp_is_refused(config):
     with pytest.raises(ValueError, match=f"parallel.fsdp={config.fsdp} must divide the 8 devices"):
         make_parallel(config, batch_size=16, accumulate_steps=1)
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_processes_with_different_numbers_of_devices_are_refused(mode, monkeypatch):
+    """Each is to feed an equal part of a batch."""
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(process_index=index) for index in (0, 0, 0, 1)])
+    with pytest.raises(ValueError, match="same number of devices, but process 0 has 3, process 1 has 1"):
+        make_parallel(ParallelConfig(mode), batch_size=16, accumulate_steps=1)
 
 
 def test_bfloat16_computes_low_and_keeps_high(params, arrays):

@@ -3,6 +3,7 @@
 Both run the same step function. What it must know of the other devices it asks of `Replicas`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -323,8 +324,13 @@ def make_parallel(config: ParallelConfig, batch_size: int, accumulate_steps: int
     """The devices at hand, as the config wants them.
 
     Raises:
-        ValueError: if the batch or the number of devices cannot be divided as asked.
+        ValueError: if the batch or the number of devices cannot be divided as asked, or a process has more devices
+            than another.
     """
+    of_process = Counter(device.process_index for device in jax.devices())
+    if len({*of_process.values()}) > 1:
+        told = ", ".join(f"process {index} has {count}" for index, count in sorted(of_process.items()))
+        raise ValueError(f"all processes must have the same number of devices, but {told}")
     devices = jax.device_count()
     if config.fsdp < 1 or devices % config.fsdp or (config.mode == "pmap" and config.fsdp > 1):
         raise ValueError(
