@@ -24,6 +24,7 @@ FLAGS = [flag.replace("_steps", " steps") for flag in SMALL.split()]
 SRUN = """#!/bin/bash
 # Starts the command as two tasks of one step; ends with the highest of their statuses, as srun does.
 shift  # --kill-on-bad-exit=0
+[ "$SRUN_CPUS_PER_TASK" = 8 ] || exit 64  # it takes no other
 export SLURM_STEP_NODELIST=localhost SLURM_NTASKS=2
 SLURM_PROCID=0 SLURM_LOCALID=0 "$@" & first=$!
 SLURM_PROCID=1 SLURM_LOCALID=1 "$@" & second=$!
@@ -70,6 +71,7 @@ def rows(workdir: Path) -> list[dict]:
 def test_the_slurm_script_goes_back_into_the_queue_and_comes_to_its_end(tmp_path, environment):
     workdir = tmp_path / "run"
     environment["SLURM_JOB_ID"] = job = str(random.randrange(10**6))  # the port is derived from it
+    environment["SLURM_CPUS_PER_TASK"] = "8"
     command = ["bash", str(FILES / "slurm.sh"), *FLAGS, "--workdir", str(workdir)]
     first = subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
     end = time.monotonic() + 180
