@@ -46,6 +46,16 @@ def test_list_shows_every_step_and_what_was_set_aside(workdir, capsys):
     assert lines[1].endswith("not used")
 
 
+def test_where_every_checkpoint_was_set_aside_they_are_listed(workdir, capsys):
+    """Just then one wants to see them."""
+    for step in (10, 20):
+        (workdir / "checkpoints" / str(step)).rename(workdir / "checkpoints" / f"{step}.damaged")
+    assert run("list", workdir) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["10.damaged", "20.damaged"]
+    assert run("verify", workdir) == run("diff", workdir) == run("verify", workdir, "--steps", 10) == 2
+    assert capsys.readouterr().err.count("was set aside, or is not saved yet: see `list`") == 3
+
+
 def test_verify_names_the_damaged_file_and_fails(workdir, capsys):
     assert run("verify", workdir) == 0
     assert capsys.readouterr().out.split() == ["10", "whole", "20", "whole"]
@@ -53,6 +63,15 @@ def test_verify_names_the_damaged_file_and_fails(workdir, capsys):
     assert run("verify", workdir) == 1
     assert "20  DAMAGED: _METADATA is damaged: its SHA-256 is another" in capsys.readouterr().out
     assert run("verify", workdir, "--steps", 10) == 0
+
+
+def test_a_checkpoint_that_a_run_is_saving_is_not_damaged(workdir, capsys):
+    """Its manifest comes last. Whoever names it wants it whole."""
+    (workdir / "checkpoints" / "20" / "manifest.json").unlink()
+    assert run("verify", workdir) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "        20  not saved to its end; not used"
+    assert run("verify", workdir, "--steps", 20) == 1
+    assert "20  DAMAGED: it has no manifest.json" in capsys.readouterr().out
 
 
 def test_diff_names_the_arrays_that_differ_and_by_how_much(workdir, capsys):

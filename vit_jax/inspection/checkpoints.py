@@ -19,7 +19,7 @@ def directory_of(workdir: Path) -> Path:
         FileNotFoundError: if it has none.
     """
     directory = workdir / "checkpoints"
-    if not steps_of(directory):
+    if not directory.is_dir() or not any(directory.iterdir()):
         raise FileNotFoundError(f"{workdir} has no checkpoints: name the --workdir of a run")
     return directory
 
@@ -44,12 +44,17 @@ def list_checkpoints(workdir: Path) -> int:
 def verify(workdir: Path, steps: tuple[int, ...]) -> int:
     """Reads every file of the checkpoints, prints what is wrong; returns 1 if something is.
 
-    One that a run in training deletes meanwhile, as it keeps the latest, is not damaged.
+    One that a run in training deletes meanwhile, as it keeps the latest, is not damaged; nor is one that it is saving,
+    or was when it was killed.
     """
     directory = directory_of(workdir)
     status = 0
     for step in chosen(directory, steps):
-        wrong = problems(directory / str(step))
+        path = directory / str(step)
+        if not steps and path.exists() and not (path / MANIFEST).exists():
+            print(f"{step:>10}  not saved to its end; not used")
+            continue
+        wrong = problems(path)
         if wrong and step not in steps_of(directory):
             print(f"{step:>10}  deleted by the run meanwhile")
             continue
@@ -89,9 +94,11 @@ def chosen(directory: Path, steps: tuple[int, ...]) -> list[int]:
     """These steps, or all.
 
     Raises:
-        FileNotFoundError: if one was not saved.
+        FileNotFoundError: if one was not saved, or none is.
     """
     there = steps_of(directory)
+    if not there:
+        raise FileNotFoundError(f"every checkpoint in {directory} was set aside, or is not saved yet: see `list`")
     for step in steps:
         if step not in there:
             raise FileNotFoundError(f"{directory} has no checkpoint {step}; it has {', '.join(map(str, there))}")
