@@ -316,7 +316,7 @@ def test_classes_are_weighed_by_their_training_images(config, tmp_path):
     assert run.step.class_weights == (48 / 8 / 2, 48 / 40 / 2)
 
 
-def test_images_that_pretrained_weights_know_are_told(config, small_config, run_to_end, tmp_path):
+def test_images_that_pretrained_weights_or_a_teacher_know_are_told(config, small_config, run_to_end, tmp_path):
     """Where images were added, others are tested on."""
     folder = tmp_path / "pictures"
     for i in range(60):
@@ -341,6 +341,8 @@ def test_images_that_pretrained_weights_know_are_told(config, small_config, run_
     told = f"of the {len(run.dataset.test)} test images, the run in {workdir} learned from {learned} of them"
     assert learned > 0
     assert told in run.dataset.notes
+    taught = dataclasses.replace(first, data=other.data, objective=Distillation(str(workdir)))
+    assert told in prepare(taught, tmp_path / "taught").dataset.notes
 
 
 def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):
@@ -375,9 +377,8 @@ def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them
         return Dataset("folder:x", ("a", "b"), (8, 8, 1), source, None, tested, ())
 
     def teacher(weight: float) -> LoadedTeacher:
-        return LoadedTeacher(
-            create_model("vit_digits_patch2_8"), {"kernel": np.full(3, weight)}, np.arange(2), "a teacher"
-        )
+        kernel = {"kernel": np.full(3, weight)}
+        return LoadedTeacher(create_model("vit_digits_patch2_8"), kernel, np.arange(2), "a teacher", "teacher")
 
     def compared(config: Config, data: Dataset, teacher: LoadedTeacher | None) -> dict[str, str]:
         return fingerprint(config, data, create_model("vit_digits_patch2_8"), None, teacher)

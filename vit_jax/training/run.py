@@ -136,8 +136,10 @@ def prepare(config: Config, workdir: Path) -> Run:
     if jax.process_count() > 1:
         require_same(fingerprint(config, dataset, model, params, teacher))
     share = Share(jax.process_index(), jax.process_count())
-    more = (*learned_images_notes(config.model.pretrained, dataset), *unequal_classes_notes(config.objective, dataset))
-    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *more))
+    sources = (config.model.pretrained, teacher and teacher.source)
+    learned = [note for source in sources for note in learned_images_notes(source, dataset)]
+    unequal = unequal_classes_notes(config.objective, dataset)
+    dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *learned, *unequal))
     return Run(config, workdir, dataset, model, parallel, step, share, start, params, teacher, lock)
 
 
@@ -217,14 +219,14 @@ def unequal_classes_notes(objective: Objective, dataset: Dataset) -> list[str]:
     ]
 
 
-def learned_images_notes(pretrained: str | None, dataset: Dataset) -> list[str]:
-    """A note if the run that pretrained weights come from learned from images that this one is tested on.
+def learned_images_notes(source: str | None, dataset: Dataset) -> list[str]:
+    """A note if the run that weights or a teacher come from learned from images that this one is tested on.
 
     So it is where images have been added since, or the division is another.
     """
-    if pretrained is None or not isinstance(dataset.test, NamedSource):
+    if source is None or not isinstance(dataset.test, NamedSource):
         return []
-    learned, described = describe_learned(pretrained, dataset.test.files)
+    learned, described = describe_learned(source, dataset.test.files)
     return [f"of the {len(dataset.test):,} test images, {described}"] if learned else []
 
 

@@ -33,12 +33,14 @@ class LoadedTeacher:
         params: its parameters, on the host.
         outputs: int32 [classes], its output for each label of the data set; None for a tokenizer.
         description: what it is, in a line.
+        source: where it comes from, as the config names it.
     """
 
     model: Network
     params: Any
     outputs: np.ndarray | None
     description: str
+    source: str
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def load_distillation_teacher(objective: Distillation, dtype: str, dataset: Data
     check_channels(model, f"the teacher in {objective.teacher}", dataset)
     description = f"{described(model, objective.teacher, dataset)}; classes {order.description}"
     params = read_parameters(stored.converted.parameters)
-    return LoadedTeacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, description)
+    return LoadedTeacher(model.clone(dtype=np.dtype(dtype)), params, order.outputs, description, objective.teacher)
 
 
 def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset, model: Network) -> LoadedTeacher:
@@ -97,7 +99,8 @@ def load_tokenizer(objective: MaskedImageModelling, dtype: str, dataset: Dataset
     check_channels(stored.model, f"the tokenizer in {objective.tokenizer}", dataset)
     params = read_parameters(stored.converted.parameters)
     description = described(stored.model, objective.tokenizer, dataset)
-    return LoadedTeacher(stored.model.clone(dtype=np.dtype(dtype)), params, None, description)
+    tokenizer = stored.model.clone(dtype=np.dtype(dtype))
+    return LoadedTeacher(tokenizer, params, None, description, objective.tokenizer)
 
 
 def check_channels(model: Network, named: str, dataset: Dataset) -> None:
