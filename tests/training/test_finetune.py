@@ -220,9 +220,9 @@ def test_processes_that_read_other_weights_under_the_same_name_are_refused(
     """Each reads a file of its own: two processes stand here one after the other."""
     moved = shutil.copytree(source, tmp_path / "source")
     config = with_model(config, pretrained=str(moved))
-    of_first = []
+    of_first = {}
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda x: of_first.append(x) or of_first[0])
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda x: of_first.setdefault(x.shape, x))
     prepare(config, tmp_path / "run")
     monkeypatch.setattr(jax, "process_index", lambda: 1)
     prepare(config, tmp_path / "run")

@@ -167,6 +167,16 @@ def test_they_must_have_the_same_config(tmp_path):
 
 
 @pytest.mark.slow
+def test_they_must_have_the_same_workdir(tmp_path):
+    """A disk of its own, with a lock from another time."""
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / ".lock").write_text("process 1 on another")
+    job = Job(tmp_path / "run", 2, own_flags=("--workdir", str(tmp_path / "another")))
+    assert job.wait()[1] == 2
+    assert "must be alike, but differ in the workdir, which all processes must share" in job.words(1)
+
+
+@pytest.mark.slow
 def test_what_the_first_one_refuses_ends_the_others(tmp_path):
     Job(tmp_path / "run", 1).succeeds()
     job = Job(tmp_path / "run", 2, "--seed", "1")

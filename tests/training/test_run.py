@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 from PIL import Image
 
 import vit_jax
@@ -28,6 +29,7 @@ from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.distillation import Distillation
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training import run as run_module
+from vit_jax.training import workdir_lock
 from vit_jax.training.config import Config, ModelConfig, brought_up_to_date, to_json
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.run import fingerprint, prepare
@@ -366,6 +368,22 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(config, tmp_path):
     assert files("run") == before
     anew = files("new")
     assert any(file.endswith("another.png") for file in [*anew[0], *anew[1]])
+
+
+def test_processes_must_share_the_workdir(config, tmp_path, monkeypatch):
+    """Else no checkpoint would be whole. Two processes stand here one after the other."""
+    of_first = {}
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda x: of_first.setdefault(x.shape, x))
+    monkeypatch.setattr(workdir_lock, "SHOWN_AFTER_SECONDS", 0)
+    prepare(config, tmp_path / "run")
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    prepare(config, tmp_path / "run")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / ".lock").write_text("process 1 on another")
+    for own in ("new", "used"):
+        with pytest.raises(ValueError, match=r"process 1 and process 0 .* differ in the workdir, which all .* share$"):
+            prepare(config, tmp_path / own)
 
 
 def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them(config):

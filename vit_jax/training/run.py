@@ -47,7 +47,7 @@ from vit_jax.training.workdir import (
     refuse_pattern,
     require_room,
 )
-from vit_jax.training.workdir_lock import WorkdirLock
+from vit_jax.training.workdir_lock import WorkdirLock, holder_of
 
 UNEQUAL = 3
 """A class with so many times the training images of another is worth a note."""
@@ -135,6 +135,8 @@ def prepare(config: Config, workdir: Path) -> Run:
         lock = begin_workdir(config, workdir, start, model, dataset, teacher)
     if jax.process_count() > 1:
         require_same(fingerprint(config, dataset, model, params, teacher))
+        # Now the first has locked it. On disks of their own, each would keep its part of every checkpoint, for nobody.
+        require_same({"the workdir, which all processes must share": holder_of(workdir)})
     share = Share(jax.process_index(), jax.process_count())
     sources = (config.model.pretrained, teacher and teacher.source)
     learned = [note for source in sources for note in learned_images_notes(source, dataset)]

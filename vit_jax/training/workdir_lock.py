@@ -3,8 +3,12 @@
 import fcntl
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Self
+
+SHOWN_AFTER_SECONDS = 60
+"""So long a network file system may go on saying that a file is not there which another machine has made."""
 
 
 class WorkdirLock:
@@ -30,6 +34,7 @@ class WorkdirLock:
         self.file.truncate(0)
         self.file.write(f"process {os.getpid()} on {socket.gethostname()}")
         self.file.flush()
+        os.fsync(self.file.fileno())  # on other machines, too, it is to be read
 
     def close(self) -> None:
         """Lets others in."""
@@ -40,3 +45,13 @@ class WorkdirLock:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def holder_of(workdir: Path) -> str:
+    """Which process holds a workdir, by its lock, which other machines may see late; "" if there is none."""
+    lock, end = workdir / ".lock", time.monotonic() + SHOWN_AFTER_SECONDS
+    while not lock.exists():
+        if time.monotonic() > end:
+            return ""
+        time.sleep(0.1)
+    return lock.read_text()
