@@ -253,6 +253,11 @@ def test_in_the_end_they_wait_while_the_first_one_hashes_a_large_checkpoint(join
     assert told["shutdown_timeout_seconds"] > 3600
 
 
+def test_in_the_beginning_they_wait_while_a_machine_boots(join):
+    told, _ = join("gpu")
+    assert told["initialization_timeout"] >= 1800
+
+
 def test_one_that_knows_of_no_others_says_what_would_tell_it(tmp_path):
     command = [sys.executable, str(ROOT / "train.py"), "--workdir", str(tmp_path), "--parallel.distributed", "True"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ENOUGH)

@@ -18,6 +18,10 @@ from jax.experimental import multihost_utils
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 """Tell a process about the others where no scheduler does that JAX knows."""
 
+TOGETHER_WITHIN_SECONDS = 1800
+"""How long a process waits for the others at the start, until JAX ends it: a machine may have to be booted first, which
+takes longer than the five minutes of JAX."""
+
 LOST_AFTER_SECONDS = 30
 """Without a sign of life for so long, a process counts as dead, and JAX ends the others."""
 
@@ -32,7 +36,7 @@ LAST_WORDS_SECONDS = 3
 def join() -> None:
     """Joins the processes of a job; before anything else is asked of JAX.
 
-    JAX knows the others from Slurm, Open MPI, Kubernetes or the TPU pod, or from VARIABLES.
+    JAX knows the others from Slurm, Open MPI or the TPU pod, or from VARIABLES.
 
     Raises:
         ValueError: if nothing tells of other processes.
@@ -44,13 +48,14 @@ def join() -> None:
             num_processes=None if count is None else int(count),
             process_id=None if index is None else int(index),
             cluster_detection_method="deactivate" if address and count and index else None,
+            initialization_timeout=TOGETHER_WITHIN_SECONDS,
             heartbeat_timeout_seconds=LOST_AFTER_SECONDS,
             shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
     except ValueError as error:
         raise ValueError(
             f"parallel.distributed is set, but the other processes are not known ({error}): start it under Slurm, Open "
-            f"MPI, Kubernetes or on a TPU pod, or set {', '.join(VARIABLES)}"
+            f"MPI or on a TPU pod, or set {', '.join(VARIABLES)}"
         ) from error
     sys.excepthook = leave_after
     # JAX keeps the programs of the first process only: when a run goes on, it reads its own, and the others compile
