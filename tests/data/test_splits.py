@@ -1,5 +1,7 @@
 """Division into splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -139,4 +141,4 @@ def test_no_test_images_at_all_is_an_error():
 @pytest.mark.parametrize("value", [-0.1, 1.0, 20, float("nan")])
 def test_fractions_out_of_range_are_named(field: str, value: float):
     with pytest.raises(ValueError, match=rf"data\.{field} must be at least 0 and less than 1"):
-        DataConfig(**{field: value})
+        replace(DataConfig(), **{field: value})
