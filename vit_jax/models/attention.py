@@ -15,7 +15,7 @@ from vit_jax.models.softmax import add_bias, softmax
 
 
 def scaled_dot_product_weights(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: [B, heads, M, N] as q.
+    """softmax(q k^T / sqrt(d) + bias) for q [B, heads, M, d] and k [B, heads, N, d]: [B, heads, M, N], in q's dtype.
 
     A position bias, float32 [heads, M, N], is added in float32.
     """
@@ -62,7 +62,7 @@ class Attention(nn.Module):
     ) -> jax.Array:
         """Maps tokens [B, N, D] to [B, N, D]; a position bias that layers share is float32 [heads, N, N].
 
-        With `queries`, so many of the first tokens alone attend to all N, and come out: [B, queries, D].
+        With `queries`, only the first so many tokens attend, to all N, and are returned: [B, queries, D].
         """
         batch, tokens, width = x.shape
         head_dim = width // self.num_heads

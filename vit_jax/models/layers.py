@@ -18,7 +18,8 @@ Gelu = Literal["erf", "tanh", "quick"]
 that of OpenAI's CLIP."""
 
 SMALL = nn.initializers.normal(0.02)
-"""Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one."""
+"""Of tokens, positions and many kernels. Publishers truncate at 2, a hundred standard deviations; BEiT at one
+standard deviation."""
 
 KernelInit = Literal["xavier_uniform", "normal"]
 """How the kernels of a block begin: Xavier-uniform, with biases near zero in MLPs (Google's), or normal with a

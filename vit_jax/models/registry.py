@@ -1,4 +1,4 @@
-"""Published networks by name. Names are timm's; counts of learned parameters equal the publishers' exactly."""
+"""Published networks by name. Names follow timm's where it has the network; counts of learned parameters equal the publishers' exactly."""
 
 import dataclasses
 import fnmatch

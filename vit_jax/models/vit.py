@@ -77,7 +77,8 @@ class VisionTransformer(Network):
         gelu: "erf" (timm, DeiT, Hugging Face), "tanh" (Google) or "quick" (OpenAI's CLIP).
         norm_eps: epsilon of every LayerNorm.
         kernel_init: how the kernels of the blocks begin: "xavier_uniform" (Google's, MAE's) or "normal", with a
-            deviation of 0.02 (DeiT's, DINO's, BEiT's): 0.6 to 0.9 of that at width 768, 0.3 to 0.4 at width 192.
+            standard deviation of 0.02 (DeiT's, DINO's, BEiT's): 0.6 to 0.9 times Xavier's at width 768, 0.3 to 0.4
+            times at width 192.
         attention: the program that computes attention: "matmul", "xla", "cudnn", or "auto" for the fastest of those
             that serve on the devices at hand; see `vit_jax.models.attention_kernel`. Where the head reads the class
             token alone, the last block always takes "matmul".
@@ -263,7 +264,7 @@ class VisionTransformer(Network):
             else:
                 tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
         if train:
-            tokens = row_major(tokens)  # the positions' gradient is a sum over images
+            tokens = row_major(tokens)  # else XLA may transpose all tokens for the positions' gradient (docs/performance.md)
         tokens = self.pos_drop(tokens, deterministic=not train)
         return self.norm_pre(tokens) if self.pre_norm else tokens
 
@@ -327,7 +328,7 @@ class VisionTransformer(Network):
         """The encoder's output for images [B, H, W, C]: [B, N, D], or only the tokens [B, 1, D] that the head reads, or
         [B, 2, D] that two heads read."""
         read = 1 + int(self.distilled) if self.pool == "token" else None
-        if self.is_mutable_collection("intermediates"):  # somebody looks inside
+        if self.is_mutable_collection("intermediates"):  # features or maps are asked for: of every token
             read = None
         return self.encode(self.embed(images, train, mask), train, read)[0]
 

@@ -61,9 +61,9 @@ def load_pretrained(
         image_size: height and width; position embeddings and bias tables are resized as the publisher does. Fixed
             ones of this package's own networks are, too, and are parameters then (`pos_embed="learned"`).
         window_size: of a Swin, likewise.
-        in_channels: of the images. With 1 for a network of colour images, it computes of a grey image what it computes
-            of the same in colour; otherwise the patch embedding's channels are taken in turn and scaled, as by timm's
-            `in_chans`. Its `preprocessing` changes along. Not with `model`.
+        in_channels: of the images. With 1 for a network of colour images, a grey image gives the logits that it gives
+            that network in three channels; otherwise the patch embedding's channels are taken in turn and scaled, as by
+            timm's `in_chans`. Its `preprocessing` changes along. Not with `model`.
         publisher: "google", "timm", "huggingface", "torchvision", "deit" (also DeiT-III and MAE's encoders), "dino",
             "dinov2", "mae", "beit", "beitv2" or "swin": whose weights these are, where names are shared. By default
             timm's, if neither a config nor a wrapper tells. They differ in how they resize.
