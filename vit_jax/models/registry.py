@@ -1,4 +1,4 @@
-"""Published networks by name. Names follow timm's where it has the network; counts of learned parameters equal the publishers' exactly."""
+"""Published networks by name, timm's where it has the network; counts of learned parameters are the publishers'."""
 
 import dataclasses
 import fnmatch

@@ -264,7 +264,7 @@ class VisionTransformer(Network):
             else:
                 tokens = jnp.concatenate([*prefix, patches], axis=1) + positions
         if train:
-            tokens = row_major(tokens)  # else XLA may transpose all tokens for the positions' gradient (docs/performance.md)
+            tokens = row_major(tokens)  # else XLA may transpose all tokens for the gradient of the positions
         tokens = self.pos_drop(tokens, deterministic=not train)
         return self.norm_pre(tokens) if self.pre_norm else tokens
 
