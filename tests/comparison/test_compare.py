@@ -155,9 +155,9 @@ def test_images_that_have_changed_on_the_way_are_not_mixed_in(command, tmp_path,
     for path in (folder / name / f"{number}.png" for name in ("cat", "dog") for number in range(40)):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(path)
-    fields = 'Config(data=DataConfig(f"folder:{folder}", load_size=8), '
+    data = f'data=DataConfig("folder:{folder}", load_size=8), batch_size=64'
     for name in ("slow", "fast"):
-        text = (tmp_path / f"{name}.py").read_text().replace("Config(\n", fields.replace("{folder}", str(folder)), 1)
+        text = (tmp_path / f"{name}.py").read_text().replace("batch_size=64", data)
         (tmp_path / f"{name}.py").write_text("from vit_jax.data.dataset import DataConfig\n" + text)
     trained = []
     monkeypatch.setattr(comparing, "train_and_report", lambda run, *_: trained.append(run.workdir.name))

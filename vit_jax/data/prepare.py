@@ -175,10 +175,12 @@ def _provenance(layout: CifarLayout, directory: Path) -> str:
 
 
 def _archive_sha256(directory: Path) -> str:
-    metadata: Any = read_prepared(directory).info.metadata
-    if "archive_sha256" not in (metadata or {}):
-        raise damaged(directory, "metadata.json does not say which archive it comes from")
-    return metadata["archive_sha256"]
+    prepared: Any = read_prepared(directory)
+    try:  # its file is read only now
+        return prepared.info.metadata["archive_sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"metadata.json does not say which archive it comes from ({type(error).__name__}: {error})"
+        raise damaged(directory, why) from error
 
 
 def _check_same_archive(layout: CifarLayout, directory: Path, archive: Path | None) -> None:
