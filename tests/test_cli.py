@@ -105,7 +105,7 @@ def test_a_full_memory_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
     assert run(monkeypatch, "prepare", "cifar10", result=full)[0] == 1
     assert "the memory of a device is full" in (told := capsys.readouterr().err)
-    assert "--batch-size" in told
+    assert "a smaller batch or image" in told
 
 
 def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.MonkeyPatch):

@@ -329,7 +329,7 @@ def main(args: Sequence[str] | None = None) -> int:
         parsed, prog="vit-jax", description=__doc__, args=args, config=(tyro.conf.FlagCreatePairsOff,)
     )
     try:
-        with explaining_full_memory("a smaller --batch-size or --image-size, --dtype bfloat16"):
+        with explaining_full_memory("a smaller batch or image, bfloat16 (see --help)"):
             status = run() or 0
         sys.stdout.flush()
         return status
@@ -377,7 +377,7 @@ def _later(command: Callable[..., int | None]) -> Callable[..., Callable[[], int
     """
 
     def expanded(argument: object) -> object:
-        return argument.expanduser() if isinstance(argument, Path) else argument
+        return Path(os.path.expanduser(argument)) if isinstance(argument, Path) else argument
 
     @functools.wraps(command)
     def bind(*args: object, **kwargs: object) -> Callable[[], int | None]:

@@ -105,7 +105,7 @@ def choose(
     numbers = parts if kind == "training" else (1,)
     forms = [(size, number) for size in batches for number in numbers if size % number == 0]
     for size, number in forms:
-        form = in_parts(size, number)
+        form, program, rivals = in_parts(size, number), None, ()  # the last loser goes first
         try:
             batch = work.batch(size)
             program = implementation.training(batch, number) if kind == "training" else implementation.inference(batch)

@@ -17,7 +17,7 @@
 # over, or when the job is preempted, all of them get SIGTERM, save, and end with status 75: then the job goes back into
 # the queue, and goes on from there. When one of them is killed, the others end by themselves, after half a minute.
 # srun does not take --cpus-per-task from the job, and would give each process one CPU.
-export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
 srun --kill-on-bad-exit=0 python train.py --parallel.distributed True "$@"
 status=$?
 if [ "$status" -eq 75 ]; then

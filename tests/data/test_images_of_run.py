@@ -48,6 +48,13 @@ def test_a_folder_is_known_from_another_directory(begun_in, tmp_path, monkeypatc
     assert told(run, begun_in / "pictures") == "the run in RUN learned from 16 of them"
 
 
+def test_a_run_is_found_at_home(begun_in, monkeypatch):
+    """Weights are, by load_pretrained: what they learned from must not go unnoticed there."""
+    monkeypatch.setenv("HOME", str(begun_in))
+    files = sorted(map(str, (begun_in / "pictures").glob("*/*.png")))
+    assert describe_learned("~/run", files)[0] == 16
+
+
 def test_a_folder_that_was_moved_is_known_by_its_images(begun_in, tmp_path):
     moved = (begun_in / "pictures").rename(tmp_path / "moved")
     (moved / "a" / "0.png").unlink()

@@ -172,6 +172,7 @@ def test_home_is_found_in_paths(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(DIGITS.read_text())
     config, workdir = parse(["--config=~/mine.py", "--workdir=~/runs/x"], DIGITS)
     assert (config, workdir) == (load_config(DIGITS), tmp_path / "runs" / "x")
+    assert parse(["--workdir", "~nobody-of-this-name/x"], DIGITS)[1] == Path("~nobody-of-this-name/x")
 
 
 def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):

@@ -77,6 +77,15 @@ def test_lamb_scales_what_decays_and_moves_the_rest_as_adam(params, gradient):
             np.testing.assert_allclose(jnp.abs(update), 0.1, rtol=1e-4, err_msg=path)
 
 
+def test_lamb_scales_the_heads_of_pre_training():
+    """DINO's, for one: its kernels do not begin as zeros, and are below "head", too."""
+    matrix = 0.02 * jnp.ones((4, 4))
+    params = {"encoder": {"norm": {"scale": jnp.ones(4)}}, "head": {"fc1": {"kernel": matrix}}}
+    config = OptimizerConfig("lamb", weight_decay=0.0, clip_norm=None)
+    moved = updates(config, params, jax.tree.map(jnp.ones_like, params), learning_rate=0.1)
+    np.testing.assert_allclose(moved["head/fc1/kernel"], -0.1 * matrix, rtol=1e-4)
+
+
 @pytest.mark.parametrize("eps", [0.0, 1e-50, -1e-8, math.inf, math.nan])
 def test_an_epsilon_that_is_none_in_float32_is_refused(eps):
     """Where a gradient is 0, as all below a head of zeros, the first update would be 0 / 0."""

@@ -15,7 +15,7 @@ SAME = 0.9
 
 def workdir_of(source: str) -> Path:
     """The workdir of a run that is named by it, by its model/, its best/ or a file there; any other source as it is."""
-    path = Path(source)
+    path = Path(os.path.expanduser(source))
     folder = path.resolve().parent if path.is_file() else path.resolve()
     is_part = folder.name in ("model", "best") and (folder.parent / "config.json").is_file()
     return folder.parent if is_part else path

@@ -8,8 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vit_jax.data.dataset import ArraySource, Dataset, Source
 from vit_jax.data.folder import FOLDER, FolderSource, folder_root
 from vit_jax.digest import digest_of
@@ -71,8 +69,9 @@ def record_of_split(source: Source, name: str) -> dict[str, Any]:
     of that. `name` is the set's."""
     record: dict[str, Any] = {"examples": len(source)}
     if isinstance(source, FolderSource):  # its files by their names, wherever the folder lies; not what is in them
-        files = [os.path.relpath(file, folder_root(name)) for file in source.files]
-        record["sha256"] = digest_of({"labels": source.labels, "files": np.array(files)})
+        root = folder_root(name)
+        files = "\n".join(os.path.relpath(file, root) for file in source.files)
+        record["sha256"] = digest_of({"labels": source.labels}, beside=os.fsencode(files).hex())  # perhaps no UTF-8
         return record
     if isinstance(source, ArraySource):
         step = max(len(source) // LOOKED_AT, 1)

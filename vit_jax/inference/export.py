@@ -55,6 +55,7 @@ def export(source: ModelSource, out: Path, batch_size: int | None) -> None:
     check_class_names(pretrained.class_names, pretrained.model.num_classes, f"the model in {source.source}")
     program = serialize(pretrained.model, pretrained.params, batch_size)
     description = describe(pretrained, program, batch_size)
+    made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=out) as temporary:  # there, as `out` may be a disk of its own
@@ -66,7 +67,7 @@ def export(source: ModelSource, out: Path, batch_size: int | None) -> None:
             for name in (PROGRAM, DESCRIPTION):
                 os.replace(Path(temporary) / name, out / name)
     finally:
-        if not any(out.iterdir()):
+        if made and not any(out.iterdir()):
             out.rmdir()
     print(f"wrote   {out / PROGRAM} ({len(program) / 2**20:,.1f} MiB, for {', '.join(PLATFORMS)})")
     print(f"        {out / DESCRIPTION}")

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.inspection.features import attention_maps
-from vit_jax.models.beit import BeitPretraining
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
@@ -45,11 +43,10 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
     Raises:
         ValueError: if the network has no attention, or another number of layers or tokens.
     """
-    pools_patches = isinstance(model, MaskedAutoencoder | BeitPretraining)  # whatever their encoder by itself does
     model = encoder_of(model)
     if isinstance(model, VisionTransformer):
         check_tokens(model, attention)
-        read = slice(model.num_prefix_tokens, None) if pools_patches else tokens_read(model)
+        read = tokens_read(model)
         if isinstance(attention, Sequence):
             return [tokens_to_image(model, layer, read) for layer in attention]
         return tokens_to_image(model, attention, read)

@@ -57,7 +57,8 @@ def load_pretrained(
             shapes. Its epsilon, form of GELU, padding order and `resizing` are set to the publisher's.
         num_classes: of a new head of zeros; 0 for none. The stored head is left out, even where it has as many classes.
             Of a network that was pre-trained without labels the encoder is left. MAE's and BEiT's pools the mean of the
-            patches, as they are fine-tuned; `model.clone(pool="token")` reads the class token, as MAE's linear probe.
+            patches, as they are fine-tuned; `model.clone(pool="token")` reads the class token, as MAE's linear probe,
+            and is what Hugging Face's format holds. (A file with MAE's encoder alone is taken for a ViT of DeiT's.)
         image_size: height and width; position embeddings and bias tables are resized as the publisher does. Fixed
             ones of this package's own networks are, too, and are parameters then (`pos_embed="learned"`).
         window_size: of a Swin, likewise.

@@ -1,6 +1,7 @@
 """Where weights are: a file, a folder, or a repository on the Hugging Face Hub."""
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
     if prefix:
         repository, _, after = str(source).removeprefix(prefix).partition("@")
         return in_folder(fetch(repository, revision or after or None))
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.exists():
         if revision is not None:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")

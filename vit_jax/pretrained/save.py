@@ -1,6 +1,7 @@
 """A network with its parameters, written for this package, timm or Hugging Face."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +56,7 @@ def save_pretrained(
             the module's, or the directory is the workdir of a run. Nothing is written then.
         FileExistsError: if it is a file.
     """
-    directory = Path(directory).expanduser()
+    directory = Path(os.path.expanduser(directory))
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(f"{directory} is a file; a model is a folder")
     if any((directory / name).exists() for name in OF_A_RUN):

@@ -139,7 +139,7 @@ def vit(model: VisionTransformer) -> HuggingFaceNetwork:
         model,
         encoder_conditions(model, whose)
         | {
-            "pool": (model.pool == "token", f"{whose} reads the class token"),
+            "pool": (model.pool == "token", f"{whose} reads the class token, as model.clone(pool='token') does"),
             "fc_norm": (not model.fc_norm, f"{whose} normalises before pooling"),
             "swiglu": (not model.swiglu, f"{whose} has no SwiGLU"),
             "num_registers": (

@@ -7,6 +7,7 @@ step of its augmentation (`--augment.mixup.alpha`). tyro checks types and answer
 import argparse
 import dataclasses
 import inspect
+import os
 import re
 import runpy
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ def parse(arguments: Sequence[str], default_config: Path) -> tuple[Config, Path]
         use_underscores=True,
         config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
     )
-    return with_flags(config, flags), flags.workdir.expanduser()
+    return with_flags(config, flags), Path(os.path.expanduser(flags.workdir))
 
 
 def refuse_decided(arguments: Sequence[str], model: ModelConfig) -> None:
@@ -87,7 +88,7 @@ def load_config(path: Path) -> Config:
         FileNotFoundError: there is none.
         ValueError: it is no Python file, defines no config, or one that cannot be; names the file.
     """
-    path = path.expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         known = sorted(str(other) for other in path.parent.glob("*.py"))
         raise FileNotFoundError(f"no config file {path}" + (f"; there are {', '.join(known)}" if known else ""))

@@ -53,6 +53,7 @@ class Adapted:
         drop_path_rate: stochastic depth, growing linearly over the blocks from 0 to this rate.
         attention: the program that computes a ViT's attention.
         remat: recompute each block in the backward pass: about a third more work, far less memory.
+        answer: of a distilled ViT, which of its heads answers.
         mask_ratio: of a masked autoencoder whose pre-training goes on, the share of the patches that are masked.
     """
 
@@ -68,6 +69,7 @@ class Adapted:
     drop_path_rate: float | None = None
     attention: Kernel | None = None
     remat: bool | None = None
+    answer: Literal["mean", "class", "distillation"] | None = None
     mask_ratio: float | None = None
 
 

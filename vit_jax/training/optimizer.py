@@ -55,9 +55,9 @@ class OptimizerConfig:
     """The optimizer, from optax.
 
     Attributes:
-        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" (heads, which begin as zeros, by AdamW) or "muon"
-            (matrices inside the blocks by Muon, scaled to AdamW's update size, those of queries, keys and values as
-            one; all else by AdamW).
+        name: "adamw", "sgd" (Nesterov momentum), "lion", "lamb" (a classifier's head, which begins as zeros, by
+            AdamW) or "muon" (matrices inside the blocks by Muon, scaled to AdamW's update size, those of queries, keys
+            and values as one; all else by AdamW).
         learning_rate: at its peak, for the batch size of the run (not scaled by it).
         weight_decay: decoupled, multiplied by the learning rate; for SGD an L2 term in the gradient. Applied to
             matrices only: never to biases, norms, scales, tokens or position embeddings.
@@ -186,8 +186,9 @@ def base_optimizer(
         return jax.tree.map(decays, parameter_paths(params), params)
 
     def scaled_mask(params: Params) -> Params:
+        zeros = () if "encoder" in params else HEADS  # those of pre-training begin as other kernels
         paths = parameter_paths(params)
-        return jax.tree.map(lambda path, p: decays(path, p) and not path.startswith(HEADS), paths, params)
+        return jax.tree.map(lambda path, p: decays(path, p) and not path.startswith(zeros), paths, params)
 
     if config.name == "sgd":
         decay = optax.add_decayed_weights(weight_decay, decay_mask)

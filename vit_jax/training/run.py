@@ -139,7 +139,7 @@ def prepare(config: Config, workdir: Path) -> Run:
         require_same({"the workdir, which all processes must share": holder_of(workdir)})
     share = Share(jax.process_index(), jax.process_count())
     sources = (config.model.pretrained, teacher and teacher.source)
-    learned = [note for source in sources for note in learned_images_notes(source, dataset)]
+    learned = [note for source in dict.fromkeys(sources) for note in learned_images_notes(source, dataset)]
     unequal = unequal_classes_notes(config.objective, dataset)
     dataset = dataclasses.replace(dataset, notes=(*dataset.notes, *learned, *unequal))
     return Run(config, workdir, dataset, model, parallel, step, share, start, params, teacher, lock)
