@@ -120,7 +120,8 @@ def choose(
         if len(forms) > 1:
             tried[form] = {"images_per_second": float(f"{speeds[-1]:.4g}")}
         best = rivals[int(np.argmax(speeds))]
-    return Chosen(*(best or (None, 1, None)), tried)
+    size, number, program = best or (None, 1, None)
+    return Chosen(size, number, program, tried)
 
 
 def contest(rivals: Sequence[tuple[int, int, Program]], turns: int) -> list[float]:
