@@ -6,7 +6,8 @@ Not measured yet. Touvron et al. (2022) at 32 px, with the rate and decay of the
 table 1 of the paper has 3e-3 and 0.02): LAMB, binary cross-entropy, 3-Augment (one of grayscale, solarize or blur, and
 mild color jitter), mixup or cutmix, LayerScale, repeated augmentation (each image three times in a batch), position
 embeddings for the patches only. What differs: stochastic depth grows with depth (there, all blocks have the same rate);
-crops are shifted by up to 4 pixels (there, resized).
+crops are shifted by up to 4 pixels (there, resized); the head begins as zeros and moves by Adam (there, a normal
+distribution, and LAMB).
 """
 
 from vit_jax.data.augment import ColorJitter, MixupOrCutmix, RandomCrop, RandomHorizontalFlip, ThreeAugment
