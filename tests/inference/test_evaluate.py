@@ -55,12 +55,12 @@ def test_a_run_is_scored_as_it_reported(trained, capsys):
     assert (reported["kind"], reported["final"]) == ("test", True)
     assert score["top1"] == reported["accuracy"]
     assert score["examples"] == reported["examples"] == len(run.dataset.test)
-    assert score["loss"] == pytest.approx(reported["loss"], rel=1e-6)
+    assert score["loss"] == pytest.approx(reported["loss"], rel=1e-5)
     assert score["top1"] < score["top5"] < 1
     validation = as_json(capsys, run.workdir, "--data", "digits", "--split", "validation", "--batch-size", 200)
     reported = [row for row in result.rows if row["kind"] == "validation"][-1]
     assert (validation["top1"], validation["examples"]) == (reported["accuracy"], reported["examples"])
-    assert validation["loss"] == pytest.approx(reported["loss"], rel=1e-6)  # of the moving average, as it is kept
+    assert validation["loss"] == pytest.approx(reported["loss"], rel=1e-5)  # of the moving average, as it is kept
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_classes_and_probabilities(classifier, save, pictures, capsys, batch_siz
         order = np.argsort(-row)[:3]
         assert [found["index"] for found in answer["classes"]] == order.tolist()
         assert [found["name"] for found in answer["classes"]] == [classifier.class_names[i] for i in order]
-        np.testing.assert_allclose([found["probability"] for found in answer["classes"]], row[order], atol=1e-6)
+        np.testing.assert_allclose([found["probability"] for found in answer["classes"]], row[order], rtol=1e-5)
 
 
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
