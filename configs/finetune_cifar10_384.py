@@ -7,9 +7,9 @@
 Not measured yet. SGD with momentum, a cosine from 0.01 over 10,000 steps of 512, no weight decay, clipping at norm 1
 (Dosovitskiy et al., 2021, table 4; the rate is that of the paper's code for B/16 on CIFAR-10, for others it has 0.03).
 Crops are of 5% to 100% of the area, as in that code. Momentum is Nesterov's here, plain there; all training images are
-learned from, there 98%. ViT-B/16, pre-trained on ImageNet-21k, reaches 98.95% in the paper, 98.76% and
-99.02% by its code. The position embeddings are resized to 24x24 patches; the images are kept at 32 px and enlarged on
-the device. `--accumulate_steps` and `--model.remat True` fit it into less memory. For Swin: `finetune_swin_cifar10.py`.
+learned from, there 98%. ViT-B/16, pre-trained on ImageNet-21k, reaches 98.95% in the paper, 98.76% and 99.02% by its
+code. The position embeddings are resized to 24x24 patches; the images are kept at 32 px and enlarged on the device.
+`--accumulate_steps` and `--model.remat True` fit it into less memory. For Swin: `finetune_swin_cifar10.py`.
 """
 
 from vit_jax.data.augment import RandomHorizontalFlip, RandomResizedCrop
