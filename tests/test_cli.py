@@ -1,5 +1,6 @@
 """The command `vit-jax`."""
 
+import errno
 import os
 import re
 import signal
@@ -119,8 +120,15 @@ def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.Monke
     assert calls[1] == (Request((Path("a.py"),), None, 3, ()), Path("runs/compare"))
 
 
-def test_attention_writes_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Of a photograph that lies on its side, as its EXIF orientation says."""
+def fill_the_disk(image: Image.Image, path: Path, format: str) -> None:
+    path.write_bytes(b"half")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_attention_writes_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Of a photograph that lies on its side, as its EXIF orientation says; the one there stays if it cannot."""
     model = small_model()
     vit_jax.save_pretrained(tmp_path / "model", model, random_params(model, 0))
     pixels = np.zeros((40, 40, 3), np.uint8)
@@ -134,6 +142,13 @@ def test_attention_writes_a_picture(tmp_path: Path, capsys: pytest.CaptureFixtur
     seen = np.asarray(Image.open(tmp_path / "out.png"))[:, :SIDE]
     assert seen[: SIDE // 2 - 20].max() < 20
     assert seen[SIDE // 2 + 20 :].min() > 235
+
+    drawn = (tmp_path / "out.png").read_bytes()
+    with monkeypatch.context() as full:
+        full.setattr(Image.Image, "save", fill_the_disk)
+        assert cli.main(["attention", *args, "--layer", "1"]) == 2
+    assert "out.png" in capsys.readouterr().err
+    assert (tmp_path / "out.png").read_bytes() == drawn
 
     assert cli.main(["attention", *args, "--layer", "2"]) == 2
     assert "there is no layer 2: layers are 0 to 1" in capsys.readouterr().err
@@ -195,6 +210,7 @@ def test_a_signal_lets_a_command_clean_up_or_save(number: signal.Signals, monkey
         return 0
 
     monkeypatch.setattr(cli, "main", main)
+    signal.signal(number, signal.SIG_IGN)  # if the command does not catch it, it must not end the tests
     with pytest.raises(SystemExit):
         cli.command()
     assert told == ["cleaned up"]

@@ -296,3 +296,12 @@ for format in ("timm", "huggingface"):
 assert not {{"torch", "timm", "transformers"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_home_is_found_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A notebook has no shell that expands the ~: a folder of that name would be made here."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = vit_jax.create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=2)
+    vit_jax.save_pretrained("~/mine", model, random_params(model, 0))
+    assert (tmp_path / "mine" / "config.json").is_file()
+    assert vit_jax.load_pretrained("~/mine")[0] == model
