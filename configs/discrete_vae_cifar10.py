@@ -1,4 +1,4 @@
-"""Visual tokens of CIFAR-10, for BEiT: the full recipe of a discrete autoencoder, for one GPU.
+"""Visual tokens of CIFAR-10, for BEiT: the full recipe of a discrete VAE, for one GPU.
 
     python train.py --config configs/discrete_vae_cifar10.py
     python train.py --config configs/beit_cifar10.py

@@ -1,4 +1,4 @@
-"""Visual tokens of CIFAR-10, for BEiT: a discrete autoencoder, in minutes on a laptop's CPU.
+"""Visual tokens of CIFAR-10, for BEiT: a discrete VAE, in minutes on a laptop's CPU.
 
 python train.py --config configs/discrete_vae_cifar10_cpu.py
 python train.py --config configs/beit_cifar10_cpu.py

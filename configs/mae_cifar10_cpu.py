@@ -4,7 +4,7 @@ python train.py --config configs/mae_cifar10_cpu.py
 python train.py --config configs/vit_cifar10_cpu.py --model.pretrained runs/mae_cifar10_cpu \\
     --workdir runs/mae_cifar10_cpu_tuned
 
-Test accuracy by 20 neighbours 42.76% (31.91% with random parameters), by a linear probe 52.09% (41.66%); one run,
+Test accuracy by 20-NN 42.76% (31.91% at random initialisation), by a linear probe 52.09% (41.66%); one run,
 seed 0, 290 s on 2 shared CPU cores with little beside (2026-11-28; on a copy of CIFAR-10 re-encoded as JPEG).
 """
 

@@ -1,4 +1,4 @@
-"""ViT of width 96 and depth 4 on the 8x8 digits of scikit-learn: the first run, a minute, no download.
+"""ViT of width 96 and depth 4 on the 8x8 digits of scikit-learn: the first run, a minute or two, no download.
 
     python train.py
 

@@ -4,7 +4,7 @@
     python -m benchmarks.throughput                               # CPU, float32
     python -m benchmarks.throughput --device gpu                  # GPU, bfloat16
     python -m benchmarks.throughput --models vit_tiny_patch4_32   # one network; results of earlier ones are kept
-    python -m benchmarks.throughput.table                         # then: the results into README.md
+    python -m benchmarks.throughput.table                         # then: the results into the documents
 
 All have the same parameters, batches and precision, and the same logits, which is checked first. A turn is inference on
 one batch, or steps of training (forward, cross-entropy, backward, AdamW); all take turns in every round, and ratios are

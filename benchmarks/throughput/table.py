@@ -1,4 +1,5 @@
-"""Writes what was measured into README.md, between `<!-- throughput -->` and `<!-- /throughput -->`.
+"""Writes what was measured between `<!-- throughput -->` and `<!-- /throughput -->`: the ratios into README.md, and all
+into docs/performance.md.
 
 python -m benchmarks.throughput.table
 """
@@ -14,7 +15,7 @@ from benchmarks.measure import RESULTS
 from benchmarks.throughput.compare import KINDS, PEERS, in_parts
 from benchmarks.throughput.targets import targets
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 MARKERS = ("<!-- throughput -->", "<!-- /throughput -->")
 FORMS = {
     "plain_flax": "",
@@ -22,6 +23,8 @@ FORMS = {
     "timm_compiled": ", compiled",
     "transformers": "",
 }
+
+TITLES = {"plain_flax": "plain Flax"}
 
 Entry = Mapping[str, Any]
 
@@ -40,6 +43,19 @@ def results() -> list[list[Entry]]:
     if not groups:
         raise FileNotFoundError(f"{RESULTS} has no throughput_*.json; run python -m benchmarks.throughput first")
     return list(groups.values())
+
+
+def summary(entries: Sequence[Entry]) -> str:
+    """The ratios measured on one machine: a row for each network."""
+    measured = [entry for entry in entries if entry["measured"] == "throughput"]
+    kinds = tuple(reversed(KINDS))
+    peers = [peer for peer in PEERS if any(peer in entry[kind]["ratios"] for entry in measured for kind in kinds)]
+    titles = ("network", *(f"{kind}, times {TITLES.get(peer, peer)}" for kind in kinds for peer in peers))
+    rows = []
+    for entry in measured:
+        ratios = [entry[kind]["ratios"].get(peer) for kind in kinds for peer in peers]
+        rows.append((f"`{entry['model']}`", *(f"{ratio['median']:.2f}" if ratio else "" for ratio in ratios)))
+    return f"{where(entries[0])}\n\n{markdown.table(titles, rows)}"
 
 
 def section(entries: Sequence[Entry]) -> str:
@@ -77,8 +93,8 @@ def where(entry: Entry) -> str:
 def table(entries: Sequence[Entry]) -> str:
     """One row for each network and kind: our speed, and how many times a peer's that is."""
     peers = [peer for peer in PEERS if any(peer in entry[kind]["ratios"] for entry in entries for kind in KINDS)]
-    titles = ["network", "", "batch", "images/s", "of the peak", "memory", *(f"times {p}" for p in peers)]
-    titles = [title.replace("plain_flax", "plain Flax") for title in titles]
+    titles = ["network", "", "batch", "images/s", "of the peak", "memory"]
+    titles += [f"times {TITLES.get(peer, peer)}" for peer in peers]
     spread_out = any("times_one_device" in entry[kind] for entry in entries for kind in KINDS)
     titles += ["times one device"] if spread_out else []
     rows = []
@@ -114,13 +130,14 @@ def notes(entries: Sequence[Entry]) -> str:
     where = "each in a process of its own" if all(entry["own_processes"] for entry in entries) else "in one process"
     found = [
         f"Medians over {rounds} rounds, and the lowest and highest, of implementations that take turns, {where}, with "
-        'the same parameters and equal logits. A training step is forward, cross-entropy, backward and AdamW. "Of the '
-        "peak\" is the FLOP/s of the network's matrix products as a share of those measured in large square products."
+        "the same parameters and logits equal up to rounding. A training step is forward, cross-entropy, backward and "
+        'AdamW. "Of the peak" is the FLOP/s of the network\'s matrix products as a share of those measured in large '
+        "square products."
     ]
     if any(entry["training"]["implementations"]["ours"].get("parts", 1) > 1 for entry in entries):
         found.append(
             '"64 in 4" is gradient accumulation over four micro-batches (`--accumulate_steps 4`). Each implementation '
-            "was tried with and without, and has what was faster."
+            "was timed with and without it; the faster is reported."
         )
     if any("plain_flax" in entry[kind]["ratios"] for entry in entries for kind in KINDS):
         found.append(
@@ -132,7 +149,7 @@ def notes(entries: Sequence[Entry]) -> str:
         found.append(
             "This project splits a batch over one JAX device per core, as `vit-jax predict`, `evaluate` and `train.py "
             f"--parallel.mode pmap` do with `JAX_NUM_CPU_DEVICES={devices}` in the environment; the others ran without "
-            'this. "Times one device" is what it gives: divide by it for the ratios of this project on one device.'
+            'this. "Times one device" is the speed-up by it: divide a ratio by that for one device, the default.'
         )
     for entry in entries:
         failed = dict(entry["failed"])
@@ -148,7 +165,7 @@ def notes(entries: Sequence[Entry]) -> str:
 
 
 def wrapped(paragraph: str) -> str:
-    """A paragraph in lines as long as the README's."""
+    """A paragraph in lines as long as the page's."""
     return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
@@ -163,25 +180,32 @@ def epoch_table(entries: Sequence[Entry]) -> str:
     return markdown.table(("network", "steps", "then evaluated", "seconds of an epoch", "of these, evaluation"), rows)
 
 
-def rewritten(readme: str, content: str) -> str:
-    """A README with this content between the markers.
+def rewritten(page: str, content: str) -> str:
+    """A page with this content between the markers.
 
     Raises:
         ValueError: if the markers are not there, once each, in their order.
     """
     begin, end = MARKERS
-    if readme.count(begin) != 1 or readme.count(end) != 1 or readme.index(begin) > readme.index(end):
-        raise ValueError(f"README.md must have {begin} and, after it, {end}, once each")
-    before, _, rest = readme.partition(begin)
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"a page must have {begin} and, after it, {end}, once each")
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
+def pages() -> dict[Path, str]:
+    """What each page has between the markers."""
+    measured = results()
+    written = {"README.md": summary, "docs/performance.md": section}
+    return {ROOT / name: "\n\n".join(map(write, measured)) for name, write in written.items()}
+
+
 def main() -> None:
-    """Rewrites README.md."""
-    content = "\n\n".join(section(entries) for entries in results())
-    README.write_text(rewritten(README.read_text(encoding="utf-8"), content), encoding="utf-8")
-    print(content)
+    """Rewrites both pages."""
+    for page, content in pages().items():
+        page.write_text(rewritten(page.read_text(encoding="utf-8"), content), encoding="utf-8")
+        print(page)
 
 
 if __name__ == "__main__":

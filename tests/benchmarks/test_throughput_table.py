@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.throughput.table import MARKERS, README, results, rewritten, section
+from benchmarks.throughput.table import MARKERS, pages, rewritten, section, summary
 from benchmarks.throughput.targets import targets
 
 MACHINE = dict(
@@ -108,6 +108,14 @@ def test_the_section_has_all_that_was_measured():
     ]
 
 
+def test_the_summary_is_a_row_a_network_of_the_ratios():
+    lines = summary([entry(), epoch(1.6)]).splitlines()
+    assert lines[0] == "On 2 cores of Some CPU, in float32 (jax 0.1, PyTorch 2.0):"
+    titles = [f"{kind}, times {peer}" for kind in ("training", "inference") for peer in ("plain Flax", "timm")]
+    assert lines[2] == f"| network | {' | '.join(titles)} |"
+    assert lines[4:] == ["| `vit_base_patch16_224` | 2.00 | 1.20 | 2.00 | 0.90 |"]
+
+
 def test_what_ran_in_one_process_is_said_to_have():
     assert "take turns, in one process, with" in " ".join(section([entry(device="gpu")]).splitlines())
 
@@ -137,7 +145,8 @@ def test_only_what_is_between_the_markers_is_rewritten():
             rewritten(readme, "new")
 
 
-def test_the_readme_has_what_is_kept():
+def test_the_documents_have_what_is_kept():
     """Otherwise: python -m benchmarks.throughput.table."""
-    readme = README.read_text(encoding="utf-8")
-    assert rewritten(readme, "\n\n".join(map(section, results()))) == readme
+    for page, content in pages().items():
+        written = page.read_text(encoding="utf-8")
+        assert rewritten(written, content) == written, page.name
