@@ -1,6 +1,7 @@
 """Any field of the config is a flag, with its type checked and typos answered."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,13 @@ def test_help_names_the_fields_of_the_network_and_what_they_are(capsys):
     for own in ("the file with the experiment. (default", "the run ends. (default: 10)"):
         assert own in text.replace("│ │ ", "")  # the meaning of one flag has nothing of another's
     assert isinstance(load_config(DIGITS), Config)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_help_tells_what_every_flag_is(path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")  # one box below the other, so that a line is of one flag
+    with pytest.raises(SystemExit):
+        config_of("--config", str(path), "--help")
+    flags = re.findall(r"^[│ ] (--\w\S+).*\n(?:[│ ] \S.*\n)*[│ ] {5,}(\S+)", capsys.readouterr().out, re.MULTILINE)
+    assert len(flags) > 60
+    assert [flag for flag, meaning in flags if meaning == "(default:"] == []

@@ -156,10 +156,16 @@ def model_flags(model: ModelConfig) -> tuple[type, Any]:
 
 
 def with_attributes_of(first: type, second: type) -> str:
-    """The docstring of `second` with the attributes of both."""
-    title, _, rest = inspect.cleandoc(second.__doc__ or "").partition("Attributes:\n")
-    _, _, before = inspect.cleandoc(first.__doc__ or "").partition("Attributes:\n")
-    return f"{title}Attributes:\n{before.rstrip()}\n{rest}"
+    """The docstring of `second` with the attributes of both, and of the classes that `second` has fields from."""
+    title, _, _ = inspect.cleandoc(second.__doc__ or "").partition("Attributes:\n")
+    attributes = filter(None, map(own_attributes, (first, *second.__mro__)))
+    return f"{title.rstrip()}\n\nAttributes:\n" + "\n".join(attributes)
+
+
+def own_attributes(kind: type) -> str:
+    """What the docstring of this class itself says of its attributes."""
+    _, _, rest = inspect.cleandoc(vars(kind).get("__doc__") or "").partition("Attributes:\n")
+    return rest.partition("\n\n")[0].rstrip()
 
 
 def default_fields(model: ModelConfig) -> dict[str, Any]:

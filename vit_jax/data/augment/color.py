@@ -66,7 +66,9 @@ class ColorJitter(ImageTransform[Jitter]):
     needs three channels. Results are not rounded to whole levels.
 
     Attributes:
-        brightness, contrast, saturation: strengths, 0 for none. timm's default is 0.4, DeiT's 0.3.
+        brightness: strength, 0 for none. timm's default is 0.4 for each of the three, DeiT's 0.3.
+        contrast: strength, 0 for none.
+        saturation: strength, 0 for none.
         hue: in [0, 0.5]. DINO and BYOL use 0.1.
     """
 

@@ -134,7 +134,8 @@ class MixupOrCutmix(MixingTransform[MixupOrCutmixParams]):
     lambda, and one of the two, for a whole batch.
 
     Attributes:
-        mixup_alpha, cutmix_alpha: see Mixup and Cutmix.
+        mixup_alpha: of mixup's lambda; see `Mixup`.
+        cutmix_alpha: of cutmix's lambda; see `Cutmix`.
         switch_probability: of cutmix rather than mixup.
         probability: of mixing an example at all.
     """
