@@ -131,14 +131,9 @@ class ConvNet(ConvolutionalNetwork):
     With its default fields the network of a small study of CNN and ViT on cats and dogs. What that leaves open is
     decided here: every convolution has a pool of its own and is padded by 1, so that 224 px end in 3x3 places; the
     first linear layer has 128 outputs and a ReLU; no dropout. At 32 px, halving six times leaves nothing: there the
-    convolutions need `stride=1`, and the pools alone bring 32 px to 4x4 places.
+    convolutions need `stride=1`, and the pools alone bring 32 px to 4x4 places. Fields as those of `Network`, and:
 
     Attributes:
-        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
-        dtype: of the computation; parameters, running statistics and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
         widths: channels of the convolutions.
         stride: of every convolution.
         hidden_dim: outputs of the first linear layer.
@@ -185,12 +180,9 @@ class ResNet9(ConvolutionalNetwork):
     """The nine-layer residual network that is known for fast training on CIFAR-10 (Page, 2018, "How to train your
     ResNet"; DAWNBench): eight 3x3 convolutions, two pairs of them residual, max pooling and a linear classifier.
 
+    Fields as those of `Network`, and:
+
     Attributes:
-        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
-        dtype: of the computation; parameters, running statistics and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
         width: channels of the first convolution, 64 as published; the stages after it have 2, 4 and 8 times as many.
         logit_scale: factor on the logits, as published: it lowers the classifier's learning rate.
 

@@ -48,14 +48,9 @@ class TokenEncoder(ConvolutionalNetwork):
     """The encoder of a discrete autoencoder: each patch to a vector, then residual blocks over the grid of patches.
 
     There is no convolution with a stride, and none transposed in the decoder: XLA's gradients of these on a CPU made
-    training several times slower.
+    training several times slower. Fields as those of `Network`, and:
 
     Attributes:
-        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
-        dtype: of the computation; parameters and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
         patch_size: height and width of a patch; must divide `image_size`.
         width: channels of every map.
         depth: number of residual blocks.

@@ -11,13 +11,10 @@ from vit_jax.models.vit import VisionTransformer
 class PretrainingNetwork(Network):
     """A network that learns from images alone. Its parameters "encoder" are those of the network `make_encoder` gives.
 
+    Fields as those of `Network`, and:
+
     Attributes:
         num_classes: 0: there are no classes.
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
-        dtype: of the computation; parameters, softmax and outputs are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
-        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
 
     Raises:
         ValueError: when built, if the fields cannot work together.

@@ -136,13 +136,10 @@ class SwinStage(nn.Module):
 class SwinTransformer(Network):
     """A Swin Transformer: patches to a map of tokens, stages of windowed attention, mean over the map, classifier.
 
+    Fields as those of `Network`, and:
+
     Attributes:
-        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
         dtype: of the computation; parameters, similarity of version 2, softmax and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
-        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         version: 1, or 2: Swin V2, with norms after attention and MLP, cosine attention and a position bias that
             an MLP computes.
         patch_size: height and width of a patch; must divide `image_size`.

@@ -34,13 +34,9 @@ from vit_jax.models.relative_position import RelativePositionBias
 class VisionTransformer(Network):
     """A Vision Transformer: patches to tokens, an encoder, a pooled vector, a linear classifier.
 
+    Fields as those of `Network`, and:
+
     Attributes:
-        num_classes: outputs of the head; 0 for none (the call then returns the pooled features).
-        image_size: height and width in pixels (one number for squares).
-        in_channels: channels of the images.
-        dtype: of the computation; parameters, softmax and logits are float32 always.
-        preprocessing: what the input pixels must look like; carried along for `vit_jax.preprocessing`.
-        resizing: how weights are resized for another image; carried along for `vit_jax.load_pretrained`.
         patch_size: height and width of a patch; must divide `image_size`.
         embed_dim: width D of the tokens.
         depth: number of encoder blocks.
