@@ -8,7 +8,7 @@ import pytest
 from vit_jax.comparison.plan import Entry, Plan, run_workdir, write_plan
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.native import save_native
-from vit_jax.training.config import brought_up_to_date
+from vit_jax.training.config import Config, ModelConfig, to_json
 
 FIELDS = dict(embed_dim=16, num_heads=2, pool="avg")
 ENTRY = Entry(
@@ -44,8 +44,7 @@ def write_run(workdir: Path, depth: int, accuracy: float, speed: float, dtype: s
 @pytest.fixture
 def finished(tmp_path):
     """The workdir and the plan."""
-    config = brought_up_to_date({"model": {"fields": {}}, "data": {"name": "digits"}, "objective": {}, "optimizer": {}})
-    configs = dict.fromkeys(ACCURACIES, config)
+    configs = dict.fromkeys(ACCURACIES, to_json(Config(ModelConfig("vit_digits_patch2_8"))))
     plan = Plan(
         asked={"budget": "2 epochs", "seeds": 2, "configs": configs},
         command="vit-jax compare one_digits.py two_digits.py",

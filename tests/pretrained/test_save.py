@@ -1,6 +1,5 @@
 """What is saved in another program's format is what is loaded; what the format cannot hold is refused."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -212,25 +211,6 @@ def test_the_publisher_s_way_to_resize_is_carried_along(tmp_path: Path):
 
     vit_jax.save_pretrained(tmp_path / "all", model.clone(resizing=WAYS), params)
     assert vit_jax.load_pretrained(tmp_path / "all")[0].resizing == WAYS
-
-
-def test_a_model_saved_before_there_were_ways_to_resize_loads(tmp_path: Path):
-    model = save_case("vit")
-    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
-    config = json.loads((tmp_path / "config.json").read_text())
-    del config["fields"]["resizing"], config["sha256"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert vit_jax.load_pretrained(tmp_path)[0].resizing == Resizing()
-
-
-def test_a_model_saved_before_crops_were_rounded_in_two_ways_crops_as_it_did(tmp_path: Path):
-    model = save_case("vit")
-    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
-    config = json.loads((tmp_path / "config.json").read_text())
-    assert config["fields"]["preprocessing"].pop("crop_rounding") == "even"
-    del config["sha256"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert vit_jax.load_pretrained(tmp_path)[0].preprocessing.crop_rounding == "down"
 
 
 @pytest.mark.parametrize(("format", "rounding"), [("timm", "down"), ("huggingface", "even")])

@@ -17,6 +17,7 @@ from jax.experimental import multihost_utils
 from PIL import Image
 
 import vit_jax
+from vit_jax.data.augment import Cutmix, Mixup
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
 from vit_jax.models.attention_kernel import Choice
@@ -27,10 +28,10 @@ from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.distillation import Distillation
-from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
+from vit_jax.objectives.masked_image_modelling import MaskedImageModelling
 from vit_jax.training import run as run_module
 from vit_jax.training import workdir_lock
-from vit_jax.training.config import Config, ModelConfig, brought_up_to_date, to_json
+from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig
 from vit_jax.training.run import fingerprint, prepare
 from vit_jax.training.teacher import LoadedTeacher
@@ -233,6 +234,17 @@ def test_a_run_may_go_on_elsewhere(changes, config, tmp_path):
     refuse_other_config(changed, tmp_path)
     with pytest.raises(ValueError, match="seed: 0 -> 1"):
         refuse_other_config(dataclasses.replace(config, seed=1), tmp_path)
+
+
+def test_a_run_goes_on_with_the_same_kind_of_objective_and_transforms_only(config, tmp_path):
+    """Fields do not tell: those of Mixup and Cutmix are alike."""
+    first = dataclasses.replace(config, augment=(Mixup(alpha=1.0),), objective=Distillation("t"))
+    with claim_workdir(first, tmp_path):
+        pass
+    others = dict(augment=(Cutmix(alpha=1.0),), objective=MaskedImageModelling("t"))
+    changes = r"(?s)augment: .*Mixup.*Cutmix.*objective\.objective: Distillation -> MaskedImageModelling"
+    with pytest.raises(ValueError, match=changes):
+        refuse_other_config(dataclasses.replace(first, **others), tmp_path)
 
 
 @pytest.mark.parametrize(("field", "old", "new"), [("split_seed", 0, 1), ("load_size", 256, 64), ("repeats", 1, 3)])
@@ -441,32 +453,6 @@ def test_the_optimizer_goes_by_the_schedule_of_the_config(config, tmp_path):
     np.testing.assert_allclose(moved, [0.125, 0.25, 0.375, 0.5, 0.5, 0.4, 0.3, 0.2], rtol=1e-6)
 
 
-def test_a_run_from_before_a_field_existed_is_taken_again(config, tmp_path):
-    """Where the new field asks for nothing; what it asks for is a difference."""
-    begin(config, tmp_path)
-    path = tmp_path / "config.json"
-    old = json.loads(path.read_text())
-    del old["model"]["pretrained"], old["ema_decay"], old["judge_features"]
-    assert brought_up_to_date(old)["judge_features"] == []  # what a comparison's plan has to have alike
-    path.write_text(json.dumps(old))
-    prepare(config, tmp_path)
-    path.write_text(json.dumps(old))
-    with pytest.raises(ValueError, match=r"ema_decay: \(unset\) -> 0.9"):
-        prepare(dataclasses.replace(config, ema_decay=0.9), tmp_path)
-
-
-def test_a_run_from_before_crops_were_rounded_in_two_ways_is_taken_again(config, tmp_path):
-    """Training crops nothing by it."""
-    fields = {**config.model.fields, "preprocessing": Preprocessing((0.3,), (0.2,))}
-    config = dataclasses.replace(config, model=ModelConfig(config.model.name, fields))
-    begin(config, tmp_path)
-    path = tmp_path / "config.json"
-    old = json.loads(path.read_text())
-    del old["model"]["fields"]["preprocessing"]["crop_rounding"]
-    path.write_text(json.dumps(old))
-    prepare(config, tmp_path)
-
-
 def test_a_folder_that_moved_is_taken_again(config, tmp_path):
     """The images are those that the run lists, by their names within the folder."""
     for name in ("dark", "light"):
@@ -492,19 +478,6 @@ def test_a_folder_that_moved_is_taken_again(config, tmp_path):
         at("others")
     with pytest.raises(ValueError, match=r"data\.name"):
         prepare(dataclasses.replace(config, **changes), tmp_path / "run")
-
-
-def test_a_run_from_before_there_were_other_objectives_is_taken_again(config, tmp_path):
-    begin(config, tmp_path)
-    path = tmp_path / "config.json"
-    old = json.loads(path.read_text())
-    del old["neighbours"], old["objective"]["objective"], old["objective"]["binary"], old["data"]["repeats"]
-    del old["data"]["labels"]
-    path.write_text(json.dumps(old))
-    prepare(config, tmp_path)
-    path.write_text(json.dumps(old))
-    with pytest.raises(ValueError, match=r"data\.repeats: 1 -> 3"):
-        prepare(dataclasses.replace(config, data=dataclasses.replace(config.data, repeats=3)), tmp_path)
 
 
 def test_a_fresh_network_crops_nothing(config, tmp_path):
@@ -539,22 +512,6 @@ def test_the_attention_that_is_told_is_of_the_tokens_that_training_has(monkeypat
     for name in ("mae_cifar_patch2_32", "beit_pretraining_cifar_patch4_32"):
         run_module.attention_choice(create_model(name))
     assert counted == [1 + 64, 1 + 64]
-
-
-@pytest.mark.parametrize(
-    ("objective", "old"),
-    [
-        (Distillation("t", kind="soft"), {"kind": "soft"}),
-        (MaskedAutoencoding(), {"kind": "MaskedAutoencoding"}),
-        (Classification(binary=True), {"kind": "Classification", "binary": True}),
-    ],
-)
-def test_an_objective_is_known_by_its_class_in_runs_of_before_too(config, objective, old):
-    """Their "kind" was the class, and where an objective has a field of that name, that."""
-    new = to_json(dataclasses.replace(config, objective=objective))
-    assert new["objective"]["objective"] == type(objective).__name__
-    fields = {name: value for name, value in new["objective"].items() if name not in ("objective", "kind")}
-    assert brought_up_to_date({**new, "objective": {**fields, **old}}) == new
 
 
 def test_the_folder_of_a_model_is_no_workdir(config, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.json_file import read_json, write_json
-from vit_jax.training.config import brought_up_to_date, differences
+from vit_jax.training.config import differences
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,6 @@ def read_plan(workdir: Path) -> Plan | None:
     try:
         plan = read_json(path)
         entries = {name: Entry(**entry) for name, entry in plan.pop("entries").items()}
-        asked = plan["asked"]
-        asked["configs"] = {name: brought_up_to_date(config) for name, config in asked["configs"].items()}
         return Plan(**plan, entries=entries)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is no plan of this version: {error!r}. Give another --workdir") from error

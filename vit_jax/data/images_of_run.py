@@ -30,8 +30,7 @@ def root_of(workdir: Path, name: str) -> Path:
             whole path.
     """
     listing = workdir / LISTING
-    root = read_listing(listing).get("root") if listing.is_file() else None
-    return folder_root(name).resolve() if root is None else Path(root)
+    return Path(read_listing(listing)["root"]) if listing.is_file() else folder_root(name).resolve()
 
 
 def may_be_set_of(workdir: Path, trained: str, name: str) -> bool:

@@ -193,7 +193,7 @@ def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
         return None
     if not is_set_of(workdir, data["name"], name):
         return None
-    return {field: data[field] for field in DIVISION if field in data}
+    return {field: data[field] for field in DIVISION}
 
 
 def split_sources(dataset: Dataset, split: Split) -> list[Source]:

@@ -80,9 +80,8 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
     if unknown:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
     fields = dict(config["fields"])
-    # A model from before there was this field was computed, and judged, with crops that begin where "down" says.
-    fields["preprocessing"] = Preprocessing(**{"crop_rounding": "down", **tuples(fields["preprocessing"])})
-    fields["resizing"] = Resizing(**fields.get("resizing", {}))
+    fields["preprocessing"] = Preprocessing(**tuples(fields["preprocessing"]))
+    fields["resizing"] = Resizing(**fields["resizing"])
     return module(**fields)
 
 

@@ -227,40 +227,11 @@ def fields_to_json(value: Any) -> dict[str, Any]:
     return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
 
 
-def brought_up_to_date(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's config, as `to_json` had it then, with the fields that came later as things were without them."""
-    objective = dict(old["objective"])
-    if "objective" not in objective:  # once the class was its "kind", but for Distillation, which has a field "kind"
-        kind = objective.pop("kind", Classification.__name__)
-        of_distillation = {"objective": Distillation.__name__, "kind": kind}
-        objective |= of_distillation if kind in ("hard", "soft") else {"objective": kind}
-    if objective["objective"] == Classification.__name__:
-        objective = {"binary": False, "balanced": False, **objective}
-    optimizer, data = {"clip": "all", **old["optimizer"]}, {"repeats": 1, "labels": True, **old["data"]}
-    model, fields = old["model"], dict(old["model"]["fields"])
-    if fields.get("preprocessing") is not None:
-        fields["preprocessing"] = {"crop_rounding": Preprocessing.crop_rounding, **fields["preprocessing"]}
-    return {
-        "neighbours": to_json(Neighbours()),
-        "judge_features": [],
-        **old,
-        "model": {**model, "fields": fields},
-        "objective": objective,
-        "optimizer": optimizer,
-        "data": data,
-    }
-
-
 def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    """One line for each value in which two configs (as `to_json` has them) differ: "optimizer.b1: 0.9 -> 0.95".
-
-    A field that the old one lacks, written before there was such a field, is what None says: not asked for.
-    """
+    """One line for each value in which two configs (as `to_json` has them) differ: "optimizer.b1: 0.9 -> 0.95"."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in {**old, **new}:
             inner = f"{path}.{key}" if path else key
-            if key not in old and new[key] is None:
-                continue
             yield from differences(old.get(key, "(unset)"), new.get(key, "(unset)"), inner)
     elif old != new:
         yield f"{path}: {old} -> {new}"

@@ -18,7 +18,7 @@ from vit_jax.data.set_record import RECORD
 from vit_jax.json_file import read_json, write_json
 from vit_jax.training.best import BEST
 from vit_jax.training.checkpoint import UNFINISHED, steps_of
-from vit_jax.training.config import Config, brought_up_to_date, differences, to_json
+from vit_jax.training.config import Config, differences, to_json
 from vit_jax.training.metrics import TENSORBOARD
 from vit_jax.training.start import NETWORK
 from vit_jax.training.step import start_state
@@ -112,11 +112,10 @@ def refuse_other_config(config: Config, workdir: Path) -> None:
     Raises:
         ValueError: if it has another; the differences are listed. Or as `config_there`.
     """
-    written = config_there(workdir)
-    if written is None:
+    old = config_there(workdir)
+    if old is None:
         return
     try:
-        old = brought_up_to_date(written)
         was = old["data"]["name"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{workdir / 'config.json'} is damaged: {error} is not there") from error
