@@ -17,7 +17,7 @@ from sklearn.datasets import load_sample_images
 
 import vit_jax
 from benchmarks.measure import positive, save
-from vit_jax.data.dataset import DataConfig, Source, as_arrays
+from vit_jax.data.dataset import DataConfig, DivisibleSource
 from vit_jax.data.sources import load_dataset
 from vit_jax.evaluation.extract import extract_features
 from vit_jax.evaluation.linear_probe import linear_probe
@@ -44,9 +44,9 @@ def beside_timm(weights: Path, name: str, size: tuple[int, int]) -> dict[str, fl
     return {"difference": float(np.abs(logits - expected).max()), "largest": float(np.abs(expected).max())}
 
 
-def drawn(source: Source, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def drawn(source: DivisibleSource, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """That many images and labels, drawn at random."""
-    images, labels = as_arrays(source)
+    images, labels = source.as_arrays()
     chosen = np.random.default_rng(seed).permutation(len(labels))[:count]
     return images[chosen], labels[chosen]
 

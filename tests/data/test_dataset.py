@@ -5,20 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vit_jax.data.dataset import ArraySource, DataConfig, as_arrays, check_labels
+from vit_jax.data.dataset import ArraySource, DataConfig, check_labels
 
 IMAGES = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
 LABELS = np.array([2, 0, 1, 0], np.int32)
-
-
-class OneByOne:
-    """A source that knows no faster way."""
-
-    def __len__(self) -> int:
-        return len(LABELS)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return IMAGES[index], int(LABELS[index])
 
 
 @pytest.mark.parametrize("field", ["repeats", "workers", "split_seed"])
@@ -28,16 +18,9 @@ def test_a_number_that_cannot_be_is_refused_by_name(field):
 
 
 def test_as_arrays_copies_nothing_that_is_in_memory():
-    images, labels = as_arrays(ArraySource(IMAGES, LABELS))
+    images, labels = ArraySource(IMAGES, LABELS).as_arrays()
     assert images is IMAGES
     assert labels is LABELS
-
-
-def test_as_arrays_reads_any_source():
-    images, labels = as_arrays(OneByOne())
-    np.testing.assert_array_equal(images, IMAGES)
-    np.testing.assert_array_equal(labels, LABELS)
-    assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
 
 
 def test_subset_keeps_images_with_their_labels():

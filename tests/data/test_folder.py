@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vit_jax.data import map_files
-from vit_jax.data.dataset import DataConfig, as_arrays
+from vit_jax.data.dataset import DataConfig
 from vit_jax.data.decoding import read_square
 from vit_jax.data.folder import FolderSource, load_folder
 
@@ -36,7 +36,7 @@ def test_a_folder_of_classes_is_divided(make_folder: MakeFolder):
     parts = [set(files(split)) for split in (data.train, data.validation, data.test)]
     assert len(set.union(*parts)) == 12
     for split in (data.train, data.validation, data.test):
-        for file, label in zip(files(split), as_arrays(split)[1], strict=True):
+        for file, label in zip(files(split), split.as_arrays()[1], strict=True):
             assert file.split("/")[1] == data.class_names[label]
 
 
@@ -44,7 +44,7 @@ def test_images_are_the_files_images_whichever_way_they_are_read(make_folder: Ma
     data = load_folder(make_folder({"a": 90, "b": 90}), CONFIG)
     assert isinstance(data.train, FolderSource)
     monkeypatch.setattr(map_files, "WORTH_THREADS", 0.0)
-    images, labels = as_arrays(data.train)
+    images, labels = data.train.as_arrays()
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     for index in (0, 50, len(data.train) - 1):
         np.testing.assert_array_equal(images[index], read_square(data.train.files[index], 8))
@@ -99,7 +99,7 @@ def test_folders_within_a_class_belong_to_it(make_folder: MakeFolder):
     root = make_folder({"a/2019": 3, "a/2020/may": 3, "b": 6})
     (root / "c").symlink_to(root / "b", target_is_directory=True)
     data = load_folder(root, CONFIG)
-    labels = np.concatenate([as_arrays(data.train)[1], as_arrays(data.test)[1]])
+    labels = np.concatenate([data.train.as_arrays()[1], data.test.as_arrays()[1]])
     assert np.bincount(labels).tolist() == [6, 6, 6]
 
 
@@ -167,7 +167,7 @@ def test_unreadable_files_are_skipped_where_asked_counted_and_named(make_folder:
     (root / "b" / "cut.png").write_bytes((root / "b" / "cut.png").read_bytes()[:5000])
     data = load_folder(root, replace(CONFIG, skip_unreadable=True))
     assert f"skipped 2 files that are not readable images: '{root}/a/bad.jpg', '{root}/b/cut.png'" in data.notes
-    assert len(as_arrays(data.train)[0]) + len(as_arrays(data.test)[0]) == 10
+    assert len(data.train.as_arrays()[0]) + len(data.test.as_arrays()[0]) == 10
 
 
 def test_an_image_found_damaged_when_it_is_read_is_named(make_folder: MakeFolder):
@@ -176,7 +176,7 @@ def test_an_image_found_damaged_when_it_is_read_is_named(make_folder: MakeFolder
     file.write_bytes(file.read_bytes()[:200])
     data = load_folder(root, CONFIG)
     with pytest.raises(ValueError, match=r"a/0\.png cannot be read as an image"):
-        [as_arrays(split) for split in (data.train, data.test)]
+        [split.as_arrays() for split in (data.train, data.test)]
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error(make_folder: MakeFolder):
@@ -216,7 +216,7 @@ def test_a_split_may_lack_a_class_which_is_told(make_folder: MakeFolder):
     data = load_folder(root, CONFIG)
     assert data.class_names == ("a", "b", "c")
     assert data.validation is not None
-    assert [as_arrays(split)[1].tolist() for split in (data.validation, data.test)] == [[2, 2], [0, 0, 2]]
+    assert [split.as_arrays()[1].tolist() for split in (data.validation, data.test)] == [[2, 2], [0, 0, 2]]
     assert data.notes[:2] == (
         "test: no images of 1 of 3 classes: 'b'",
         "validation: no images of 2 of 3 classes: 'a', 'b'",
@@ -281,7 +281,7 @@ def test_without_labels_every_image_below_is_taken(make_folder: MakeFolder):
     assert (len(data.train), len(data.test)) == (9, 3)
     parts = {*files(data.train), *files(data.test)}
     assert len(parts) == 12
-    assert not any(as_arrays(split)[1].any() for split in (data.train, data.test))
+    assert not any(split.as_arrays()[1].any() for split in (data.train, data.test))
     assert data.notes == ("test: 3 of 12 images held out, seed 0",)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vit_jax.data.dataset import DataConfig, Dataset, as_arrays
+from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.sources import load_dataset
@@ -29,7 +29,7 @@ def test_whatever_becomes_of_the_folder(validation_fraction: float, config: Data
     config = replace(config, validation_fraction=validation_fraction)
     before = load_dataset(config, tmp_path / LISTING)
     write_listing(before, tmp_path / LISTING)
-    images, labels = as_arrays(before.test)
+    images, labels = before.test.as_arrays()
     Path(files(before)[0][3]).unlink()
     Path(files(before)[0][5]).write_bytes(b"")
     Path(files(before)[0][0]).with_name("another.png").write_bytes(Path(files(before)[0][0]).read_bytes())
@@ -42,7 +42,7 @@ def test_whatever_becomes_of_the_folder(validation_fraction: float, config: Data
     others = f"other files in {tmp_path / 'images'} are not used, left out then or come since: 1"
     beginning = "the images are those of the run's beginning, as images.json lists them"
     assert after.notes == (*before.notes, beginning, others)
-    for one, other in zip(as_arrays(after.test), (images, labels), strict=True):
+    for one, other in zip(after.test.as_arrays(), (images, labels), strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
 
@@ -72,7 +72,7 @@ def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch
     (tmp_path / "images").rename(tmp_path / "pictures")
     monkeypatch.chdir(tmp_path)
     dataset = load_dataset(replace(config, name="folder:pictures"), tmp_path / LISTING)
-    assert len(as_arrays(dataset.train)[0]) == 30
+    assert len(dataset.train.as_arrays()[0]) == 30
 
 
 def test_the_first_list_stays_and_other_sets_have_none(config: DataConfig, tmp_path: Path):

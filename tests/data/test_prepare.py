@@ -15,7 +15,7 @@ from tests.data.conftest import TinyCifar, write_tar
 from vit_jax import cli
 from vit_jax.data import builders, prepare
 from vit_jax.data.builders import prepared_directory
-from vit_jax.data.dataset import DataConfig, as_arrays
+from vit_jax.data.dataset import DataConfig
 from vit_jax.data.sources import load_dataset
 
 
@@ -49,7 +49,7 @@ def test_cifar_is_loaded_whole_with_its_provenance(tiny_cifar: TinyCifar, tmp_pa
     assert data.image_shape == (32, 32, 3)
     assert data.validation is None
     for split, source in (("train", data.train), ("test", data.test)):
-        images, labels = as_arrays(source)
+        images, labels = source.as_arrays()
         assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
         np.testing.assert_array_equal(images, tiny_cifar.splits[split][0])
         np.testing.assert_array_equal(labels, tiny_cifar.splits[split][1])
@@ -60,7 +60,7 @@ def test_validation_of_cifar_comes_from_the_training_images(tiny_cifar: TinyCifa
     prepare.prepare("cifar10", tiny_cifar.archive, data_dir=str(tmp_path))
     data = load_dataset(DataConfig(name="cifar10", data_dir=str(tmp_path), validation_fraction=0.25))
     assert data.validation is not None
-    assert np.bincount(as_arrays(data.validation)[1]).tolist() == [1] * 10
+    assert np.bincount(data.validation.as_arrays()[1]).tolist() == [1] * 10
     assert (len(data.train), len(data.test)) == (30, 10)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from vit_jax.data.dataset import DataConfig, as_arrays
+from vit_jax.data.dataset import DataConfig
 from vit_jax.data.sources import load_dataset
 
 
@@ -12,7 +12,7 @@ def test_digits_are_scikit_learn_s_and_their_levels_come_back_exactly():
     data = load_dataset(DataConfig(validation_fraction=0.1))
     assert data.validation is not None
     assert (data.image_shape, data.class_names) == ((8, 8, 1), tuple("0123456789"))
-    splits = [as_arrays(split) for split in (data.train, data.validation, data.test)]
+    splits = [split.as_arrays() for split in (data.train, data.validation, data.test)]
     images = np.concatenate([images for images, _ in splits])
     assert (images.dtype, images.shape, images.min(), images.max()) == (np.uint8, (1797, 8, 8, 1), 0, 255)
     assert np.unique(images).tolist() == np.round(np.arange(17) * 255 / 16).tolist()
@@ -27,13 +27,13 @@ def test_digits_hold_a_fifth_out_for_testing_stratified():
     data = load_dataset(DataConfig())
     assert data.validation is None
     assert (len(data.train), len(data.test)) == (1438, 359)
-    ratio = np.bincount(as_arrays(data.test)[1]) / np.bincount(load_digits(return_X_y=True)[1])
+    ratio = np.bincount(data.test.as_arrays()[1]) / np.bincount(load_digits(return_X_y=True)[1])
     np.testing.assert_allclose(ratio, 0.2, atol=0.005)
     assert "test: 359 of 1,797 images held out, stratified by class, seed 0" in data.notes
 
 
 def test_the_split_is_drawn_by_its_seed():
-    tests = [as_arrays(load_dataset(DataConfig(split_seed=seed)).test)[0].tobytes() for seed in (0, 0, 1)]
+    tests = [load_dataset(DataConfig(split_seed=seed)).test.as_arrays()[0].tobytes() for seed in (0, 0, 1)]
     assert tests[0] == tests[1] != tests[2]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, as_arrays
+from vit_jax.data.dataset import ArraySource, DataConfig, Dataset
 from vit_jax.data.splits import divide, members_of_classes, stratified_parts
 
 NAMES = ("a", "b", "c")
@@ -19,7 +19,7 @@ def source(count: int = 100, start: int = 0) -> ArraySource:
 
 
 def numbers(split) -> set[int]:
-    return set(as_arrays(split)[0].ravel().tolist())
+    return set(split.as_arrays()[0].ravel().tolist())
 
 
 def divided(**kwargs) -> Dataset:

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from tests.data.tiny_tfds import Example, encoded, examples, noise, prepared
 from vit_jax.data import tfds_sets
-from vit_jax.data.dataset import DataConfig, Dataset, as_arrays
+from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.decoding import decode
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.tfds_sets import PreparedSource
@@ -33,10 +33,10 @@ def test_images_of_one_size_are_given_as_they_are(tmp_path: Path, monkeypatch: p
     data = load(tmp_path)
     assert (data.class_names, data.image_shape) == (("cat", "dog"), (6, 5, 3))
     assert data.notes == ("TFDS set tiny/1.0.0",)
-    read, labels = as_arrays(data.train)
+    read, labels = data.train.as_arrays()
     np.testing.assert_array_equal(read, images[:10])
     assert (read.dtype, labels.dtype, labels.tolist()) == (np.uint8, np.int32, [0, 1] * 5)
-    np.testing.assert_array_equal(as_arrays(data.test)[0], images[10:])
+    np.testing.assert_array_equal(data.test.as_arrays()[0], images[10:])
     for index in (0, 7):
         image, label = data.train[index]
         np.testing.assert_array_equal(image, images[index])
@@ -51,7 +51,7 @@ def test_images_of_mixed_sizes_and_modes_are_loaded_as_colour_squares(tmp_path: 
     data = load(tmp_path)
     assert data.image_shape == (8, 8, 3)
     expected = [decode(encoded(image), 3, 8, "image") for image in images]
-    np.testing.assert_array_equal(as_arrays(data.train)[0], expected)
+    np.testing.assert_array_equal(data.train.as_arrays()[0], expected)
     np.testing.assert_array_equal(data.train[1][0], expected[1])
 
 
@@ -60,7 +60,7 @@ def test_grey_images_stay_grey(tmp_path: Path):
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 1)), {"train": examples(images), "test": examples(images)})
     data = load(tmp_path)
     assert data.image_shape == (6, 6, 1)
-    np.testing.assert_array_equal(as_arrays(data.train)[0], images)
+    np.testing.assert_array_equal(data.train.as_arrays()[0], images)
 
 
 def test_tensors_of_any_number_of_channels_are_images_too(tmp_path: Path):
@@ -69,7 +69,7 @@ def test_tensors_of_any_number_of_channels_are_images_too(tmp_path: Path):
     prepared(tmp_path, tfds.features.Tensor(shape=(6, 6, 5), dtype=np.uint8), {"train": split, "test": split})
     data = load(tmp_path)
     assert data.image_shape == (6, 6, 5)
-    np.testing.assert_array_equal(as_arrays(data.train)[0], images)
+    np.testing.assert_array_equal(data.train.as_arrays()[0], images)
 
 
 def test_other_features_are_not_decoded(tmp_path: Path):
@@ -77,7 +77,7 @@ def test_other_features_are_not_decoded(tmp_path: Path):
     split = [{**example, "mask": b"no image"} for example in examples(noise(4, 6, 6, 3))]
     splits = {"train": split, "test": split}
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), splits, mask=tfds.features.Image())
-    assert as_arrays(load(tmp_path).train)[0].shape == (4, 6, 6, 3)
+    assert load(tmp_path).train.as_arrays()[0].shape == (4, 6, 6, 3)
 
 
 def test_a_set_of_train_only_is_divided_by_class(tmp_path: Path):
@@ -86,7 +86,7 @@ def test_a_set_of_train_only_is_divided_by_class(tmp_path: Path):
     data = load(tmp_path, validation_fraction=0.2)
     assert data.validation is not None
     assert [len(split) for split in (data.train, data.validation, data.test)] == [12, 4, 4]
-    parts = [as_arrays(split) for split in (data.train, data.validation, data.test)]
+    parts = [split.as_arrays() for split in (data.train, data.validation, data.test)]
     for _, labels in parts:
         assert labels.mean() == 0.5
     seen = {image.tobytes(): label for split in parts for image, label in zip(*split, strict=True)}
@@ -102,7 +102,7 @@ def test_a_subset_of_a_subset_is_in_the_order_asked_for(tmp_path: Path):
     source = load(tmp_path).train
     assert isinstance(source, PreparedSource)
     subset = source.subset(np.array([5, 1, 2])).subset(np.array([2, 0]))
-    np.testing.assert_array_equal(as_arrays(subset)[0], [images[2], images[5]])
+    np.testing.assert_array_equal(subset.as_arrays()[0], [images[2], images[5]])
     assert subset.labels.tolist() == [0, 1]
 
 
@@ -143,7 +143,7 @@ def test_a_label_out_of_range_is_named_wherever_it_is_read(tmp_path: Path):
     split[2]["label"] = -1
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": split, "test": examples(noise(4, 6, 6, 3))})
     data = load(tmp_path)
-    for read in (lambda: data.train[2], lambda: as_arrays(data.train)):
+    for read in (lambda: data.train[2], lambda: data.train.as_arrays()):
         with pytest.raises(ValueError, match="train example 2 has label -1, outside 0 to 1"):
             read()
     with pytest.raises(ValueError, match="train split: example 2 has label -1"):
@@ -157,7 +157,7 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path):
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": split, "test": examples(noise(4, 6, 6, 3))})
     data = load(tmp_path)
     with pytest.raises(ValueError, match="train example 1 cannot be read as an image"):
-        as_arrays(data.train)
+        data.train.as_arrays()
     with pytest.raises(ValueError, match=r"train example 3 has shape \(7, 6, 3\), not \(6, 6, 3\)"):
         data.train[3]
 
@@ -172,7 +172,7 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path):
     for at in (whole.index(b"PNG") + 30, whole.rindex(b"PNG") + 30):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(ValueError, match=r"tiny/1\.0\.0 is damaged: .*Delete it and prepare it anew"):
-            as_arrays(load(tmp_path).train)
+            load(tmp_path).train.as_arrays()
     file.unlink()
     with pytest.raises(ValueError, match=r"tiny/1\.0\.0 is damaged: .*tiny-train"):
         load(tmp_path)

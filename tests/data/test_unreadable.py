@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vit_jax.data.dataset import ArraySource, DataConfig, as_arrays
+from vit_jax.data.dataset import ArraySource, DataConfig
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.data.feed import Feed, Share, gather, make_feed
 from vit_jax.data.folder import FolderSource, load_folder
@@ -30,7 +30,7 @@ def source(make_folder: Callable[..., Path]) -> FolderSource:
 @pytest.fixture
 def expected(source: FolderSource) -> ArraySource:
     """What is left when the two are gone: the next examples in their places."""
-    images, labels = as_arrays(source)
+    images, labels = source.as_arrays()
     places = np.arange(24)
     places[[GONE, BAD]] = GONE + 1, 0
     Path(source.files[GONE]).unlink()
@@ -82,7 +82,7 @@ def test_evaluation_does_not_count_what_cannot_be_read(kind, source, expected, c
         batches = list(feed.in_order(10))
         counts = np.concatenate([batch["counts"] for batch in batches])
         assert np.flatnonzero(~counts).tolist() == [GONE, BAD, *range(24, 30)]
-        for ours, theirs in zip(examples(feed, batches), as_arrays(expected), strict=True):
+        for ours, theirs in zip(examples(feed, batches), expected.as_arrays(), strict=True):
             np.testing.assert_array_equal(ours[counts], np.delete(theirs, [GONE, BAD], axis=0))
     assert len(capsys.readouterr().out.splitlines()) == 2
 

@@ -20,7 +20,7 @@ class Source(Protocol):
 
 
 class DivisibleSource(Source, Protocol):
-    """A source whose examples can be divided by class without decoding their images."""
+    """A source whose examples can be divided by class without decoding their images, and read all at once."""
 
     @property
     def labels(self) -> np.ndarray:
@@ -31,13 +31,8 @@ class DivisibleSource(Source, Protocol):
         """The source of the examples at `indices`, in that order."""
         ...
 
-
-@runtime_checkable
-class BulkSource(Source, Protocol):
-    """A source that can give all of its examples faster than one by one."""
-
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images, uint8 [N, H, W, C], and labels, int32 [N]."""
+        """All images, uint8 [N, H, W, C], and labels, int32 [N]: those in memory themselves, no copies."""
         ...
 
 
@@ -63,14 +58,6 @@ class ResizingSource(Source, Protocol):
     def as_stored(self, index: int) -> tuple[np.ndarray, int]:
         """The image in its own size, uint8 [h, w, C], and its label."""
         ...
-
-
-def as_arrays(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """All images, uint8 [N, H, W, C], and labels, int32 [N], of a source; free where they are in memory already."""
-    if isinstance(source, BulkSource):
-        return source.as_arrays()
-    examples = [source[index] for index in range(len(source))]
-    return np.stack([image for image, _ in examples]), np.array([label for _, label in examples], np.int32)
 
 
 @dataclass(frozen=True, eq=False)

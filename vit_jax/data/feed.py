@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from vit_jax.data.dataset import DataConfig, Source, as_arrays
+from vit_jax.data.dataset import DataConfig, DivisibleSource, Source
 from vit_jax.data.in_threads import in_threads
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
@@ -86,8 +86,10 @@ class ResidentFeed:
         repeats: of each example in training.
     """
 
-    def __init__(self, source: Source, share: Share = Share(), skip: Unreadable | None = None, repeats: int = 1):
-        images, labels = as_arrays(source) if skip is None else readable_arrays(source, skip)
+    def __init__(
+        self, source: DivisibleSource, share: Share = Share(), skip: Unreadable | None = None, repeats: int = 1
+    ):
+        images, labels = source.as_arrays() if skip is None else readable_arrays(source, skip)
         self.arrays = {"image": images, "label": labels.astype(np.int32)}
         self.share = share
         self.repeats = repeats
@@ -182,7 +184,7 @@ class StreamingFeed:
         return {**loaded, "counts": counts & ~np.isin(index, list(unreadable))}, unreadable
 
 
-def make_feed(source: Source, config: DataConfig, image_shape: tuple[int, ...], share: Share) -> Feed:
+def make_feed(source: DivisibleSource, config: DataConfig, image_shape: tuple[int, ...], share: Share) -> Feed:
     """The feed that the config asks for; "auto" keeps up to `RESIDENT_LIMIT` bytes of images on the device."""
     skip = Unreadable(len(source)) if config.skip_unreadable else None
     fits = len(source) * int(np.prod(image_shape)) <= RESIDENT_LIMIT

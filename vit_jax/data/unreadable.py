@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vit_jax.data.dataset import Source, as_arrays
+from vit_jax.data.dataset import DivisibleSource, Source
 from vit_jax.data.decoding import UnreadableImage
 from vit_jax.data.map_files import map_files
 
@@ -72,10 +72,10 @@ class Unreadable:
             raise too_many(self.reasons, most)
 
 
-def readable_arrays(source: Source, skip: Unreadable) -> tuple[np.ndarray, np.ndarray]:
-    """What `as_arrays` gives, with the next readable example in the place of each that is not; `skip` gets these."""
+def readable_arrays(source: DivisibleSource, skip: Unreadable) -> tuple[np.ndarray, np.ndarray]:
+    """All images and labels, the next readable example in the place of each that is not; `skip` gets these."""
     try:
-        return as_arrays(source)
+        return source.as_arrays()
     except UnreadableImage:  # which is rare: all is read again, one by one
         pass
     (height, width, channels), unreadable = read_or_next(source, 0, {})[0].shape, {}

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vit_jax.data.dataset import Source
+from vit_jax.data.dataset import DivisibleSource
 from vit_jax.data.feed import Batch, gather
 from vit_jax.data.splits import some_of
 from vit_jax.evaluation.accuracy import Predictions, collect
@@ -46,7 +46,7 @@ class CutShort(Exception):
     """An evaluation ended before its end, because the run is to stop."""
 
 
-def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate] | None:
+def make_evaluator(run: Run, stop: StopSignals) -> Callable[[DivisibleSource], Evaluate] | None:
     """What gives the evaluation on a split; None where the images have no labels. Evaluations raise CutShort when the
     run is to stop.
     """
@@ -59,7 +59,7 @@ def make_evaluator(run: Run, stop: StopSignals) -> Callable[[Source], Evaluate] 
     embed = compile_step(make_embed(run.model))
     known = over_split(run, some_of(run.dataset.train, config.neighbours.examples), embed, stop)
 
-    def evaluator(source: Source) -> Evaluate:
+    def evaluator(source: DivisibleSource) -> Evaluate:
         answers = None if predict is None else over_split(run, source, predict, stop)
         return by_features(run, known, over_split(run, source, embed, stop), answers)
 
@@ -101,7 +101,7 @@ def make_embed(model: Network) -> Callable[[Any, Any, Any], dict[str, jax.Array]
     return embed
 
 
-def over_split(run: Run, source: Source, compiled: Callable[..., Any], stop: StopSignals) -> Compute:
+def over_split(run: Run, source: DivisibleSource, compiled: Callable[..., Any], stop: StopSignals) -> Compute:
     """A compiled step of (parameters, arrays, batch) over all of a split, which stays on the device between calls."""
     feed = feed_of(run, source)
     arrays = run.parallel.place_arrays(feed.arrays)

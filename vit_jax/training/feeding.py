@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from vit_jax.data.dataset import Source
+from vit_jax.data.dataset import DivisibleSource
 from vit_jax.data.feed import Batch, Feed, make_feed
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.run import Run
 
 
-def feed_of(run: Run, source: Source) -> Feed:
+def feed_of(run: Run, source: DivisibleSource) -> Feed:
     """The feed of a split.
 
     Raises:
