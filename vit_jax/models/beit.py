@@ -37,7 +37,6 @@ class BeitPretraining(VisionTransformerPretraining):
         super().__post_init__()
         if self.vocab_size < 1:
             raise ValueError(f"vocab_size must be positive, not {self.vocab_size}")
-        self.make_encoder()
 
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer:

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vit_jax.models.layers import SMALL, gelu, unit_vectors
-from vit_jax.models.network import Features
 from vit_jax.models.pretraining import PretrainingNetwork, VisionTransformerPretraining
 from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
@@ -80,7 +79,6 @@ class DinoNetwork(PretrainingNetwork):
                 f"prototypes {self.prototypes}, head_hidden_dim {self.head_hidden_dim} and head_bottleneck_dim "
                 f"{self.head_bottleneck_dim} must be positive"
             )
-        self.make_encoder()
 
     @nn.nowrap
     def make_encoder(self) -> VisionTransformer | SwinTransformer:
@@ -97,16 +95,8 @@ class DinoNetwork(PretrainingNetwork):
         self.head = self.make_head()
         self.centre = self.param("centre", nn.initializers.zeros, (self.prototypes,))
 
-    def features(self, images: jax.Array, train: bool = False) -> Features:
-        """The encoder's `Features` of images [B, H, W, C]."""
-        return self.encoder.features(images, train)
-
-    def pooled(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """What the head compares with prototypes: the encoder's pooled features [B, D] of images [B, H, W, C]."""
-        return self.encoder.pooled(images, train)
-
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """Cosines of images with the prototypes.
+        """Cosines of images' pooled features with the prototypes.
 
         Args:
             images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.

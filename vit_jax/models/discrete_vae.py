@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from vit_jax.models.cnn import ConvolutionalNetwork
 from vit_jax.models.layers import PatchEmbed, unpatchify
-from vit_jax.models.network import Features, check_patches, pair, patch_grid
+from vit_jax.models.network import check_patches, pair, patch_grid
 from vit_jax.models.pretraining import PretrainingNetwork
 
 
@@ -136,13 +136,13 @@ class DiscreteVae(PretrainingNetwork):
             raise ValueError(
                 f"vocab_size must be at least 2 and code_dim positive, not {self.vocab_size} and {self.code_dim}"
             )
-        self.make_encoder()
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens."""
         return patch_grid(self.image_size, self.patch_size)
 
+    @nn.nowrap
     def make_encoder(self) -> TokenEncoder:
         """The encoder, a network of its own: it takes `params["encoder"]`."""
         fields = {name: getattr(self, name) for name in ("patch_size", "width", "depth")}
@@ -154,10 +154,6 @@ class DiscreteVae(PretrainingNetwork):
         self.codebook = self.param("codebook", nn.initializers.normal(1.0), (self.vocab_size, self.code_dim))
         self.usage = self.param("usage", nn.initializers.constant(1 / self.vocab_size), (self.vocab_size,))
         self.decoder = TokenDecoder(pair(self.patch_size), self.in_channels, self.width, self.depth, self.dtype)
-
-    def features(self, images: jax.Array, train: bool = False) -> Features:
-        """The encoder's `Features` of images [B, H, W, C]; the pooled vector is the mean of all places."""
-        return self.encoder.features(images, train)
 
     def token_logits(self, images: jax.Array) -> jax.Array:
         """The scores of every token in every place, float32 [B, N, vocab_size], row by row."""

@@ -10,7 +10,7 @@ from flax import linen as nn
 from vit_jax.models.encoder_block import EncoderBlock
 from vit_jax.models.layer_norm import LayerNorm
 from vit_jax.models.layers import SMALL, sincos_position_embedding, traced_once
-from vit_jax.models.network import Features, pair
+from vit_jax.models.network import pair
 from vit_jax.models.pretraining import VisionTransformerPretraining
 from vit_jax.models.vit import VisionTransformer
 
@@ -125,7 +125,6 @@ class MaskedAutoencoder(VisionTransformerPretraining):
 
     def __post_init__(self):
         super().__post_init__()
-        patches = math.prod(self.make_encoder().grid)  # made, its fields are checked
         if min(self.decoder_embed_dim, self.decoder_depth, self.decoder_num_heads) < 1 or (
             self.decoder_embed_dim % self.decoder_num_heads
         ):
@@ -139,7 +138,8 @@ class MaskedAutoencoder(VisionTransformerPretraining):
             )
         if not (0 <= self.mask_ratio < 1 and self.kept):
             raise ValueError(
-                f"mask_ratio must be in [0, 1) and leave a patch; {self.mask_ratio} leaves none of {patches}"
+                f"mask_ratio must be in [0, 1) and leave a patch; {self.mask_ratio} leaves none of "
+                f"{math.prod(self.grid)}"
             )
 
     @property
@@ -170,10 +170,6 @@ class MaskedAutoencoder(VisionTransformerPretraining):
             remat=self.remat,
             dtype=self.dtype,
         )
-
-    def features(self, images: jax.Array, train: bool = False) -> Features:
-        """The encoder's `Features` of whole images [B, H, W, C]."""
-        return self.encoder.features(images, train)
 
     def __call__(self, images: jax.Array, train: bool = False, noise: jax.Array | None = None) -> Reconstruction:
         """Masks images and predicts all of their patches.

@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import jax
 from flax import linen as nn
 
-from vit_jax.models.network import Network, patch_grid
+from vit_jax.models.network import Features, Network, patch_grid
 from vit_jax.models.vit import VisionTransformer
 
 
 class PretrainingNetwork(Network):
     """A network that learns from images alone. Its parameters "encoder" are those of the network `make_encoder` gives.
 
-    Fields as those of `Network`, and:
+    A subclass makes its `encoder` in `setup`. Fields as those of `Network`, and:
 
     Attributes:
         num_classes: 0: there are no classes.
@@ -29,6 +30,7 @@ class PretrainingNetwork(Network):
                 f"num_classes must be 0, not {self.num_classes}: a {type(self).__name__} has no classes; its encoder "
                 'classifies with the parameters "encoder"'
             )
+        self.make_encoder()  # made, its fields are checked
 
     @nn.nowrap
     def make_encoder(self) -> Network:
@@ -40,6 +42,14 @@ class PretrainingNetwork(Network):
         """The fields that the encoder has in common with this network."""
         names = ("image_size", "in_channels", "dtype", "preprocessing", "resizing")
         return {"num_classes": 0, "parent": None, **{name: getattr(self, name) for name in names}}
+
+    def features(self, images: jax.Array, train: bool = False) -> Features:
+        """The encoder's `Features` of images [B, H, W, C]."""
+        return self.encoder.features(images, train)
+
+    def pooled(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """The encoder's pooled features [B, D] of images [B, H, W, C]."""
+        return self.encoder.pooled(images, train)
 
 
 def encoder_of(model: Network) -> Network:
