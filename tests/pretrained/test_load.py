@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,40 @@ def test_everything_that_does_not_fit_is_listed_at_once(arrays: dict[str, np.nda
     ):
         assert f"\n  {line}" in str(error.value)
     assert str(error.value).count("\n") == 5, "nothing is said twice"
+
+
+POSITIONS, REGISTERS, TABLE = "pos_embed", "reg_token", "blocks.1.attn.relative_position_bias_table"
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "shape", "options"),
+    [
+        ("timm_registers", POSITIONS, (24,), {}),
+        ("timm_without_config", POSITIONS, (24,), dict(model=VIT)),
+        ("timm_registers", REGISTERS, (24,), {}),
+        ("timm_without_config", POSITIONS, (17, 24), dict(model=VIT, image_size=64)),
+        ("timm_without_config", POSITIONS, (2, 17, 24), dict(model=VIT, image_size=64)),
+        ("timm_beit", TABLE, (52,), dict(image_size=64)),
+        ("timm_beit", TABLE, (48, 3), dict(image_size=64)),
+    ],
+)
+def test_what_is_misshapen_is_listed_where_shapes_tell_the_network_or_are_resized(
+    case: str, name: str, shape: tuple[int, ...], options: dict[str, Any], tmp_path: Path
+):
+    stored = draw(golden_shapes()[case], seed=0) | {name: np.zeros(shape, np.float32)}
+    norm = next(name for name in ("norm.weight", "fc_norm.weight") if name in stored)
+    stored[norm] = np.zeros(3, np.float32)
+    with pytest.raises(ValueError, match="does not fit a VisionTransformer") as error:
+        vit_jax.load_pretrained(write(CASES[case], stored, tmp_path), **options)
+    for misshapen in (name, norm):
+        shown = re.escape(str(list(stored[misshapen].shape)))
+        assert re.search(rf"\n  misshapen: .*{misshapen}.* is {shown}, not", str(error.value))
+
+
+def test_positions_of_another_kind_of_network_are_listed(arrays: dict[str, np.ndarray], tmp_path: Path):
+    """A Swin has no grid of patches that they could be resized for."""
+    with pytest.raises(ValueError, match=r"does not fit a SwinTransformer:(.|\n)*unexpected: pos_embed"):
+        vit_jax.load_pretrained(saved(arrays, tmp_path), model=SWIN, image_size=64)
 
 
 def test_parts_of_a_parameter_that_are_missing_are_named_as_the_file_names_them(tmp_path: Path):

@@ -75,9 +75,10 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
         stored, wanted = with_learned_positions(stored), wanted.clone(pos_embed="learned")
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
-    parameters = {
-        path: resized(path, parameter, stored.model, wanted, stored.format)
-        for path, parameter in stored.converted.parameters.items()
+    fitting = shapes_by_path(stored.model)
+    parameters = {  # what does not fit its own network stays as it is, for `check` to list
+        path: resized(path, x, stored.model, wanted, stored.format) if x.shape == fitting.get(path) else x
+        for path, x in stored.converted.parameters.items()
     }
     if stored.others and any(parameters[path] is not x for path, x in stored.converted.parameters.items()):
         message = "resized as %s does; %s write the same names and resize otherwise: say publisher= if it is theirs"
@@ -146,9 +147,8 @@ def mixes_up_biases(format: Format, model: Network) -> bool:
 def grid(model: Network) -> tuple[int, int]:
     """Rows and columns of patches."""
     model = encoder_of(model)
-    if isinstance(model, VisionTransformer):
-        return model.grid
-    raise TypeError(f"a {type(model).__name__} has no grid of patches")
+    assert isinstance(model, VisionTransformer), "nothing else has what goes by its patches"
+    return model.grid
 
 
 def window(model: Network, path: str) -> tuple[int, int]:

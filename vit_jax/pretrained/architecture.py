@@ -53,7 +53,7 @@ def vit_fields(shapes: Shapes, **known: Any) -> dict[str, Any]:
         layer_scale=1e-5 if "blocks_0/ls1/gamma" in shapes else None,
         class_token="cls_token" in shapes,
         distilled="dist_token" in shapes,
-        num_registers=shapes["reg_token"][-2] if "reg_token" in shapes else 0,
+        num_registers=count(shapes["reg_token"]) if "reg_token" in shapes else 0,
         mask_token="mask_token" in shapes,
         pre_norm="norm_pre/scale" in shapes,
         fc_norm="fc_norm/scale" in shapes,
@@ -106,7 +106,7 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that position embeddings decide: what they cover and, if it is not known, the image's size."""
     prefix = sum(map(int, (fields["class_token"], fields["distilled"], fields["num_registers"])))
     if "pos_embed" in shapes:
-        tokens = shapes["pos_embed"][-2]
+        tokens = count(shapes["pos_embed"])
         if "image_size" in fields:
             rows, columns = patch_grid(fields["image_size"], fields["patch_size"])
             return dict(pos_embed="learned", no_embed_class=prefix > 0 and tokens == rows * columns)
@@ -123,6 +123,11 @@ def positions(shapes: Shapes, fields: Mapping[str, Any]) -> dict[str, Any]:
             side = (math.isqrt(shapes[path][0] - CLASS_TOKEN_ENTRIES) + 1) // 2
             return dict(**pos_embed, image_size=image_of(side, fields["patch_size"]))
     return pos_embed
+
+
+def count(shape: tuple[int, ...]) -> int:
+    """How many tokens a parameter [1, tokens, D] is of; of a misshapen one, which `check` lists, some number."""
+    return (1, 1, *shape)[-2]
 
 
 def below(shapes: Shapes, prefix: str) -> Shapes:
@@ -189,7 +194,7 @@ def stored_sizes(model: Network, shapes: Shapes) -> dict[str, Any]:
     if isinstance(model, VisionTransformer):
         fields = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
         own = math.prod(model.grid) + (0 if model.no_embed_class else model.num_prefix_tokens)
-        if shapes.get("pos_embed", (1, own, 0))[-2] == own and model.relative_position == "none":
+        if count(shapes.get("pos_embed", (1, own, 0))) == own and model.relative_position == "none":
             return {}
         del fields["image_size"]
         found = positions(shapes, fields)
