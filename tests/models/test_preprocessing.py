@@ -44,6 +44,10 @@ def test_another_number_of_channels_than_means_is_refused():
     [
         (dict(crop_fraction=0.0), "crop_fraction"),
         (dict(crop_fraction=1.1), "crop_fraction"),
+        (dict(crop_fraction="x"), "crop_fraction must be a number"),
+        (dict(mean=(None,)), "one value a channel"),
+        (dict(mean=(float("nan"),)), "one value a channel"),
+        (dict(std=("x",)), "one value a channel"),
         (dict(mean=(0.5,), std=(0.0,)), "std positive"),
         (dict(mean=(0.5, 0.5), std=(0.5,)), "one value a channel"),
         (dict(mean=(), std=()), "one value a channel"),

@@ -332,6 +332,7 @@ def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(
     for at_that in (vit_jax.load_pretrained, load):
         model = at_that(path, image_size=8)[0]
         assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
+    assert vit_jax.load_pretrained(path, model=model)[0].image_size == 8
     for same in ({"crop_size": 16}, {"do_center_crop": False}, {"crop_size": None}):
         file.write_text(json.dumps(processor | same))
         vit_jax.load_pretrained(path)

@@ -1,5 +1,6 @@
 """What a network expects of its input pixels; travels with the model and its weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,7 +9,7 @@ from typing import Literal, overload
 import jax
 import numpy as np
 
-from vit_jax.choices import check_fields
+from vit_jax.choices import check_fields, is_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -48,11 +49,14 @@ class Preprocessing:
     crop_rounding: Literal["even", "down"] = "even"
 
     def __post_init__(self):
+        check_fields(self)
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
-        check_fields(self)
-        if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
-            raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
+        numbers = all(is_of(float, value) and math.isfinite(value) for value in (*self.mean, *self.std))
+        if not numbers or min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
+            raise ValueError(
+                f"mean and std need one value a channel, finite, std positive; got {self.mean} and {self.std}"
+            )
 
     @overload
     def normalise(self, pixels: np.ndarray) -> np.ndarray: ...

@@ -13,7 +13,7 @@ from vit_jax.pretrained.channels import with_channels
 from vit_jax.pretrained.converted import check, read_parameters
 from vit_jax.pretrained.locate import Located, locate, read_config
 from vit_jax.pretrained.publishers.huggingface_config import crop_size
-from vit_jax.pretrained.stored_network import StoredNetwork, read_network
+from vit_jax.pretrained.stored_network import StoredNetwork, named_errors, read_network
 
 logger = logging.getLogger(__name__)
 
@@ -84,8 +84,6 @@ def load_pretrained(
         raise ValueError("in_channels is for a network that the file tells; model= has its own")
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
-    if model is None and image_size is None:
-        warn_other_crop(stored, located)
     return read(fitted(stored, located, num_classes, image_size, window_size, in_channels))[:2]
 
 
@@ -119,8 +117,6 @@ def open_stored(
     """A network as it is stored, or made fit for another image, checked; its parameters are not read yet."""
     located = locate(source, revision)
     stored = read_network(located, None, publisher)
-    if image_size is None:
-        warn_other_crop(stored, located)
     return fitted(stored, located, image_size=image_size)
 
 
@@ -129,7 +125,7 @@ def warn_other_crop(stored: StoredNetwork, located: Located) -> None:
     if stored.format.publisher != "huggingface" or located.config is None:
         return
     crop = crop_size(read_config(located.directory / "preprocessor_config.json") or {})
-    height, width, _ = stored.model.input_shape
+    height, width, _ = stored.wanted.input_shape
     if crop not in (None, (height, width)):
         message = (
             "%s: images are of the network's %d x %d px; Hugging Face crops them to %d x %d, as image_size=%s does"
@@ -153,13 +149,15 @@ def fitted(
     in_channels: int | None = None,
 ) -> StoredNetwork:
     """A network made fit for another task or image, as `load_pretrained` does, and checked; not read yet."""
-    if num_classes is not None:
-        stored = with_new_head(stored, num_classes)
-    if in_channels is not None:
-        stored = with_channels(stored, in_channels)
-    stored = with_sizes(stored, image_size, window_size)
-    converted = stored.converted
-    problems = converted.problems + check(converted, stored.model, stored.format.table)
+    with named_errors(located.weights, stored.format.publisher):
+        if image_size is None:
+            warn_other_crop(stored, located)
+        if num_classes is not None:
+            stored = with_new_head(stored, num_classes)
+        if in_channels is not None:
+            stored = with_channels(stored, in_channels)
+        stored = with_sizes(stored, image_size, window_size)
+        problems = stored.converted.problems + check(stored.converted, stored.model, stored.format.table)
     if problems:
         lines = "\n  ".join(problems)
         raise ValueError(f"{located.weights} does not fit a {type(stored.model).__name__}:\n  {lines}")

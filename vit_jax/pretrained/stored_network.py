@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from vit_jax.pretrained.publishers import networks
 from vit_jax.pretrained.publishers.format import Format
 from vit_jax.pretrained.publishers.formats import own_format
 from vit_jax.pretrained.recognise import recognise
-from vit_jax.pretrained.stored import StoredArray, Weights
+from vit_jax.pretrained.stored import Weights
 from vit_jax.pretrained.weight_files import open_weights
 
 logger = logging.getLogger(__name__)
@@ -71,27 +72,46 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     log_left_out(located, converted)
-    configured = {} if located.config is None else format.configured(located.config)
-    class_names = format.class_names(located.config or {})
-    stated = {**fields_in_arrays(weights, format, arrays), **configured}
-    known = {**format.known, **stated}
-    shapes = converted.shapes()
-    if model is None:
-        module = built(weights, format, converted, known)
-        warn_assumed_gelu(located, format, module)
-        module = module.clone(preprocessing=format.prepared(located, module))
-        names = class_names if module.num_classes else ()
-        return StoredNetwork(module, module, converted, format, names, others)
-    check_heads(weights.path, stated.get("num_heads"), model)
-    if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
-        converted, shapes = encoder_parameters(converted), encoder_parameters(converted).shapes()
-    wanted = with_numerics(model, known)
-    if isinstance(wanted, SwinTransformer) and wanted.version == 2:  # whose shapes are those of any window
-        sizes = {name: known[name] for name in ("image_size", "window_size") if name in known}
-    else:
-        sizes = stored_sizes(wanted, shapes)
-    names = class_names if wanted.num_classes else ()
-    return StoredNetwork(wanted.clone(**sizes), wanted, converted, format, names, others)
+    with named_errors(weights.path, format.publisher, converted.problems):
+        configured = {} if located.config is None else format.configured(located.config)
+        class_names = format.class_names(located.config or {})
+        stated = {**format.fields_in_arrays(arrays), **configured}
+        known = {**format.known, **stated}
+        if model is None:
+            network = format.network(converted.shapes(), known)
+            warn_assumed_gelu(located, format, network)
+            network = wanted = network.clone(preprocessing=format.prepared(located, network))
+        else:
+            check_heads(stated.get("num_heads"), model)
+            if isinstance(model, VisionTransformer) and format.network in OF_PRETRAINING:
+                converted = encoder_parameters(converted)
+            wanted = with_numerics(model, known)
+            network = wanted.clone(**given_sizes(wanted, known, converted))
+    return StoredNetwork(network, wanted, converted, format, class_names if network.num_classes else (), others)
+
+
+@contextmanager
+def named_errors(path: Path, publisher: str, problems: Sequence[str] = ()) -> Iterator[None]:
+    """Whatever error a file or the JSON beside it leads to is a ValueError that names the file.
+
+    A stranger's values may be of any kind and size, and are not looked at one by one.
+
+    Args:
+        path: of the file.
+        publisher: whose it is taken for.
+        problems: what else is wrong with it, a line each.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        if isinstance(error, ValueError):
+            reason = str(error)
+        elif isinstance(error, KeyError):
+            reason = f"{error.args[0]} is missing"
+        else:
+            reason = f"something in it, in a config beside it or asked for is of a wrong kind or size: {error!r}"
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise ValueError(f"{path} ({publisher}): {reason}{listed}") from error
 
 
 def log_left_out(located: Located, converted: Converted) -> None:
@@ -123,37 +143,18 @@ def with_numerics(model: Network, known: Mapping[str, Any]) -> Network:
     return model.clone(**{name: known[name] for name in names if name in known})
 
 
-def check_heads(path: Path, stored: Any, model: Network) -> None:
+def given_sizes(model: Network, known: Mapping[str, Any], converted: Converted) -> dict[str, Any]:
+    """The sizes of image and windows that parameters have, where they are not those of the module given for them."""
+    if isinstance(model, SwinTransformer) and model.version == 2:  # whose shapes are those of any window
+        return {name: known[name] for name in ("image_size", "window_size") if name in known}
+    return stored_sizes(model, converted.shapes())
+
+
+def check_heads(stored: Any, model: Network) -> None:
     """Raises ValueError if a module has another number of attention heads than is known of the file."""
     heads = getattr(model, "num_heads", None)
     if isinstance(heads, int) and isinstance(stored, int) and stored != heads:
-        raise ValueError(f"{path} is for {stored} attention heads; model= has {heads}")
-
-
-def fields_in_arrays(weights: Weights, format: Format, arrays: Mapping[str, StoredArray]) -> Mapping[str, Any]:
-    """Fields that a file's arrays tell, by the names of the format's table.
-
-    Raises:
-        ValueError: if one of them is not what its name says.
-    """
-    try:
-        return format.fields_in_arrays(arrays)
-    except ValueError as error:
-        raise ValueError(f"{weights.path} ({format.publisher}): {error}") from error
-
-
-def built(weights: Weights, format: Format, converted: Converted, known: Mapping[str, Any]) -> Network:
-    """The module of a file's shapes and of what is known.
-
-    Raises:
-        ValueError: if these do not tell it.
-    """
-    try:
-        return format.network(converted.shapes(), known)
-    except (KeyError, ValueError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        problems = "".join(f"\n  {problem}" for problem in converted.problems)
-        raise ValueError(f"{weights.path} ({format.publisher}): {reason}{problems}") from error
+        raise ValueError(f"it is for {stored} attention heads; model= has {heads}")
 
 
 def is_own(weights: Weights, config: Mapping[str, Any] | None) -> bool:
@@ -180,11 +181,12 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     converted = convert(weights.arrays, format.table, {})
     if isinstance(config, PretrainingNetwork) and not isinstance(model, PretrainingNetwork | None):
         config, converted = config.make_encoder(), encoder_parameters(converted)
-    stored = config or known.clone(**stored_sizes(known, converted.shapes()))
-    wanted = model or stored
-    if config is not None and model is not None:
-        check_heads(located.weights, getattr(config, "num_heads", None), model)
-        wanted = with_numerics(model, {field.name: getattr(config, field.name) for field in fields(config)})
+    with named_errors(located.weights, format.publisher, converted.problems):
+        stored = config or known.clone(**stored_sizes(known, converted.shapes()))
+        wanted = model or stored
+        if config is not None and model is not None:
+            check_heads(getattr(config, "num_heads", None), model)
+            wanted = with_numerics(model, {field.name: getattr(config, field.name) for field in fields(config)})
     return StoredNetwork(stored, wanted, converted, format, names)
 
 

@@ -16,7 +16,7 @@ from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.registry import create_model
 from vit_jax.pretrained.adapt import HEADS, filled
 from vit_jax.pretrained.converted import Parameter, read_parameters
-from vit_jax.pretrained.load import fitted, warn_other_crop
+from vit_jax.pretrained.load import fitted
 from vit_jax.pretrained.locate import locate
 from vit_jax.pretrained.native import read_module
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of, read_network
@@ -151,8 +151,6 @@ def open_start(config: Config) -> Start:
     check_trainable((classifier_of(stored) if classifies else stored).model, config)  # before its head is taken away
     distilled = getattr(stored.model, "distilled", False)
     sizes = model.fields.get("image_size"), model.fields.get("window_size")
-    if sizes[0] is None:
-        warn_other_crop(stored, located)
     fit = fitted(stored, located, 0 if classifies and not distilled else None, *sizes)
     if classifies and distilled:  # both heads are new, and the token stays what it is (DeiT, section 3)
         fit = without(fit, HEADS)

@@ -171,8 +171,8 @@ def timm_class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     names = config.get("label_names") or settings.get("label_names") or settings.get("labels") or ()
     if isinstance(names, Mapping):  # by number; where some have no name, nothing is said of any
         numbers = [str(index) for index in range(len(names))]
-        return tuple(names[number] for number in numbers) if set(names) == set(numbers) else ()
-    return tuple(names)
+        names = [names[number] for number in numbers] if set(names) == set(numbers) else ()
+    return tuple(map(str, names))
 
 
 def timm_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Preprocessing:
