@@ -1,5 +1,6 @@
 """The Hugging Face Hub: what is downloaded, and what is said when it cannot be. Nothing here needs a network."""
 
+import errno
 import importlib
 import os
 import subprocess
@@ -121,6 +122,22 @@ class TestWithThePackage:
             fetch("a/b")  # there is such a folder, but no weights in it
         (tmp_path / "model.safetensors").touch()
         assert fetch("a/b") == tmp_path
+
+    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+    def test_a_cache_that_cannot_be_written_is_named(self, hub, online, monkeypatch, tmp_path, number):
+        """The hub was reached: what was downloaded before is not what was asked for."""
+
+        def fill(repo_id, revision, allow_patterns, local_files_only=False):
+            if local_files_only:
+                return str(tmp_path)
+            raise OSError(number, os.strerror(number))
+
+        (tmp_path / "model.safetensors").touch()
+        online("config.json", "model.safetensors")
+        monkeypatch.setattr(hub, "snapshot_download", fill)
+        monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", "/the/cache")
+        with pytest.raises(OSError, match=rf"{os.strerror(number)}: '/the/cache'"):
+            fetch("a/b", "v1")
 
     def test_an_id_that_is_none_is_refused(self, hub):
         with pytest.raises(ValueError, match=r"'a/b--c' is no id of a repository"):

@@ -1,10 +1,14 @@
 """Repositories on the Hugging Face Hub: what is needed is downloaded once, into the cache that all its tools share."""
 
+import errno
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 from vit_jax.pretrained.weight_files import choose_weights
+
+OF_THE_CACHE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+"""Errors of the system that say that a download cannot be kept, not that the hub cannot be reached."""
 
 
 def fetch(repo_id: str, revision: str | None = None) -> Path:
@@ -21,10 +25,11 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
         FileNotFoundError: if there is no such repository, or it has no weights.
         ValueError: if the id or revision is wrong, the repository is gated, or has several files of weights.
         ConnectionError: if the hub cannot be reached and the repository was not downloaded before.
+        OSError: if the cache is full or may not be written to; names it.
     """
     try:
         import huggingface_hub  # pyright: ignore[reportMissingImports]
-        from huggingface_hub import errors  # pyright: ignore[reportMissingImports]
+        from huggingface_hub import constants, errors  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"to download {repo_id} from the Hugging Face Hub: pip install huggingface_hub; "
@@ -46,6 +51,8 @@ def fetch(repo_id: str, revision: str | None = None) -> Path:
     except errors.HFValidationError as error:
         raise ValueError(f"{repo_id!r} is no id of a repository, owner/name: {error}") from error
     except (OSError, errors.HTTPError) as error:  # pyright: ignore[reportPrivateImportUsage] (httpx's or requests's)
+        if isinstance(error, OSError) and error.errno in OF_THE_CACHE:
+            raise OSError(error.errno, error.strerror, constants.HF_HUB_CACHE) from error
         return downloaded_before(repo_id, revision, error)
     raise FileNotFoundError(f"{page} has no weights (*.safetensors, *.npz, pytorch_model.bin) beside its README")
 

@@ -76,6 +76,7 @@ def load_pretrained(
     Raises:
         FileNotFoundError: if there is nothing at `source`.
         ConnectionError: if the hub cannot be reached, and the repository was not downloaded before.
+        OSError: if what is downloaded cannot be kept: the cache is full, or may not be written to.
         ValueError: if the file is damaged or unsafe, of no known publisher, or does not fit; then every missing,
             unexpected and misshapen parameter is listed.
         ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).
