@@ -1,7 +1,7 @@
 """Whose weights are these? By the names in the file, its wrappers, and the config beside it."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vit_jax.pretrained.publishers.format import Format
@@ -10,9 +10,6 @@ from vit_jax.pretrained.stored import StoredArray, Weights
 
 WRAPPERS = ("teacher", "model_ema", "state_dict_ema", "model", "module", "state_dict", "encoder", "student")
 """Dicts that training code nests parameters in; of several, the first: averages before what they are averages of."""
-
-PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
-"""Of all names: DistributedDataParallel's, torch.compile's, Lightning's, and that of a network beside a head."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +62,11 @@ def recognise(weights: Weights, config: Mapping[str, Any] | None, publisher: str
     if not arrays:
         raise ValueError(f"{weights.path} holds no arrays")
     whose = publisher or f"a known publisher ({', '.join(PUBLISHERS)})"
-    said, prefix = architecture(config or {}), unknown_prefix(arrays)
-    advice = advice_on_prefix(weights.arrays, next(iter(arrays)).removeprefix(prefix)) if prefix else ""
+    named = architecture(config or {})
+    said = f"Its config says that they are of {named}. " if named else ""
     raise ValueError(
-        f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(arrays)[:5])}, ...\n"
-        f"{advice}{f'Its config says that they are of {said}. ' if said else ''}"
-        f"Networks here, of which weights are read: {NETWORKS}"
+        f"{weights.path} holds no weights of {whose}: its names are {', '.join(list(weights.arrays)[:5])}, ...\n"
+        f"{said}Networks here, of which weights are read: {NETWORKS}"
     )
 
 
@@ -78,30 +74,6 @@ def architecture(config: Mapping[str, Any]) -> str | None:
     """What timm's or Hugging Face's config calls the network; None if it does not say."""
     named = config.get("architecture") or config.get("architectures") or config.get("model_type")
     return str(named[0] if isinstance(named, list) else named) if named else None
-
-
-def advice_on_prefix(stored: Iterable[str], bare: str) -> str:
-    """How to take off what stands before all names of a file, as it is stored, by one name without it."""
-    name = next(name for name in stored if name.endswith(bare))
-    wrapper, _, prefix = name.removesuffix(bare).rpartition("/")
-    weights = "weights" + "".join(f"[{part!r}]" for part in wrapper.split("/") if part)
-    return (
-        f"All its names begin with {prefix!r}, and without it they would be known: save the file again with "
-        f"{{name.removeprefix({prefix!r}): x for name, x in {weights}.items()}}\n"
-    )
-
-
-def unknown_prefix(arrays: Mapping[str, StoredArray]) -> str:
-    """What all names begin with, where they would be a publisher's without it; "" otherwise.
-
-    Such as what a network is an attribute of, as Lightning's "net.".
-    """
-    parts = next(iter(arrays)).split(".")
-    for prefix in (".".join(parts[:count]) + "." for count in range(1, len(parts))):
-        bare = {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
-        if len(bare) == len(arrays) and any(format.fits({*bare, *format.respell(bare)}) for format in FORMATS):
-            return prefix
-    return ""
 
 
 def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str, ...]:
@@ -114,7 +86,8 @@ def others_with(arrays: Mapping[str, StoredArray], format: Format) -> tuple[str,
 def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, StoredArray]]:
     """The parameters inside the dicts that training code saves, with the innermost dict's name; None for no dict.
 
-    Prefixes that all of them have are taken off, too.
+    What all names begin with, up to a dot, is taken off, too: DistributedDataParallel's "module.", torch.compile's
+    "_orig_mod.", or the attribute of another module that the network was, as Lightning's "model.".
     """
     arrays, wrapper = dict(arrays), None
     while True:
@@ -124,6 +97,6 @@ def unwrap(arrays: Mapping[str, StoredArray]) -> tuple[str | None, dict[str, Sto
             break
         wrapper = found
         arrays = {name.removeprefix(f"{found}/"): x for name, x in arrays.items() if name.startswith(f"{found}/")}
-    while prefix := next((p for p in PREFIXES if arrays and all(name.startswith(p) for name in arrays)), None):
-        arrays = {name.removeprefix(prefix): x for name, x in arrays.items()}
+    while len({name.partition(".")[0] for name in arrays}) == 1 and all("." in name for name in arrays):
+        arrays = {name.partition(".")[2]: x for name, x in arrays.items()}
     return wrapper, arrays
