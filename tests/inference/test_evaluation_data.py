@@ -11,14 +11,20 @@ from PIL import Image
 
 import vit_jax
 from tests.data.tiny_tfds import Tiny, examples, noise, prepared
-from vit_jax.data.dataset import DataConfig
+from vit_jax.data.dataset import ArraySource, DataConfig
 from vit_jax.data.decoding import read_upright
 from vit_jax.data.folder import FolderSource
 from vit_jax.data.listing import LISTING, write_listing
 from vit_jax.data.set_record import keep_record
 from vit_jax.data.sources import load_dataset
-from vit_jax.inference.evaluation_data import Prepared, Split, load_evaluation_data, trained_division
-from vit_jax.inference.set_input import set_input
+from vit_jax.inference.evaluation_data import (
+    EvaluationData,
+    Prepared,
+    Split,
+    load_evaluation_data,
+    prepared_for,
+    trained_division,
+)
 from vit_jax.training.config import Config, ModelConfig, to_json
 
 MODEL = vit_jax.create_model(
@@ -57,10 +63,15 @@ def files(data):
     return source.files
 
 
+def told_as_trained(data):
+    """Whether a set is said to be the run's own."""
+    return any("divided and loaded as the run" in note for note in data.notes)
+
+
 def test_another_set_s_images_have_the_model_s_size(folder, tmp_path):
     data = load(str(tmp_path / "nothing"), folder)
     assert data.image_shape == (12, 16, 3)
-    assert not data.as_trained
+    assert not told_as_trained(data)
     assert len(data) == 4
     assert not any("enlarged" in note for note in data.notes)  # that the 30 x 40 images are none is not at issue
 
@@ -74,7 +85,7 @@ def test_another_set_s_images_are_shown_as_predict_shows_them(folder, squash, ch
     data = load_evaluation_data("nothing", model, f"folder:{folder}", None, None, False)
     (batch,) = data.batches(20)
     expected = [vit_jax.preprocessing(model)(read_upright(file)) for file in files(data)]
-    np.testing.assert_allclose(set_input(model, batch["image"]), expected, atol=1e-6)
+    np.testing.assert_array_equal(model.preprocessing.normalise(batch["image"]), expected)
 
 
 def test_a_tfds_set_s_images_of_several_sizes_are_shown_so_too(tmp_path):
@@ -82,7 +93,7 @@ def test_a_tfds_set_s_images_of_several_sizes_are_shown_so_too(tmp_path):
     prepared(tmp_path, tfds.features.Image(), {"train": examples(images), "test": examples(images)})
     (batch,) = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False).batches(2)
     expected = [vit_jax.preprocessing(MODEL)(image) for image in images]
-    np.testing.assert_allclose(set_input(MODEL, batch["image"]), expected, atol=1e-6)
+    np.testing.assert_array_equal(MODEL.preprocessing.normalise(batch["image"]), expected)
 
 
 def test_a_tfds_set_without_training_images_can_be_scored(tmp_path):
@@ -100,15 +111,27 @@ def test_a_tfds_set_without_training_images_can_be_scored(tmp_path):
 def test_a_tfds_set_of_validation_images_alone_is_scored_on_these(tmp_path):
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"validation": examples(noise(2, 6, 6, 3))})
     data = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False)
-    assert (len(data), data.split, data.image_shape) == (2, "validation", (6, 6, 3))
+    assert (len(data), data.split, data.image_shape) == (2, "validation", MODEL.input_shape)
 
 
-def test_a_tfds_set_s_images_of_one_size_keep_it(tmp_path):
-    images = noise(2, 6, 5, 3)
-    prepared(tmp_path, tfds.features.Image(shape=(6, 5, 3)), {"train": examples(images), "test": examples(images)})
-    data = load_evaluation_data("nothing", MODEL, "tfds:tiny", None, str(tmp_path), False)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(6, 5, 3), (61, 90, 3), (9, 9, 1)])
+def test_images_of_one_size_are_shown_so_too(shape, channels, tmp_path):
+    images = noise(2, *shape)
+    prepared(tmp_path, tfds.features.Image(shape=shape), {"train": examples(images), "test": examples(images)})
+    model = MODEL.clone(in_channels=channels)
+    data = load_evaluation_data("nothing", model, "tfds:tiny", None, str(tmp_path), False)
     (batch,) = data.batches(2)
-    assert data.image_shape == (6, 5, 3)
+    assert data.image_shape == batch["image"].shape[1:] == (12, 16, channels)
+    expected = [vit_jax.preprocessing(model)(image) for image in images]
+    np.testing.assert_array_equal(model.preprocessing.normalise(batch["image"]), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_the_model_s_size_keep_their_margin(channels):
+    images = np.stack(noise(2, 12, 16, channels))
+    data = EvaluationData("test", [ArraySource(images, np.zeros(2, np.int32))], ("a",), (12, 16, channels), False, ())
+    (batch,) = prepared_for(MODEL, data).batches(2)
     np.testing.assert_array_equal(batch["image"], images)
 
 
@@ -128,9 +151,8 @@ def test_the_run_s_own_set_is_divided_and_loaded_as_it_was(folder, tmp_path):
     fields = dict(test_fraction=0.4, validation_fraction=0.3, split_seed=7, load_size=18)
     workdir = run_on(tmp_path / "run", f"folder:{folder}/../images", **fields)
     data = load(workdir, folder)
-    assert data.as_trained
+    assert told_as_trained(data)
     assert data.image_shape == (18, 18, 3)
-    assert any("divided and loaded as the run" in note for note in data.notes)
     splits: tuple[Split, ...] = ("train", "validation", "test", "all")
     assert [len(load(workdir, folder, split)) for split in splits] == [6, 6, 8, 20]
     (tmp_path / "run" / "model").mkdir()
@@ -193,7 +215,7 @@ def test_a_folder_that_the_model_never_saw_is_scored_whole(folder, tmp_path):
     other_folder = shutil.copytree(folder, tmp_path / "others")
     source = run_on(tmp_path / "run", f"folder:{other_folder}")
     data = load(source, folder, None)
-    assert (len(data), data.split, data.as_trained, data.image_shape) == (20, "all", False, (12, 16, 3))
+    assert (len(data), data.split, data.image_shape) == (20, "all", (12, 16, 3))
     assert data.class_names == ("a", "b")
     told = f"every image of {folder}, which is not divided; "
     assert data.notes[-1] == f"{told}whether {source} learned from some is not known"
@@ -218,11 +240,11 @@ def test_the_run_s_own_folder_is_known_where_it_was_moved(folder, tmp_path):
     assert len(load(source, copy, None)) == 20  # its own is still there: these are others
     moved = folder.rename(tmp_path / "moved")
     data = load(source, moved, None)
-    assert data.as_trained
+    assert told_as_trained(data)
     assert [Path(file).name for file in files(data)] == before
     for file in sorted((copy / "a").iterdir())[:3]:
         file.unlink()
-    assert not load(source, copy, None).as_trained  # a tenth may have vanished, no more
+    assert not told_as_trained(load(source, copy, None))  # a tenth may have vanished, no more
 
 
 def test_images_that_the_run_learned_from_are_counted_in_a_part_of_its_folder(folder, tmp_path):

@@ -18,9 +18,10 @@ from vit_jax.evaluation.accuracy import balanced_accuracy, expected_calibration_
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import load_classifier
 from vit_jax.inference.compiled import compile_for_rows, require_finite
-from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
+from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network
+from vit_jax.models.network_input import network_input
 from vit_jax.pretrained.load import Pretrained
 
 
@@ -96,7 +97,7 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
         ValueError: if the network's outputs are not finite.
     """
     model, params, _ = classifier
-    compiled = compile_for_rows(make_marks(model, data.to_input), params, batch_size, len(data))
+    compiled = compile_for_rows(make_marks(model), params, batch_size, len(data))
     compiled({"image": np.zeros((1, *data.image_shape), np.uint8), "label": np.zeros(1, np.int32)})  # compiles
     began = time.perf_counter()
     batches = tracked(data, compiled.batch_size, "evaluating")
@@ -129,14 +130,14 @@ def tracked(data: EvaluationData, batch_size: int, title: str) -> Iterable[dict[
     )
 
 
-def make_marks(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+def make_marks(model: Network) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
     """The function of parameters and a batch that gives for each image, [B] each:
 
     whether its class is the "first" and whether it is "among_five", the first's "confidence", and its "loss".
     """
 
     def mark(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        logits = cast(jax.Array, model.apply({"params": params}, to_input(model, batch["image"])))
+        logits = cast(jax.Array, model.apply({"params": params}, network_input(model, batch["image"])))
         log_probabilities = jax.nn.log_softmax(logits)
         label = batch["label"][:, None]
         _, five = jax.lax.top_k(log_probabilities, min(5, model.num_classes))

@@ -11,9 +11,10 @@ from vit_jax.evaluation.judge import How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inference.compiled import compile_for_rows, require_finite
 from vit_jax.inference.evaluate import tracked, write_table
-from vit_jax.inference.evaluation_data import EvaluationData, Split, ToInput, load_evaluation_data
+from vit_jax.inference.evaluation_data import EvaluationData, Split, load_evaluation_data
 from vit_jax.inference.model_source import ModelSource
 from vit_jax.models.network import Network, pooled_features
+from vit_jax.models.network_input import network_input
 
 
 def evaluate_features(
@@ -65,7 +66,7 @@ def features_of(
     Raises:
         ValueError: if the features are not finite.
     """
-    compiled = compile_for_rows(make_pooled(model, data.to_input), params, batch_size, len(data))
+    compiled = compile_for_rows(make_pooled(model), params, batch_size, len(data))
     batches = tracked(data, compiled.batch_size, f"features, {title}")
     found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
     features, labels = map(np.concatenate, zip(*found, strict=True))
@@ -73,10 +74,10 @@ def features_of(
     return features, labels
 
 
-def make_pooled(model: Network, to_input: ToInput) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
+def make_pooled(model: Network) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
     """The function of parameters and a batch that gives the pooled "feature" of each image, float32 [B, D]."""
 
     def pooled(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        return {"feature": pooled_features(model, params, to_input(model, batch["image"]))}
+        return {"feature": pooled_features(model, params, network_input(model, batch["image"]))}
 
     return pooled

@@ -1,7 +1,8 @@
 """The images that a model is scored on, divided and loaded as in its training where that is known.
 
 Other images are prepared as `vit-jax predict` prepares them, so that a model sees the same pixels of a photograph there
-and here.
+and here. But images that all have the model's size are only normalised: a set that was made to fit has no margin to
+cut off.
 """
 
 import dataclasses
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
@@ -22,16 +22,12 @@ from vit_jax.data.listing import LISTING
 from vit_jax.data.set_record import RECORD, check_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.data.unreadable import Unreadable
-from vit_jax.inference.set_input import set_input
 from vit_jax.inference.undivided_folder import load_undivided, undivided_folder
 from vit_jax.json_file import read_json
 from vit_jax.models.network import Network
-from vit_jax.models.network_input import network_input
 from vit_jax.pretrained.preprocess import cropped_pixels
 
 Split = Literal["test", "validation", "train", "all"]
-
-ToInput = Callable[[Network, jax.Array], jax.Array]
 
 DIVISION = ("data_dir", "validation_fraction", "test_fraction", "split_seed", "labels", "load_size", "skip_unreadable")
 """Fields of `DataConfig` that decide which images a split has, and at what size."""
@@ -46,14 +42,15 @@ class Prepared:
         prepare: makes uint8 [height, width, channels] of one, uint8 [h, w, C].
     """
 
-    source: ResizingSource
+    source: Source
     prepare: Callable[[np.ndarray], np.ndarray]
 
     def __len__(self) -> int:
         return len(self.source)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        image, label = self.source.as_stored(index)
+        source = self.source
+        image, label = source.as_stored(index) if isinstance(source, ResizingSource) else source[index]
         return self.prepare(image), label
 
 
@@ -66,7 +63,6 @@ class EvaluationData:
         sources: its images and labels.
         class_names: of the labels.
         image_shape: (H, W, C) of every image.
-        as_trained: whether the model was trained on this set, by a run whose division and image size this is.
         skip_unreadable: whether images that cannot be read are left out, and not an error.
         notes: what is to be known of the set.
     """
@@ -75,18 +71,11 @@ class EvaluationData:
     sources: Sequence[Source]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
-    as_trained: bool
     skip_unreadable: bool
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
-
-    @property
-    def to_input(self) -> ToInput:
-        """Makes the network's input of its images, uint8 [B, H, W, C]: as training does, which cuts nothing off, or as
-        the network's preprocessing does."""
-        return network_input if self.as_trained else set_input
 
     def batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
         """Every example once: "image" uint8 [B, H, W, C] and "label" int32 [B], the last B of a source smaller.
@@ -137,13 +126,15 @@ def load_evaluation_data(
         raise ValueError(f"the run in {source} read {name} without labels: evaluate it on images that have some")
     data = divided(dataset, config, split or "test")
     note = f"divided and loaded as the run in {source} did"
-    return dataclasses.replace(data, as_trained=True, notes=(*data.notes, note))
+    return dataclasses.replace(data, notes=(*data.notes, note))
 
 
 def divided(dataset: Dataset, config: DataConfig, split: Split) -> EvaluationData:
     """A split of a set."""
-    sources, shape = split_sources(dataset, split), dataset.image_shape
-    return EvaluationData(split, sources, dataset.class_names, shape, False, config.skip_unreadable, dataset.notes)
+    sources = split_sources(dataset, split)
+    return EvaluationData(
+        split, sources, dataset.class_names, dataset.image_shape, config.skip_unreadable, dataset.notes
+    )
 
 
 def whole_folder(source: str, config: DataConfig, split: Split | None) -> EvaluationData | None:
@@ -156,7 +147,7 @@ def whole_folder(source: str, config: DataConfig, split: Split | None) -> Evalua
     images, class_names, notes = load_undivided(folder.path, config)
     note = f"every image of {folder.path}, which is not divided; {describe_learned(source, images.files)[1]}"
     shape = (config.load_size, config.load_size, 3)
-    return EvaluationData(split or "all", [images], class_names, shape, False, config.skip_unreadable, (*notes, note))
+    return EvaluationData(split or "all", [images], class_names, shape, config.skip_unreadable, (*notes, note))
 
 
 def without_training_images(config: DataConfig, split: Split | None) -> EvaluationData | None:
@@ -171,18 +162,22 @@ def without_training_images(config: DataConfig, split: Split | None) -> Evaluati
     if "train" in opened.splits or not sources:
         return None
     return EvaluationData(
-        split, sources, opened.class_names, opened.image_shape, False, config.skip_unreadable, tuple(opened.notes)
+        split, sources, opened.class_names, opened.image_shape, config.skip_unreadable, tuple(opened.notes)
     )
 
 
 def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
-    """The same images; those that may differ in size are in the model's, as `vit_jax.preprocessing` makes them."""
-    sources = [
-        Prepared(source, cropped_pixels(model)) if isinstance(source, ResizingSource) and source.resize else source
-        for source in data.sources
-    ]
-    shape = model.input_shape if isinstance(sources[0], Prepared) else data.image_shape
-    return dataclasses.replace(data, sources=sources, image_shape=shape)
+    """The same images as `vit_jax.preprocessing` makes them, but for normalising; unchanged if all have the model's
+    size.
+
+    Raises:
+        ValueError: if the model's images are neither grey nor in colour.
+    """
+    differ = any(isinstance(source, ResizingSource) and source.resize for source in data.sources)
+    if not differ and data.image_shape[:2] == model.input_shape[:2]:
+        return data
+    sources = [Prepared(source, cropped_pixels(model)) for source in data.sources]
+    return dataclasses.replace(data, sources=sources, image_shape=model.input_shape)
 
 
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
