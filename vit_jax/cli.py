@@ -9,13 +9,15 @@ from typing import Annotated, Literal, NoReturn
 
 import tyro
 
+from vit_jax.inference.model_source import LoadOptions, ModelSource
 from vit_jax.printing import show_any_name
 from vit_jax.training import cpu_devices
 from vit_jax.training.errors import TrainingError, explaining_full_memory
 from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
 from vit_jax.whole_file import replace_file
 
-ImageSize = int | tuple[int, int] | None
+Loading = Annotated[LoadOptions, tyro.conf.arg(name="")]
+"""Flags of every command that loads a network: --publisher, --revision, --image-size."""
 
 INTERRUPTED, READER_GONE = 130, 141
 """The exit statuses that shells give to what SIGINT or SIGPIPE ended."""
@@ -114,9 +116,8 @@ def predict(
     format: Literal["table", "json", "csv"] = "table",
     batch_size: int = 32,
     dtype: Literal["float32", "bfloat16"] = "float32",
-    publisher: str | None = None,
-    revision: str | None = None,
-    image_size: ImageSize = None,
+    *,
+    options: Loading,
 ) -> int:
     """Tell what is on images: the most probable classes of each. Status 1 if some image could not be read.
 
@@ -129,16 +130,12 @@ def predict(
             class, probability and error.
         batch_size: Images at once.
         dtype: Of the computation; probabilities are float32 always.
-        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
-        revision: Of a model on a hub.
-        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
-    from vit_jax.inference.model_source import ModelSource
     from vit_jax.inference.predict import predict
     from vit_jax.training import compilation_cache
 
     compilation_cache.enable()
-    return predict(ModelSource(source, publisher, revision, image_size), images, top, format, batch_size, dtype)
+    return predict(ModelSource(source, options), images, top, format, batch_size, dtype)
 
 
 def evaluate(
@@ -152,9 +149,8 @@ def evaluate(
     format: Literal["table", "json"] = "table",
     data_dir: str | None = None,
     skip_unreadable: bool = False,
-    publisher: str | None = None,
-    revision: str | None = None,
-    image_size: ImageSize = None,
+    *,
+    options: Loading,
 ) -> None:
     """Score a model on a data set: accuracy and loss, every image counted once.
 
@@ -175,17 +171,13 @@ def evaluate(
         format: json: one document with the figures unrounded.
         data_dir: Where prepared sets live. Without it, $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
         skip_unreadable: Leave out files of a folder that are no images, and say how many.
-        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
-        revision: Of a model on a hub.
-        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
     from vit_jax.inference.evaluate import evaluate
     from vit_jax.inference.evaluate_features import evaluate_features
-    from vit_jax.inference.model_source import ModelSource
     from vit_jax.training import compilation_cache
 
     compilation_cache.enable()
-    model = ModelSource(source, publisher, revision, image_size)
+    model = ModelSource(source, options)
     settings = batch_size, dtype, format, data_dir, skip_unreadable
     if how == "classes":
         evaluate(model, data, split, *settings, by_number=classes == "number")
@@ -199,9 +191,8 @@ def export(
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     batch_size: int | None = None,
-    publisher: str | None = None,
-    revision: str | None = None,
-    image_size: ImageSize = None,
+    *,
+    options: Loading,
 ) -> None:
     """Write a model for other programs: StableHLO with the parameters inside, for CPU, CUDA and TPU.
 
@@ -211,14 +202,10 @@ def export(
         source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         out: Directory for model.stablehlo and preprocessing.json.
         batch_size: The one batch size that the program takes. Without it, any.
-        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
-        revision: Of a model on a hub.
-        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
     from vit_jax.inference.export import export
-    from vit_jax.inference.model_source import ModelSource
 
-    export(ModelSource(source, publisher, revision, image_size), out, batch_size)
+    export(ModelSource(source, options), out, batch_size)
 
 
 def attention(
@@ -227,9 +214,8 @@ def attention(
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     layer: Literal["last", "rollout"] | int = "last",
     head: Literal["mean", "all"] | int = "mean",
-    publisher: str | None = None,
-    revision: str | None = None,
-    image_size: ImageSize = None,
+    *,
+    options: Loading,
 ) -> None:
     """Draw what a network attends to in an image: the part that it sees, beside it the same under a heat map.
 
@@ -239,17 +225,13 @@ def attention(
         out: The picture to write, e.g. attention.png.
         layer: A layer's number from 0; last; or rollout, through all layers (Abnar & Zuidema, 2020).
         head: An attention head's number from 0; mean; or all, a panel for each.
-        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
-        revision: Of a model on a hub.
-        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
     """
     from vit_jax.data.decoding import read_upright
-    from vit_jax.inference.model_source import ModelSource
     from vit_jax.inspection.attention_picture import attention_picture, check_out
 
     format = check_out(out, image)  # before the network, which may take long to load
     picture = read_upright(image)
-    model, params, _ = ModelSource(source, publisher, revision, image_size).load()
+    model, params, _ = ModelSource(source, options).load()
     drawn = attention_picture(model, params, picture, layer, head)
     replace_file(out, lambda path: drawn.save(path, format))
     print(f"wrote {out}")

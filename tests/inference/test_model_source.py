@@ -8,7 +8,6 @@ from PIL import Image
 
 import vit_jax
 from vit_jax import cli
-from vit_jax.inference.model_source import ModelSource
 from vit_jax.inspection.attention_picture import GAP
 
 SIZE = ["--image-size", "12", "16"]
@@ -61,6 +60,12 @@ def test_attention_takes_a_size(classifier, save, photo, tmp_path, capsys):
 
 def test_publisher_and_revision_reach_the_weights(monkeypatch: pytest.MonkeyPatch):
     asked = []
-    monkeypatch.setattr("vit_jax.inference.model_source.load", lambda *args, **named: asked.append((args, named)))
-    ModelSource("somebody/vit", "dino", "main", 96).load()
+
+    def load(*args, **named):
+        asked.append((args, named))
+        raise ValueError("not there")
+
+    monkeypatch.setattr("vit_jax.pretrained.load.load", load)
+    options = ["--publisher", "dino", "--revision", "main", "--image-size", "96"]
+    assert cli.main(["evaluate", "somebody/vit", "--data", "digits", *options]) == 2
     assert asked == [(("somebody/vit",), {"publisher": "dino", "revision": "main", "image_size": 96})]

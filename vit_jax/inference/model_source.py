@@ -1,8 +1,25 @@
 """Which network a command is about."""
 
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from vit_jax.pretrained.load import Pretrained, load
+if TYPE_CHECKING:
+    from vit_jax.pretrained.load import Pretrained
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a stored network is loaded.
+
+    Attributes:
+        publisher: Whose weights they are, where names do not tell, e.g. dino or deit.
+        revision: Of a model on a hub.
+        image_size: Height and width to use the model at, or one number for squares. Without it, its own.
+    """
+
+    publisher: str | None = None
+    revision: str | None = None
+    image_size: int | tuple[int, int] | None = None
 
 
 class ModelSource(NamedTuple):
@@ -10,16 +27,14 @@ class ModelSource(NamedTuple):
 
     Attributes:
         source: a run's workdir, a saved model, or any weights that `vit_jax.load_pretrained` reads.
-        publisher: whose weights they are, where names do not tell; None: what they tell.
-        revision: of a model on a hub.
-        image_size: height and width to use it at (one number for squares); None: its own.
+        options: of loading it.
     """
 
     source: str
-    publisher: str | None = None
-    revision: str | None = None
-    image_size: int | tuple[int, int] | None = None
+    options: LoadOptions = LoadOptions()
 
-    def load(self) -> Pretrained:
+    def load(self) -> "Pretrained":
         """The network, its parameters and classes; errors as of `vit_jax.load_pretrained`."""
-        return load(self.source, publisher=self.publisher, revision=self.revision, image_size=self.image_size)
+        from vit_jax.pretrained.load import load  # imports Flax, which a command's --help need not wait for
+
+        return load(self.source, **asdict(self.options))
