@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,7 @@ from vit_jax.data.dataset import ArraySource, Dataset
 from vit_jax.data.feed import Batch, ResidentFeed
 from vit_jax.durations import to_steps
 from vit_jax.evaluation.accuracy import Predictions, collect
+from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.evaluating import make_predict
@@ -66,8 +68,8 @@ class Training:
         self.train, self.test = ResidentFeed(self.dataset.train), ResidentFeed(self.dataset.test)
         examples = len(self.dataset.train)
         step = make_step(config, self.dataset, model, parameter_shapes(model), None, self.parallel.replicas)
-        params = jax.jit(model.init)(jax.random.key(config.seed), jnp.zeros((1, *model.input_shape)))["params"]
-        self.state = self.parallel.place_state(start_state(params, step.optimizer, config.ema_decay is not None))
+        begin = partial(start_state, optimizer=step.optimizer, ema=config.keeps_average)
+        self.state = self.parallel.build_state(begin, init_params(model, jax.random.key(config.seed)))
         self.step = self.parallel.compile_train(step)
         self.predict = self.parallel.compile_predict(make_predict(model))
         self.arrays, self.test_arrays = map(self.parallel.place_arrays, (self.train.arrays, self.test.arrays))
