@@ -9,9 +9,10 @@
 All have the same parameters, batches and precision, and the same logits, which is checked first. A turn is inference on
 one batch, or steps of training (forward, cross-entropy, backward, AdamW); all take turns in every round, and ratios are
 taken round by round. Where several batches are tried, or on a CPU a batch in several parts whose gradients add up, each
-implementation has its best. timm is measured eager and by torch.compile; the faster counts. On a CPU this project does
-several steps in a dispatch, as its CPU recipes do (`steps_per_dispatch`), which plain Flax does too where it is faster
-so, and divides a batch among the cores, a device for each; what that gives is measured as well.
+implementation has its best. timm is measured eager and by torch.compile, as "timm_autotuned" also by its mode
+"max-autotune-no-cudagraphs", which takes minutes more; the fastest counts. On a CPU this project does several steps in
+a dispatch, as its CPU recipes do (`steps_per_dispatch`), which plain Flax does too where it is faster so, and divides a
+batch among the cores, a device for each; what that gives is measured as well.
 """
 
 import argparse
@@ -54,6 +55,15 @@ CASES = {
         "swinv2_tiny_window8_256": Case((64, 128, 256)),
     },
 }
+PEERS_ASKED = {
+    "plain_flax": ("plain_flax",),
+    "timm": ("timm", "timm_compiled"),
+    "timm_compiled": ("timm_compiled",),
+    "timm_autotuned": ("timm_autotuned",),
+    "transformers": ("transformers",),
+}
+"""What `--peers` may name, and the implementations that this is."""
+
 ANY_OTHER = {"cpu": Case((8,)), "gpu": Case((128, 256))}
 
 STEPS = {"cpu": 8, "gpu": 1}
@@ -73,21 +83,21 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(map(positive, listed(text)))
 
 
-def refuse_to_lose(results: Sequence[Mapping[str, Any]], model: str, peers: Sequence[str]) -> None:
+def refuse_to_lose(results: Sequence[Mapping[str, Any]], model: str, implementations: Sequence[str]) -> None:
     """Results of a network may take the place of earlier ones beside the same peers or fewer.
 
     Args:
         results: that are kept.
         model: that is to be measured anew.
-        peers: beside which.
+        implementations: beside which, of whatever peer.
 
     Raises:
         ValueError: if it was measured beside others as well. Turns of another run cannot be put beside these.
     """
     for entry in results:
         if (entry["measured"], entry["model"]) == ("throughput", model):
-            lost = sorted({peer for kind in KINDS for peer in entry[kind]["ratios"]} - set(peers))
-            if lost:
+            before = {peer for kind in KINDS for peer in entry[kind]["ratios"]}
+            if lost := sorted(peer for peer in before if not set(PEERS[peer]) & set(implementations)):
                 raise ValueError(
                     f"{model} was measured beside {', '.join(lost)} too, which would be lost: name all in --peers, or "
                     "put the file with its results away"
@@ -100,24 +110,24 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--models", type=listed, help="names of the registry, with commas; by default those above")
     parser.add_argument("--batches", type=numbers, help="sizes to try, with commas; by default those of the network")
-    parser.add_argument("--peers", type=listed, default=tuple(PEERS), help=f"of {','.join(PEERS)} (the default)")
+    parser.add_argument("--peers", type=listed, default=tuple(PEERS), help=f"of {','.join(PEERS_ASKED)}")
     parser.add_argument("--rounds", type=positive, default=5, help="how often each is timed")
     parser.add_argument(
         "--steps", type=positive, help=f"training steps that this project dispatches at once; by default {STEPS}"
     )
     args = parser.parse_args()
-    unknown = set(args.peers) - set(PEERS)
+    unknown = set(args.peers) - set(PEERS_ASKED)
     if unknown:
-        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+        parser.error(f"unknown peers {', '.join(sorted(unknown))}; there are {', '.join(PEERS_ASKED)}")
+    implementations = list(dict.fromkeys(form for peer in args.peers for form in PEERS_ASKED[peer]))
     use_device(args.device)
     models, name = args.models or tuple(CASES[args.device]), f"throughput_{device_name()}"
     try:
         for model in models:
             refuse_others(model)
-            refuse_to_lose(kept(name), model, args.peers)
+            refuse_to_lose(kept(name), model, implementations)
     except ValueError as error:
         parser.error(str(error))
-    implementations = [implementation for peer in args.peers for implementation in PEERS[peer]]
     if args.device == "cpu":
         implementations.append(ONE_DEVICE)
     for model in models:

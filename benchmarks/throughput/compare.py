@@ -23,8 +23,12 @@ from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.vit import VisionTransformer
 
-PEERS = {"plain_flax": ("plain_flax",), "timm": ("timm", "timm_compiled"), "transformers": ("transformers",)}
-"""Whom we are compared with, and the implementations of each: the fastest counts."""
+PEERS = {
+    "plain_flax": ("plain_flax",),
+    "timm": ("timm", "timm_compiled", "timm_autotuned"),
+    "transformers": ("transformers",),
+}
+"""Whom we are compared with, and the implementations of each: of those that ran, the fastest counts."""
 
 ONE_DEVICE = "one_device"
 """This project without a device for each core of a CPU."""

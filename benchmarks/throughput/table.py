@@ -17,12 +17,9 @@ from benchmarks.throughput.targets import targets
 
 ROOT = Path(__file__).parents[2]
 MARKERS = ("<!-- throughput -->", "<!-- /throughput -->")
-FORMS = {
-    "plain_flax": "",
-    "timm": ", eager",
-    "timm_compiled": ", compiled",
-    "transformers": "",
-}
+FORMS = {"timm": "eager", "timm_compiled": "compiled", "timm_autotuned": "autotuned"}
+MODES = {"compiled": "default mode", "autotuned": 'mode "max-autotune-no-cudagraphs"'}
+"""Of torch.compile."""
 
 TITLES = {"plain_flax": "plain Flax"}
 
@@ -118,10 +115,11 @@ def number(value: float) -> str:
 
 
 def times(ratio: Mapping[str, Any] | None) -> str:
-    """A ratio with its spread, and of two forms of the peer the faster."""
+    """A ratio with its spread, and of the peer's forms the fastest."""
     if ratio is None:
         return ""
-    return markdown.between(ratio, ".2f") + FORMS[ratio["form"]]
+    form = FORMS.get(ratio["form"])
+    return markdown.between(ratio, ".2f") + (f", {form}" if form else "")
 
 
 def notes(entries: Sequence[Entry]) -> str:
@@ -144,6 +142,7 @@ def notes(entries: Sequence[Entry]) -> str:
             '"Plain Flax" is the same network as one would first write it, from Flax\'s layers, with attention by '
             "`einsum` and automatic derivatives (`benchmarks/throughput/plain_flax.py`)."
         )
+    found += timm_forms(entries)
     devices = max(entry["machine"]["devices"] for entry in entries)
     if entries[0]["device"] == "cpu" and devices > 1:
         found.append(
@@ -162,6 +161,23 @@ def notes(entries: Sequence[Entry]) -> str:
         models = ", ".join(f"`{entry['model']}`" for entry in entries if entry.get("note") == note)
         found.append(f"{models}: {note}")
     return "\n\n".join(map(wrapped, found))
+
+
+def timm_forms(entries: Sequence[Entry]) -> list[str]:
+    """A sentence on the ways in which timm ran, for the networks that have these in common."""
+    tried: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries:
+        rows = entry["training"]["implementations"]
+        ran = tuple(name for form, name in FORMS.items() if form in rows and rows[form]["batch"] is not None)
+        if ran:
+            tried.setdefault(ran, []).append(f"`{entry['model']}`")
+    sentences = []
+    for ran, models in tried.items():
+        named = [f"{name} (torch.compile, {MODES[name]})" if name in MODES else name for name in ran]
+        where = f" in {', '.join(models)}" if len(tried) > 1 else ""
+        kept = "; the table has the fastest of these" if len(ran) > 1 else " alone"
+        sentences.append(f"timm was tried {' and '.join(named)}{where}{kept}.")
+    return sentences
 
 
 def wrapped(paragraph: str) -> str:

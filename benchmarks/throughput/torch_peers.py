@@ -1,4 +1,4 @@
-"""timm's and transformers' networks with our parameters, in PyTorch: eager, and by torch.compile.
+"""timm's and transformers' networks with our parameters, in PyTorch: eager, and timm's by torch.compile.
 
 Needs torch and timm, and transformers for its own networks. Nothing is downloaded: their own loaders read what
 `vit_jax.save_pretrained` wrote. Stochastic depth, which both have in Swin by themselves, is left out, as here.
@@ -29,6 +29,9 @@ import tests.models.timm_reference  # noqa: F401
 # isort: split
 import timm  # pyright: ignore[reportMissingImports]
 
+MODES = {"timm_compiled": "default", "timm_autotuned": "max-autotune-no-cudagraphs"}
+"""Of torch.compile, for the implementations that it makes; the others are eager."""
+
 
 @dataclass(frozen=True)
 class TorchImplementation:
@@ -38,13 +41,13 @@ class TorchImplementation:
         name: of the implementation.
         build: makes the network with its parameters, anew for each program, as training changes them.
         setting: how it is measured.
-        compiles: whether by torch.compile.
+        mode: of torch.compile; None where the network is eager.
     """
 
     name: str
     build: Callable[[], torch.nn.Module]
     setting: Setting
-    compiles: bool
+    mode: str | None
 
     def inference(self, batch: Batch) -> Program:
         """The logits of a batch, `dispatches` times."""
@@ -84,8 +87,8 @@ class TorchImplementation:
         before = torch.cuda.memory_allocated() if device == "cuda" else 0
         images = torch.tensor(batch[0]).permute(0, 3, 1, 2)  # [B, C, H, W]; channels last in memory, on the CPU too
         network: Any = self.build().to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        if self.compiles:
-            network = torch.compile(network, fullgraph=True, dynamic=False)
+        if self.mode is not None:
+            network = torch.compile(network, fullgraph=True, dynamic=False, mode=self.mode)
         return before, network, images.to(device), torch.tensor(batch[1], dtype=torch.int64, device=device)
 
     def precision(self) -> AbstractContextManager:
@@ -108,7 +111,7 @@ class TorchImplementation:
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
         compiling = None
-        if self.compiles:
+        if self.mode is not None:
             try:
                 compiling = seconds(run)
             except Exception as error:
@@ -157,7 +160,7 @@ def transformers_network(work: Workload) -> torch.nn.Module:
 
 
 def torch_peer(name: str, work: Workload, setting: Setting) -> TorchImplementation:
-    """An implementation by its name: "timm", "timm_compiled" or "transformers".
+    """An implementation by its name: "transformers", "timm", or timm's with another of the `MODES`.
 
     Raises:
         ValueError: if that library has no such network.
@@ -168,5 +171,6 @@ def torch_peer(name: str, work: Workload, setting: Setting) -> TorchImplementati
     torch.compiler.config.force_disable_caches = True  # seconds of compilation are measured, too
     if setting.device == "gpu":
         torch.cuda.set_per_process_memory_fraction(GPU_SHARE)
+        torch.backends.cudnn.benchmark = True  # as timm's own benchmark does
     network = transformers_network(work) if name == "transformers" else timm_network(work)
-    return TorchImplementation(name, lambda: copy.deepcopy(network), setting, name == "timm_compiled")
+    return TorchImplementation(name, lambda: copy.deepcopy(network), setting, MODES.get(name))

@@ -340,9 +340,31 @@ def test_results_beside_more_peers_are_not_replaced(tmp_path: Any, monkeypatch: 
     entry = {"measured": "throughput", "model": "vit_tiny_patch4_32", "training": kind, "inference": kind}
     (tmp_path / "throughput_cpu.json").write_text(json.dumps({"results": [entry]}))
     flags = ("--models", "vit_tiny_patch4_32", "--peers")
-    assert "was measured beside plain_flax too" in refused(monkeypatch, capsys, *flags, "timm,transformers")
-    command.refuse_to_lose([entry], "vit_tiny_patch4_32", ("plain_flax", "timm"))
+    assert "was measured beside plain_flax too" in refused(monkeypatch, capsys, *flags, "timm_compiled,transformers")
+    command.refuse_to_lose([entry], "vit_tiny_patch4_32", ("plain_flax", "timm_compiled"))
     command.refuse_to_lose([entry], "vit_small_patch16_224", ("timm",))
+
+
+@pytest.mark.parametrize(("peers", "expected"), [
+    ("timm", ["timm", "timm_compiled"]),
+    ("plain_flax,timm_compiled", ["plain_flax", "timm_compiled"]),
+    ("timm,timm_autotuned,timm", ["timm", "timm_compiled", "timm_autotuned"]),
+])  # fmt: skip
+def test_a_form_of_timm_may_be_asked_for_by_name(peers, expected, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def pretended(work: Any, setting: Any, implementations: list[str], *others: Any) -> Any:
+        asked.extend(implementations)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "use_device", lambda device: None)
+    monkeypatch.setattr(command, "make_workload", lambda name, dtype: None)
+    monkeypatch.setattr(command, "compared", pretended)
+    monkeypatch.setattr(command, "kept", lambda name: [])
+    monkeypatch.setattr(sys, "argv", ["throughput", "--device", "gpu", "--models", VIT[0], "--peers", peers])
+    with pytest.raises(KeyboardInterrupt):
+        command.main()
+    assert asked == expected
 
 
 @pytest.mark.parametrize("name", ["XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"])
@@ -396,6 +418,27 @@ def test_the_peers_in_pytorch_compute_what_ours_do():
         assert programs["timm"].images == 2
         training = torch_peer("timm", work, SETTING).training(work.batch(2), 2)
         assert (training.images, training.compile_seconds, training.peak_bytes) == (4, None, None)
+
+
+@needs_peers
+@pytest.mark.parity
+def test_timm_is_compiled_in_the_mode_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
+    """On a GPU cuDNN may choose its fastest convolutions."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    from benchmarks.throughput.torch_peers import torch_peer
+
+    modes: list[str] = []
+    monkeypatch.setattr(torch, "compile", lambda network, mode, **options: modes.append(mode) or network)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share: None)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    work = workload(VIT)
+    for name in ("timm", "timm_compiled", "timm_autotuned"):
+        torch_peer(name, work, SETTING).inference(work.batch(2))
+    assert modes == ["default", "max-autotune-no-cudagraphs"]
+    assert not torch.backends.cudnn.benchmark
+    torch_peer("timm", work, Setting("gpu", steps=2, dispatches=1))
+    assert torch.backends.cudnn.benchmark
 
 
 @needs_peers

@@ -116,6 +116,27 @@ def test_the_summary_is_a_row_a_network_of_the_ratios():
     assert lines[4:] == ["| `vit_base_patch16_224` | 2.00 | 1.20 | 2.00 | 0.90 |"]
 
 
+def test_how_timm_ran_is_said():
+    """Of the networks that ran in the same ways; what failed did not run."""
+
+    def ran(*forms: str) -> dict[str, Any]:
+        tried = entry()
+        for kind in ("training", "inference"):
+            tried[kind]["implementations"] |= {form: dict(batch=8, tried={}) for form in forms}
+            tried[kind]["ratios"]["timm"] = dict(form=forms[-1], **spread(2))
+        return tried
+
+    compiled, autotuned = "compiled (torch.compile, default mode)", 'mode "max-autotune-no-cudagraphs"'
+    assert "timm was tried" not in section([entry()])
+    assert f"timm was tried {compiled} alone." in section([ran("timm_compiled")])
+    both, all_three = ran("timm", "timm_compiled"), ran("timm", "timm_compiled", "timm_autotuned")
+    text = " ".join(section([both, all_three | dict(model="swin")]).split())
+    assert f"timm was tried eager and {compiled} in `vit_base_patch16_224`; the table has the fastest of these." in text
+    assert f"{compiled} and autotuned (torch.compile, {autotuned}) in `swin`; the table" in text
+    assert "(1.00 to 4.00), compiled |" in text
+    assert "(1.00 to 4.00), autotuned |" in text
+
+
 def test_what_ran_in_one_process_is_said_to_have():
     assert "take turns, in one process, with" in " ".join(section([entry(device="gpu")]).splitlines())
 
