@@ -1,6 +1,7 @@
 """The choice among the programs that compute attention: equal results, and never one that cannot serve."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -58,15 +59,28 @@ def test_xla_is_another_program():
     assert programs["auto"] == programs["matmul"] != programs["xla"]
 
 
-@pytest.mark.parametrize("tokens", [6, 7])
-def test_flash_attention_is_attention(tokens: int, monkeypatch: pytest.MonkeyPatch):
-    """With cuDNN's place taken by XLA: in training an odd number of tokens is padded and cut, and nobody attends to the
-    padding; in inference it is taken as it is."""
+@pytest.mark.parametrize(("tokens", "takes_odd", "trained"), [(6, False, 6), (7, False, 8), (7, True, 7)])
+def test_flash_attention_is_attention(tokens: int, takes_odd: bool, trained: int, monkeypatch: pytest.MonkeyPatch):
+    """With cuDNN's place taken by XLA: in training an odd number of tokens is padded and cut if JAX does not take it,
+    and nobody attends to the padding; in inference it is taken as it is."""
     asked = []
 
-    def without_cudnn(q: jax.Array, *args: Any, implementation: str, **kwargs: Any) -> jax.Array:
-        asked.append((implementation, q.shape[1]))
-        return dot_product_attention(q, *args, implementation="xla", **kwargs)
+    def without_cudnn(q: jax.Array, k: jax.Array, v: jax.Array, implementation: str, **kwargs: Any) -> jax.Array:
+        attention = partial(dot_product_attention, implementation="xla", **kwargs)
+
+        @jax.custom_vjp
+        def computed(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+            asked.append((implementation, q.shape[1]))
+            return attention(q, k, v)
+
+        def with_gradient(q: jax.Array, k: jax.Array, v: jax.Array) -> Any:
+            if q.shape[1] % 2 and not takes_odd:
+                raise NotImplementedError
+            asked.append((implementation, q.shape[1]))
+            return jax.vjp(attention, q, k, v)
+
+        computed.defvjp(with_gradient, lambda gradient, out: gradient(out))
+        return computed(q, k, v)
 
     dot_product_attention = jax.nn.dot_product_attention
     monkeypatch.setattr(jax.nn, "dot_product_attention", without_cudnn)
@@ -83,7 +97,7 @@ def test_flash_attention_is_attention(tokens: int, monkeypatch: pytest.MonkeyPat
     out, flash_gradient = jax.vjp(flash_attention, q, k, v)
     for f, g in zip((out, *flash_gradient(cotangent)), (expected, *gradient(cotangent)), strict=True):
         np.testing.assert_allclose(f, g, atol=1e-5)
-    assert set(asked) == {("cudnn", 6 if tokens == 6 else 8)}
+    assert set(asked) == {("cudnn", trained)}
 
 
 def test_attention_maps_are_there_whatever_the_kernel():

@@ -98,24 +98,31 @@ def compilation_error(tokens: int, head_dim: int, dtype: str) -> str | None:
 
 @jax.custom_vjp
 def flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """cuDNN's flash attention of queries, keys and values [B, N, heads, d]: [B, N, heads, d].
-
-    JAX has no gradient of it for odd numbers of tokens (as with a class token): in training there is one more then,
-    which nobody attends to.
-    """
+    """cuDNN's flash attention of queries, keys and values [B, N, heads, d]: [B, N, heads, d]."""
     return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
 
 
-def even_flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """`flash_attention`, padded to an even number of tokens. Most of what that copies is copied anyway, to take
-    queries, keys and values apart."""
+def padded_flash_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """`flash_attention` with one more token, which nobody attends to. Most of what that copies is copied anyway, to
+    take queries, keys and values apart."""
     batch, tokens = q.shape[:2]
-    if tokens % 2 == 0:
-        return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
     q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
     lengths = jnp.full(batch, tokens, jnp.int32)
     out = jax.nn.dot_product_attention(q, k, v, key_value_seq_lengths=lengths, implementation="cudnn")
     return out[:, :tokens]
 
 
-flash_attention.defvjp(partial(jax.vjp, even_flash_attention), lambda gradient, out: gradient(out))
+def flash_attention_and_gradient(q: jax.Array, k: jax.Array, v: jax.Array) -> tuple[jax.Array, Any]:
+    """`flash_attention`, and the function that gives its gradient.
+
+    JAX 0.10 to 0.12 refuses odd numbers of tokens, as with a class token, where there is a gradient. It means to do so
+    beside a bias alone, but takes the placeholder for no bias as one (`_dot_product_attention_fwd_rule` in its
+    `fused_attention_stablehlo.py`). A JAX that takes them gets them without padding.
+    """
+    try:
+        return jax.vjp(partial(jax.nn.dot_product_attention, implementation="cudnn"), q, k, v)
+    except NotImplementedError:
+        return jax.vjp(padded_flash_attention, q, k, v)
+
+
+flash_attention.defvjp(flash_attention_and_gradient, lambda gradient, out: gradient(out))
