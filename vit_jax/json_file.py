@@ -14,8 +14,12 @@ SEAL = "sha256"
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file, in the place of one that may be there."""
-    text = json.dumps(content, indent=2) + "\n"
-    replace_text(path, text)
+    replace_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """The text of a JSON file."""
+    return json.dumps(content, indent=2) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:

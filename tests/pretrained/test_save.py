@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,36 @@ def test_a_failed_write_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json", "model.safetensors", "preprocessor_config.json",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["vit_jax", "timm", "huggingface"])
+def test_a_save_that_was_stopped_among_its_files_leaves_nothing_that_loads(
+    format: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Four heads' weights of the same shapes under the old config would be computed with two."""
+    model = save_case("vit")
+    params = random_params(model, 0)
+    vit_jax.save_pretrained(tmp_path, model, params, format=format)
+
+    def fail(path: Path, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vit_jax.pretrained.write.replace_text", fail)
+    with pytest.raises(KeyboardInterrupt):
+        vit_jax.save_pretrained(tmp_path, model.clone(num_heads=4), params, format=format)
+    with pytest.raises(FileNotFoundError, match="no model at"):
+        vit_jax.load_pretrained(tmp_path)
+
+
+def test_what_json_cannot_hold_leaves_the_old_model(tmp_path: Path):
+    model = save_case("vit")
+    params = random_params(model, 0)
+    vit_jax.save_pretrained(tmp_path, model, params)
+    with pytest.raises(TypeError, match="Fraction is not JSON serializable"):
+        vit_jax.save_pretrained(tmp_path, model.clone(drop_rate=Fraction(1, 3)), random_params(model, 1))
+    loaded, loaded_params = vit_jax.load_pretrained(tmp_path)
+    assert loaded == model
+    jax.tree.map(np.testing.assert_array_equal, loaded_params, params)
 
 
 @pytest.mark.parametrize("format", ["vit_jax", "timm"])

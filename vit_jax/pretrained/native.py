@@ -20,7 +20,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.safetensors_file import write_safetensors
+from vit_jax.pretrained.write import write_model
 
 FORMAT = "vit_jax"
 MODULES: Mapping[str, type[Network]] = {
@@ -45,19 +45,22 @@ def save_native(
         params: its parameters, a nested dict.
         class_names: what the outputs mean; kept in `config.json`.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.ascontiguousarray(x) for name, x in flatten_dict(jax.device_get(params), sep="/").items()}
-    write_safetensors(directory / "model.safetensors", arrays, FORMAT)
-    write_module(directory / "config.json", model, class_names=list(class_names))
+    config = document_of(model, class_names=list(class_names))
+    write_model(Path(directory), arrays, FORMAT, {"config.json": config})
 
 
-def write_module(path: Path, model: Network, **more: Any) -> None:
-    """Writes what `read_module` makes a module of again, but for the fields that belong to its use, and more beside."""
+def write_module(path: Path, model: Network) -> None:
+    """Writes what `read_module` makes a module of again, but for the fields that belong to its use."""
+    write_json(path, document_of(model))
+
+
+def document_of(model: Network, **more: Any) -> dict[str, Any]:
+    """What `module_of` makes a module of again, but for the fields that belong to its use, and more beside."""
     fields = {f.name: getattr(model, f.name) for f in dataclasses.fields(model) if f.name not in NOT_SAVED}
     for name in ("preprocessing", "resizing"):
         fields[name] = dataclasses.asdict(fields[name])
-    write_json(path, sealed({"format": FORMAT, "module": type(model).__name__, "fields": fields, **more}))
+    return sealed({"format": FORMAT, "module": type(model).__name__, "fields": fields, **more})
 
 
 def read_module(path: Path) -> Network:

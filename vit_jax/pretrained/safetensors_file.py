@@ -7,7 +7,7 @@ of each array in the header's metadata, which others need not know of.
 import errno
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,13 +44,16 @@ DIGEST = "sha256:"
 """In the metadata, before the name of the array whose digest it is."""
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], format: str) -> None:
+def write_safetensors(
+    path: Path, arrays: Mapping[str, np.ndarray], format: str, once_written: Callable[[], None] = lambda: None
+) -> None:
     """Writes a .safetensors file, in the place of one that may be there.
 
     Args:
         path: of the file.
         arrays: by their names, each contiguous.
         format: said in its metadata; transformers reads files of "pt".
+        once_written: called when the new file is whole, before it takes its place.
 
     Raises:
         OSError: as `replace_file`.
@@ -63,6 +66,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], format: str)
             save_file(dict(arrays), path, metadata=metadata)
         except SafetensorError as error:  # its own, also where the disk is full
             raise OSError(errno.EIO, str(error)) from error
+        once_written()
 
     replace_file(path, write)
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from vit_jax.json_file import write_json
 from vit_jax.models.network import Network
 from vit_jax.pretrained import native
-from vit_jax.pretrained.folder import Folder, check_contents
-from vit_jax.pretrained.safetensors_file import write_safetensors
+from vit_jax.pretrained.folder import check_contents
 from vit_jax.pretrained.to_huggingface import to_huggingface
 from vit_jax.pretrained.to_timm import to_timm
+from vit_jax.pretrained.write import write_model
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +77,5 @@ def save(
     if format not in WRITERS:
         raise ValueError(f"unknown format {format!r}; it must be one of vit_jax, {', '.join(WRITERS)}")
     folder = WRITERS[format](model, params, class_names)
-    write(directory, folder)
+    write_model(directory, folder.arrays, "pt", {**folder.beside, "config.json": folder.config})
     return folder.notes
-
-
-def write(directory: Path, folder: Folder) -> None:
-    """Writes a folder, each file at once, its `config.json` last."""
-    directory.mkdir(parents=True, exist_ok=True)
-    write_safetensors(directory / "model.safetensors", dict(folder.arrays), "pt")
-    for name, document in {**folder.beside, "config.json": folder.config}.items():
-        write_json(directory / name, document)
