@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from PIL import Image
 
+from vit_jax.models.network import check_images
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
 
@@ -75,3 +77,23 @@ def test_flax_tabulates_a_network(name: str):
     images = np.zeros((1, *model.input_shape), np.float32)
     table = model.tabulate(jax.random.key(0), images, compute_flops=True, console_kwargs={"width": 200})
     assert type(model).__name__ in table
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((32, 48, 3), r"One image needs a batch: image\[None\]"),
+        ((2, 3, 32, 48), r"Channels come last: images\.transpose\(0, 2, 3, 1\)"),
+        ((2, 32, 48, 1), "The model has in_channels=3: set another"),
+        ((2, 48, 32, 3), "Another image_size needs other parameters"),
+    ],
+)
+def test_images_of_another_shape_are_answered_with_what_to_do(shape: tuple[int, ...], advice: str):
+    with pytest.raises(ValueError, match=rf"takes images \[batch, 32, 48, 3\]; got .*\. {advice}"):
+        check_images(jnp.zeros(shape), (32, 48, 3))
+
+
+@pytest.mark.parametrize("images", [[np.zeros((32, 48, 3), np.float32)], Image.new("RGB", (48, 32))])
+def test_what_is_no_array_is_no_images(images: Any):
+    with pytest.raises(ValueError, match=f"images must be one array .*; not a {type(images).__name__}"):
+        check_images(images, (32, 48, 3))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.inspection.features import attention_maps
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -41,8 +41,9 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
         own map. Of a rollout, float32 [B, rows, columns], with those of the first layer's.
 
     Raises:
-        ValueError: if the network has no attention, or another number of layers or tokens.
+        ValueError: if this is no network, or one without attention or with another number of layers or tokens.
     """
+    check_network(model)
     model = encoder_of(model)
     if isinstance(model, VisionTransformer):
         check_tokens(model, attention)

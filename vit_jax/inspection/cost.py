@@ -10,7 +10,7 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.models.parameters import parameter_count, parameter_shapes
 
 Jaxpr = Any
@@ -45,7 +45,11 @@ def cost(model: Network) -> Cost:
     Args:
         model: at the image size and dtype that it has. A masked autoencoder is counted with its decoder, masking as
             many patches as it does in training.
+
+    Raises:
+        ValueError: if it is no network.
     """
+    check_network(model)
     params, image = parameter_shapes(model), jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
 
     def forward(params: Any, image: jax.Array) -> Any:

@@ -8,11 +8,10 @@ from typing import Any, cast
 import jax
 from flax import traverse_util
 
-from vit_jax.models.network import Features, Network
+from vit_jax.models.network import Features, Network, check_array, check_network
 
 
-@partial(jax.jit, static_argnums=0)
-def features(model: Network, params: Mapping[str, Any], images: jax.Array) -> Features:
+def features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> Features:
     """Computes the features of images, without dropout.
 
     Args:
@@ -25,15 +24,28 @@ def features(model: Network, params: Mapping[str, Any], images: jax.Array) -> Fe
         network's dtype.
 
     Raises:
-        ValueError: if the images are not floats of the model's size.
+        ValueError: if these are no network and no array, or the images are not floats of the model's size.
     """
+    check_arguments(model, images)
+    return compiled_features(model, params, images)
+
+
+def check_arguments(model: Any, images: Any) -> None:
+    """Raises ValueError if these are no network and no array, before JAX takes them for arguments."""
+    check_network(model)
+    check_array(images)
+
+
+@partial(jax.jit, static_argnums=0)
+def compiled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> Features:
+    """As `features`, of a network and an array."""
     return cast(Features, model.apply({"params": params}, images, method="features"))
 
 
 def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> list[jax.Array]:
     """Computes the attention weights of every layer, first layer first.
 
-    Arguments as for `features`.
+    Arguments and errors as for `features`.
 
     Returns:
         A list over layers of float32 [B, heads, N, N]: row i holds how much token i attends to each token (sum 1).
@@ -41,8 +53,9 @@ def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing
         shifts them.
 
     Raises:
-        ValueError: if the network has no attention, or the images are not floats of the model's size.
+        ValueError: also if the network has no attention.
     """
+    check_arguments(model, images)
     sown = sown_attention(model, params, images)
     by_depth = sorted(sown, key=lambda path: [int(number) for number in re.findall(r"\d+", path)])
     if not by_depth:

@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from vit_jax.inspection.attention_image import inside
-from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.features import attention_maps, check_arguments
 from vit_jax.models.network import Network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.windows import WindowGrid
 
 
-@partial(jax.jit, static_argnums=0)
 def attention_rollout(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
     """Computes the rollout of attention through all layers.
 
@@ -38,8 +37,15 @@ def attention_rollout(model: Network, params: Mapping[str, Any], images: jax.typ
         the weights themselves.
 
     Raises:
-        ValueError: if the network has no attention, or the images are not floats of the model's size.
+        ValueError: as `attention_maps`.
     """
+    check_arguments(model, images)
+    return compiled_rollout(model, params, images)
+
+
+@partial(jax.jit, static_argnums=0)
+def compiled_rollout(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
+    """As `attention_rollout`, of a network and an array."""
     layers, network = attention_maps(model, params, images), encoder_of(model)
     if isinstance(network, SwinTransformer):
         return windowed_rollout(network.window_grids, layers)

@@ -136,14 +136,44 @@ def check_rates(model: Network, *names: str) -> None:
             raise ValueError(f"{name} must be in [0, 1), not {getattr(model, name)}")
 
 
+def check_network(model: Any) -> None:
+    """Raises ValueError if something is no network, where one is needed."""
+    if not isinstance(model, Network):
+        raise ValueError(
+            "a network is needed, such as vit_jax.create_model(name) gives, or load_pretrained before the parameters; "
+            f"not a {type(model).__name__}"
+        )
+
+
+def check_array(images: Any) -> None:
+    """Raises ValueError if images are no array of NumPy or JAX."""
+    if not isinstance(images, np.ndarray | jax.Array):
+        raise ValueError(
+            "images must be one array [batch, height, width, channels] of NumPy or JAX, such as np.stack makes of what "
+            f"vit_jax.preprocessing(model) gives; not a {type(images).__name__}"
+        )
+
+
 def check_images(images: jax.Array, expected: tuple[int, int, int]) -> None:
     """Raises ValueError if images [B, H, W, C] are not of a model's height, width and channels, or raw pixels."""
+    check_array(images)
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ValueError(f"images must be floats, as vit_jax.preprocessing(model) gives them, not {images.dtype}")
     if images.ndim != 4 or images.shape[1:] != expected:
         raise ValueError(
             f"this model takes images [batch, {expected[0]}, {expected[1]}, {expected[2]}]; got {images.shape}. "
-            "Another image_size needs other parameters: set image_size when making or loading the model"
+            + advice_on(images.shape, expected)
         )
     if images.shape[0] == 0:
         raise ValueError("the batch has no images")
+
+
+def advice_on(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
+    """What to do with images of a shape that is not [B, *expected]."""
+    if len(shape) == 3:
+        return "One image needs a batch: image[None]"
+    if len(shape) == 4 and shape[3] != expected[2]:
+        if shape[1] == expected[2]:
+            return "Channels come last: images.transpose(0, 2, 3, 1)"
+        return f"The model has in_channels={expected[2]}: set another when making or loading it"
+    return "Another image_size needs other parameters: set image_size when making or loading the model"

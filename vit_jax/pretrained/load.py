@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.pretrained.adapt import with_new_head, with_sizes
 from vit_jax.pretrained.channels import with_channels
 from vit_jax.pretrained.converted import check, read_parameters
@@ -78,11 +78,13 @@ def load_pretrained(
         ConnectionError: if the hub cannot be reached, and the repository was not downloaded before.
         OSError: if what is downloaded cannot be kept: the cache is full, or may not be written to.
         ValueError: if the file is damaged or unsafe, of no known publisher, or does not fit; then every missing,
-            unexpected and misshapen parameter is listed.
+            unexpected and misshapen parameter is listed. Also if `model` is no network.
         ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).
     """
-    if model is not None and in_channels is not None:
-        raise ValueError("in_channels is for a network that the file tells; model= has its own")
+    if model is not None:
+        check_network(model)
+        if in_channels is not None:
+            raise ValueError("in_channels is for a network that the file tells; model= has its own")
     located = locate(source, revision)
     stored = read_network(located, model, publisher)
     return read(fitted(stored, located, num_classes, image_size, window_size, in_channels))[:2]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.pretrained import native
 from vit_jax.pretrained.folder import check_contents
 from vit_jax.pretrained.to_huggingface import to_huggingface
@@ -51,10 +51,11 @@ def save_pretrained(
         format: whose.
 
     Raises:
-        ValueError: if the format cannot hold the network (with the fields and why), the parameters or the names are not
-            the module's, or the directory is the workdir of a run. Nothing is written then.
+        ValueError: if this is no network, or none that the format can hold (with the fields and why), the parameters or
+            the names are not the module's, or the directory is the workdir of a run. Nothing is written then.
         FileExistsError: if it is a file.
     """
+    check_network(model)
     directory = Path(os.path.expanduser(directory))
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(f"{directory} is a file; a model is a folder")
