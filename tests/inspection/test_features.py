@@ -40,7 +40,8 @@ def test_features_of_an_oblong_image():
 def test_each_stage_is_its_blocks_output():
     """The first stage of a network is the last of the same network cut after one block."""
     model, params, images = make(depth=2)
-    first = vit_jax.features(model.clone(depth=1), params, images).stages
+    of_first = {path: x for path, x in params.items() if path != "blocks_1"}
+    first = vit_jax.features(model.clone(depth=1), of_first, images).stages
     both = vit_jax.features(model, params, images).stages
     assert (len(first), len(both)) == (1, 2)
     np.testing.assert_allclose(both[0], first[0], atol=1e-5)
@@ -100,6 +101,39 @@ def test_features_and_maps_have_no_dropout():
     np.testing.assert_array_equal(
         vit_jax.attention_maps(model, params, images)[1], vit_jax.attention_maps(plain, params, images)[1]
     )
+
+
+@pytest.mark.parametrize("use", [vit_jax.features, vit_jax.attention_maps, vit_jax.attention_rollout])
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        (dict(layer_scale=0.1), r"unexpected: blocks_0/ls1/gamma\n(.|\n)*unexpected: blocks_1/ls2/gamma"),
+        (dict(depth=3), "unexpected: blocks_2/"),
+        (dict(num_registers=2), "unexpected: reg_token"),
+        (dict(embed_dim=24), r"misshapen: cls_token is \[1, 1, 24\], not \[1, 1, 48\]"),
+        (dict(class_token=False, pool="avg"), "missing: cls_token"),
+    ],
+)
+def test_parameters_of_another_network_are_listed(use: Any, fields: dict[str, Any], problem: str):
+    """Flax takes no notice of what it does not read: the features would be those of another network."""
+    with pytest.raises(ValueError, match=f"no parameters of this VisionTransformer:(.|\n)*{problem}"):
+        use(small_model(), random_params(small_model(**fields), 0), random_images(small_model(), 0))
+
+
+def test_variables_and_arrays_are_no_parameters():
+    model, params, images = make()
+    with pytest.raises(ValueError, match=r'these are variables, .* their \["params"\]'):
+        vit_jax.features(model, {"params": params}, images)
+    with pytest.raises(ValueError, match="params must be the nested dict of a network's parameters, not a "):
+        vit_jax.features(model, images, images)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("had", "has"), [(10, 3), (10, 0), (0, 10)])
+def test_features_do_not_ask_for_the_head(had: int, has: int):
+    model, _, images = make()
+    params = random_params(model.clone(num_classes=had), GOLDEN_SEED)
+    vit_jax.features(model.clone(num_classes=has), params, images)
+    vit_jax.attention_maps(model.clone(num_classes=has), params, images)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import jax
 from flax import traverse_util
 
 from vit_jax.models.network import Features, Network, check_array, check_network
+from vit_jax.pretrained.adapt import HEADS
+from vit_jax.pretrained.folder import check_parameters
 
 
 def features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> Features:
@@ -24,7 +26,8 @@ def features(model: Network, params: Mapping[str, Any], images: jax.typing.Array
         network's dtype.
 
     Raises:
-        ValueError: if these are no network and no array, or the images are not floats of the model's size.
+        ValueError: if these are no network and no array, the parameters (but for a head, which is not read) are not the
+            network's, or the images are not floats of the model's size.
     """
     check_arguments(model, images)
     return compiled_features(model, params, images)
@@ -39,6 +42,7 @@ def check_arguments(model: Any, images: Any) -> None:
 @partial(jax.jit, static_argnums=0)
 def compiled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> Features:
     """As `features`, of a network and an array."""
+    check_parameters(model, params, HEADS)
     return cast(Features, model.apply({"params": params}, images, method="features"))
 
 
@@ -66,6 +70,7 @@ def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing
 @partial(jax.jit, static_argnums=0)
 def sown_attention(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> dict[str, jax.Array]:
     """The attention weights of every layer by the path of its module, e.g. "layers_1/blocks_0/attn/attention"."""
+    check_parameters(model, params, HEADS)
     _, state = model.apply({"params": params}, images, method="features", mutable=["intermediates"])
     sown: dict[str, Any] = traverse_util.flatten_dict(cast(dict[str, Any], state).get("intermediates", {}), sep="/")
     return {path: values[0] for path, values in sown.items() if path.endswith("/attention")}

@@ -45,9 +45,24 @@ class Folder:
 def check_contents(model: Network, params: Mapping[str, Any], class_names: tuple[str, ...]) -> None:
     """Raises a ValueError that lists all that is wrong if these are not the parameters and class names of a network."""
     check_class_names(class_names, model.num_classes, f"this {type(model).__name__}")
+    check_parameters(model, params)
+
+
+def check_parameters(model: Network, params: Mapping[str, Any], but: tuple[str, ...] = ()) -> None:
+    """Raises a ValueError that lists all that is wrong if these are not the parameters of a network.
+
+    Args:
+        model: the network.
+        params: a nested dict of arrays.
+        but: what the paths begin with of which nothing is said.
+    """
+    if not isinstance(params, Mapping):
+        raise ValueError(f"params must be the nested dict of a network's parameters, not a {type(params).__name__}")
+    if "params" in params:
+        raise ValueError('these are variables, as model.init gives them: the parameters are their ["params"]')
     flat: dict[str, Any] = flatten_dict(dict(params), sep="/")
     parameters = {path: Parameter(np.shape(array), lambda array=array: array) for path, array in flat.items()}
-    problems = check(Converted(parameters), model, ())
+    problems = [line for line in check(Converted(parameters), model, ()) if not line.split()[1].startswith(but)]
     if problems:
         raise ValueError(f"these are no parameters of this {type(model).__name__}:\n  " + "\n  ".join(problems))
 
