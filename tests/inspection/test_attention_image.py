@@ -145,6 +145,17 @@ def test_networks_without_attention_are_refused():
         vit_jax.attention_maps(model, random_params(model, 0), random_images(model, 0))
     with pytest.raises(ValueError, match="a ConvNet has no attention to show"):
         attention_to_image(model, [])
+    with pytest.raises(ValueError, match="a ConvNet has no attention to show"):
+        attention_extent(model, 0)
+
+
+@pytest.mark.parametrize("model", [small_model(depth=4), small_swin(depths=(2, 2))], ids=["vit", "swin"])
+def test_the_extent_of_a_layer_that_is_not_there_is_refused(model: Network):
+    for layer in (4, -5):
+        with pytest.raises(ValueError, match=f"there is no layer {layer}: layers are 0 to 3"):
+            attention_extent(model, layer)
+    with pytest.raises(ValueError, match="there is no layer rollout"):
+        attention_extent(model, "rollout")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("model", [small_model(), small_swin(**PADDED)], ids=["vit", "swin"])

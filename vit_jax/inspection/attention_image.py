@@ -7,7 +7,7 @@ from typing import Any, overload
 import jax
 import jax.numpy as jnp
 
-from vit_jax.inspection.features import attention_maps
+from vit_jax.inspection.features import attention_maps, no_attention
 from vit_jax.models.network import Network, check_network
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.swin import SwinTransformer
@@ -57,7 +57,7 @@ def attention_to_image(model: Network, attention: Sequence[jax.Array] | jax.Arra
         if isinstance(attention, Sequence):
             return [windows_to_image(grid, layer) for grid, layer in zip(grids, attention, strict=True)]
         return attention.mean(axis=1).reshape(-1, grids[0].height, grids[0].width)
-    raise ValueError(f"a {type(model).__name__} has no attention to show")
+    raise no_attention(model)
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -121,13 +121,26 @@ def attention_extent(model: Network, layer: int) -> tuple[float, float]:
 
     Returns:
         Height and width: 1, but more where a Swin Transformer padded an odd map to merge its patches two by two.
+
+    Raises:
+        ValueError: if this is no network, or one without attention or without such a layer.
     """
+    check_network(model)
     model = encoder_of(model)
-    if not isinstance(model, SwinTransformer):
-        return 1.0, 1.0
-    stage, grid = [(stage, grid) for stage, grids in enumerate(model.window_grids) for grid in grids][layer]
-    first = model.window_grids[0][0]
-    return grid.height * 2**stage / first.height, grid.width * 2**stage / first.width
+    if isinstance(model, VisionTransformer):
+        extents = [(1.0, 1.0)] * model.depth
+    elif isinstance(model, SwinTransformer):
+        first = model.window_grids[0][0]
+        extents = [
+            (grid.height * 2**stage / first.height, grid.width * 2**stage / first.width)
+            for stage, grids in enumerate(model.window_grids)
+            for grid in grids
+        ]
+    else:
+        raise no_attention(model)
+    if layer not in range(-len(extents), len(extents)):
+        raise ValueError(f"there is no layer {layer}: layers are 0 to {len(extents) - 1}")
+    return extents[layer]
 
 
 def check_tokens(model: VisionTransformer, attention: Sequence[jax.Array] | jax.Array) -> None:

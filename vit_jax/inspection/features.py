@@ -63,8 +63,13 @@ def attention_maps(model: Network, params: Mapping[str, Any], images: jax.typing
     sown = sown_attention(model, params, images)
     by_depth = sorted(sown, key=lambda path: [int(number) for number in re.findall(r"\d+", path)])
     if not by_depth:
-        raise ValueError(f"a {type(model).__name__} has no attention to show")
+        raise no_attention(model)
     return [sown[path] for path in by_depth]
+
+
+def no_attention(model: Network) -> ValueError:
+    """The error of a network that has no attention."""
+    return ValueError(f"a {type(model).__name__} has no attention to show")
 
 
 @partial(jax.jit, static_argnums=0)
