@@ -1,5 +1,7 @@
 """Pixels become what the network was trained on."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -51,8 +53,23 @@ def test_another_number_of_channels_than_means_is_refused():
         (dict(mean=(0.5,), std=(0.0,)), "std positive"),
         (dict(mean=(0.5, 0.5), std=(0.5,)), "one value a channel"),
         (dict(mean=(), std=()), "one value a channel"),
+        (dict(mean="grey"), "mean must be numbers, one a channel, not 'grey'"),
+        (dict(std=[[0.5, 0.5]]), "std must be finite numbers, one a channel"),
+        (dict(std=None), "std must be finite numbers, one a channel, not None"),
+        (dict(mean=np.nan), "mean must be finite numbers, one a channel, not nan"),
+        (dict(crop_fraction="0.9"), "crop_fraction must be a number, not '0.9'"),
     ],
 )
 def test_impossible_values_are_refused(fields: dict, message: str):
     with pytest.raises(ValueError, match=message):
         Preprocessing(**fields)
+
+
+@pytest.mark.parametrize("given", [[0.25, 0.5], np.array([0.25, 0.5], np.float32), jnp.array([0.25, 0.5])])
+def test_means_are_a_tuple_of_floats_whatever_they_are_given_as(given: Any):
+    """A static argument of jitted functions must be hashed, and a saved one be of JSON."""
+    made = Preprocessing(given, given)
+    assert made == Preprocessing((0.25, 0.5), (0.25, 0.5))
+    assert hash(made) == hash(Preprocessing((0.25, 0.5), (0.25, 0.5)))
+    assert all(type(value) is float for value in made.mean + made.std)
+    assert Preprocessing(0, 1) == Preprocessing((0.0,), (1.0,))  # pyright: ignore[reportArgumentType]

@@ -1,15 +1,14 @@
 """What a network expects of its input pixels; travels with the model and its weights."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import jax
 import numpy as np
 
-from vit_jax.choices import check_fields, is_of
+from vit_jax.choices import check_fields
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -27,7 +26,8 @@ class Preprocessing:
     """How pixels become the network's input.
 
     Attributes:
-        mean: of each channel, in units of the full range 0 to 1; one value serves all channels. Google's: 0.5.
+        mean: of each channel, in units of the full range 0 to 1; one value serves all channels. Google's: 0.5. Any
+            sequence or a number may be given; kept is a tuple of floats.
         std: likewise.
         crop_fraction: share of the resized image's shorter side that the centre crop keeps ("crop_pct" in timm).
         interpolation: of the resize.
@@ -38,7 +38,7 @@ class Preprocessing:
 
     Raises:
         ValueError: when built, if `crop_fraction` is not in (0, 1], a choice is none of its values, or `mean` and `std`
-            do not go together.
+            are not finite numbers that go together.
     """
 
     mean: tuple[float, ...] = (0.5,)
@@ -52,11 +52,10 @@ class Preprocessing:
         check_fields(self)
         if not 0 < self.crop_fraction <= 1:
             raise ValueError(f"crop_fraction must be in (0, 1], not {self.crop_fraction}")
-        numbers = all(is_of(float, value) and math.isfinite(value) for value in (*self.mean, *self.std))
-        if not numbers or min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
-            raise ValueError(
-                f"mean and std need one value a channel, finite, std positive; got {self.mean} and {self.std}"
-            )
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, of_channels(getattr(self, name), name))
+        if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
+            raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 
     @overload
     def normalise(self, pixels: np.ndarray) -> np.ndarray: ...
@@ -78,3 +77,18 @@ class Preprocessing:
             )
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (pixels.astype(np.float32) / 255 - mean) / std
+
+
+def of_channels(values: Any, name: str) -> tuple[float, ...]:
+    """A number, or a sequence of them, as a tuple of floats.
+
+    Raises:
+        ValueError: if it is something else, or not finite; says the name.
+    """
+    try:
+        array = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers, one a channel, not {values!r}") from error
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers, one a channel, not {values!r}")
+    return tuple(array.tolist())
