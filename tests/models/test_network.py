@@ -38,10 +38,25 @@ def test_an_image_size_is_a_number_or_a_pair(name: str, size: Any):
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("dtype", [jnp.int32, "uint8", bool])
-def test_a_dtype_that_cannot_hold_fractions_is_refused(name: str, dtype: Any):
-    with pytest.raises(ValueError, match="dtype must be of floating point, such as "):
+@pytest.mark.parametrize("dtype", [jnp.int32, "uint8", bool, "bf16", None, "float64", float, object()])
+def test_a_dtype_that_networks_are_not_computed_in_is_refused(name: str, dtype: Any):
+    with pytest.raises(ValueError, match=r"dtype must be of floating point, such as jnp\.bfloat16"):
         create_model(name, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dtype", ["bfloat16", jnp.dtype("bfloat16")])
+def test_every_form_of_a_dtype_makes_the_same_network(name: str, dtype: Any):
+    model = create_model(name, dtype=jnp.bfloat16)
+    assert create_model(name, dtype=dtype) == model
+    assert hash(create_model(name, dtype=dtype)) == hash(model)  # else it would be compiled anew
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("preprocessing", [None, {"mean": (0.5,)}])
+def test_other_settings_than_preprocessing_are_refused(name: str, preprocessing: Any):
+    with pytest.raises(ValueError, match=r"preprocessing must be a vit_jax\.Preprocessing, not "):
+        create_model(name, preprocessing=preprocessing)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if "resnet" not in name])

@@ -58,8 +58,9 @@ class Network(nn.Module):
         super().__post_init__()
         check_fields(self)
         check_size(self.image_size, "image_size")
-        if not jnp.issubdtype(self.dtype, jnp.floating):
-            raise ValueError(f"dtype must be of floating point, such as jnp.float32, not {self.dtype!r}")
+        object.__setattr__(self, "dtype", floating_dtype(self.dtype))
+        if not isinstance(self.preprocessing, Preprocessing):
+            raise ValueError(f"preprocessing must be a vit_jax.Preprocessing, not {self.preprocessing!r}")
         if not (norm_eps := getattr(self, "norm_eps", 1.0)) > 0:
             raise ValueError(f"norm_eps must be above 0, not {norm_eps}")
 
@@ -92,6 +93,21 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(map(plain, value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def floating_dtype(dtype: Any) -> np.dtype:
+    """A network's dtype, which has several forms: "bfloat16", `jnp.bfloat16` and this.
+
+    Raises:
+        ValueError: if it is none that networks are computed in.
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if dtype is None or found is None or not jnp.issubdtype(found, jnp.floating) or found.itemsize > 4:
+        raise ValueError(f"dtype must be of floating point, such as jnp.bfloat16, of 32 bits at most; not {dtype!r}")
+    return found
 
 
 def pooled_features(model: Network, params: Mapping[str, Any], images: jax.typing.ArrayLike) -> jax.Array:
