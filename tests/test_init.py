@@ -38,6 +38,8 @@ def test_completion_lists_public_names():
         lambda model: vit_jax.attention_to_image(model, []),
         lambda model: vit_jax.attention_extent(model, 0),
         vit_jax.cost,
+        vit_jax.preprocessing,
+        lambda model: vit_jax.seen_part(model, IMAGES),
         lambda model: vit_jax.save_pretrained("not/made", model, {}),
         lambda model: vit_jax.load_pretrained("not/read", model=model),
     ],

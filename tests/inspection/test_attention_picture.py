@@ -48,6 +48,20 @@ def test_the_part_shown_is_the_part_that_the_network_sees(size: tuple[int, int],
     np.testing.assert_allclose(np.asarray(seen.resize((16, 8), Image.Resampling.BOX)), input_pixels, atol=4)
 
 
+def test_an_array_is_seen_as_its_picture(vit):
+    """As preprocessing and overlay take it."""
+    image = np.asarray(photograph())
+    for one in (image, image[:, :, 0], image[:, :, :1]):
+        expected = Image.fromarray(one[:, :, 0] if one.shape[2:] == (1,) else one)
+        np.testing.assert_array_equal(np.asarray(seen_part(vit[0], one)), np.asarray(seen_part(vit[0], expected)))
+
+
+@pytest.mark.parametrize("side", [0, -3])
+def test_a_part_without_pixels_is_refused(side: int, vit):
+    with pytest.raises(ValueError, match=f"side must be positive, not {side}"):
+        seen_part(vit[0], photograph(), side)
+
+
 def test_a_photograph_lies_as_the_network_sees_it_on_white(vit):
     """And a map may be laid over all of it, at any size."""
     model = vit[0].clone(preprocessing=Preprocessing(squash=True))

@@ -1,5 +1,7 @@
 """One image to the network's input."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,6 +68,19 @@ def test_other_channels_are_refused():
         vit_jax.preprocessing(network)
 
 
+def test_means_for_other_channels_are_refused_with_what_to_do():
+    """Before an image is read, of which nothing would be wrong."""
+    network = vit_jax.create_model("deit_tiny_patch16_224", in_channels=1)
+    with pytest.raises(ValueError, match=r"3 channel means for images of 1 channels: .*Preprocessing\(mean=0\.5"):
+        vit_jax.preprocessing(network)
+
+
+def test_preprocessing_can_be_sent_to_another_process():
+    image = picture(60, 50)
+    prepare = vit_jax.preprocessing(model())
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(prepare))(image), prepare(image))
+
+
 def test_a_pil_image_becomes_what_its_file_is_read_as(tmp_path):
     """By training and by `vit-jax predict`: 16-bit grey, transparency and the camera's orientation."""
     exif = Image.Exif()
@@ -96,8 +111,15 @@ def test_a_very_long_image_takes_no_more_memory_than_its_centre(monkeypatch):
     assert made == [(48, 32)]
 
 
-@pytest.mark.parametrize(("shape", "dtype"), [((4, 4, 3), np.float32), ((4, 4, 2), np.uint8), ((4,), np.uint8)])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 4, 3), np.float32), ((4, 4, 2), np.uint8), ((4,), np.uint8), ((0, 4, 3), np.uint8)]
+)
 def test_other_arrays_are_refused(shape, dtype):
     wrong = np.zeros(shape, dtype)
     with pytest.raises(ValueError, match="an image is uint8"):
         vit_jax.preprocessing(model())(wrong)
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="the image has no pixels: it is of 0 x 5"):
+        vit_jax.preprocessing(model())(Image.new("RGB", (0, 5)))

@@ -14,9 +14,8 @@ from vit_jax.inspection.attention_image import attention_extent, attention_to_im
 from vit_jax.inspection.features import attention_maps
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.rollout import attention_rollout
-from vit_jax.models.network import Network
-from vit_jax.pretrained.preprocess import covering, preprocessing
-from vit_jax.rgb import to_rgb
+from vit_jax.models.network import Network, check_network
+from vit_jax.pretrained.preprocess import covering, preprocessing, to_picture
 
 SIDE = 320  # pixels of the longer side of each panel
 GAP = 8  # between panels
@@ -86,18 +85,24 @@ def chosen_maps(
     return chosen, attention_extent(model, number)
 
 
-def seen_part(model: Network, image: Image.Image, side: int = SIDE) -> Image.Image:
+def seen_part(model: Network, image: Image.Image | np.ndarray, side: int = SIDE) -> Image.Image:
     """Cuts out the part of an image that a network sees: what maps over it are laid on.
 
     Args:
         model: says how images are resized and cropped.
-        image: of any size; brought upright and on white, as `preprocessing` does.
+        image: of any size, a PIL image or a uint8 array, as `preprocessing` takes it.
         side: the longer side of the result, in pixels, whatever the network's own size.
 
     Returns:
         An RGB image with the proportions of the network's input, of the image's own pixels.
+
+    Raises:
+        ValueError: if this is no network, the image is of another type or shape, or `side` is not positive.
     """
-    image = to_rgb(image)
+    check_network(model)
+    if not side > 0:
+        raise ValueError(f"side must be positive, not {side}")
+    image = to_picture(image).convert("RGB")
     height, width, _ = model.input_shape
     resized, box = covering(model, image.size)
     across, down = image.width / resized[0], image.height / resized[1]

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from vit_jax.pretrained.preprocess import from_array
-from vit_jax.rgb import to_rgb
+from vit_jax.pretrained.preprocess import to_picture
 
 INFERNO = ("000004", "1b0c41", "4a0c6b", "781c6d", "a52c60", "cf4446", "ed6925", "fb9b06", "f7d13d", "fcffa4")
 """Evenly spaced colours of matplotlib's "inferno" (public domain): equal steps look equal, and brighter is more."""
@@ -40,7 +39,7 @@ def overlay(
     values = np.asarray(values, np.float32)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a heat map is made of finite values [rows, columns], not of {describe(values)}")
-    below = to_rgb(image) if isinstance(image, Image.Image) else from_array(image)
+    below = to_picture(image)
     rows, columns = values.shape
     box = (0, 0, columns / covered[1], rows / covered[0])
     enlarged = np.asarray(Image.fromarray(values).resize(below.size, Image.Resampling.BICUBIC, box=box))

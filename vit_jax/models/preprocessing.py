@@ -57,6 +57,14 @@ class Preprocessing:
         if min(self.std, default=0) <= 0 or len(self.std) != len(self.mean):
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 
+    def check_channels(self, channels: int) -> None:
+        """Raises ValueError if there are neither one nor so many means."""
+        if len(self.mean) not in (1, channels):
+            raise ValueError(
+                f"preprocessing has {len(self.mean)} channel means for images of {channels} channels: make the model "
+                "with another, such as preprocessing=vit_jax.Preprocessing(mean=0.5, std=0.5)"
+            )
+
     @overload
     def normalise(self, pixels: np.ndarray) -> np.ndarray: ...
 
@@ -71,10 +79,7 @@ class Preprocessing:
         Raises:
             ValueError: if there are neither one nor C means.
         """
-        if len(self.mean) not in (1, pixels.shape[-1]):
-            raise ValueError(
-                f"preprocessing has {len(self.mean)} channel means for images of {pixels.shape[-1]} channels"
-            )
+        self.check_channels(pixels.shape[-1])
         mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
         return (pixels.astype(np.float32) / 255 - mean) / std
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.rgb import MAX_PIXELS, to_rgb
 
 
@@ -19,39 +20,51 @@ def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
         [height, width, channels] of the model's size: the image is scaled to cover it, or `squash`ed to it (with the
         margin that `crop_fraction` says), cropped at the centre and normalised. Batches are `np.stack([...])` of these.
         A PIL image becomes what training and `vit-jax predict` make of its file: upright, on white where it is
-        transparent, 16-bit grey scaled to 8.
+        transparent, 16-bit grey scaled to 8. It can be pickled, for worker processes.
 
     Raises:
-        ValueError: if the model's images are neither grey nor in colour.
+        ValueError: if this is no network, its images are neither grey nor colour, or it has means for others.
     """
-    pixels = cropped_pixels(model)
-    return lambda image: model.preprocessing.normalise(pixels(image))
+    check_input(model)
+    return partial(normalised_pixels, model)
+
+
+def normalised_pixels(model: Network, image: Any) -> np.ndarray:
+    """What `preprocessing(model)` gives of an image."""
+    return model.preprocessing.normalise(crop(model, image))
 
 
 def cropped_pixels(model: Network) -> Callable[[Any], np.ndarray]:
     """The preprocessing of a model without its last step, normalising: an image to uint8 [height, width, channels].
 
     Raises:
-        ValueError: if the model's images are neither grey nor in colour.
+        ValueError: as `preprocessing`.
     """
+    check_input(model)
+    return partial(crop, model)
+
+
+def check_input(model: Network) -> None:
+    """Raises ValueError if this is no network, its images are neither grey nor colour, or it has means for others."""
+    check_network(model)
+    if model.in_channels not in (1, 3):
+        raise ValueError(f"the model takes images of {model.in_channels} channels: prepare arrays for it yourself")
+    model.preprocessing.check_channels(model.in_channels)
+
+
+def crop(model: Network, image: Any) -> np.ndarray:
+    """What `cropped_pixels(model)` gives of an image."""
     height, width, channels = model.input_shape
-    if channels not in (1, 3):
-        raise ValueError(f"the model takes images of {channels} channels: prepare arrays for it yourself")
     resample = Image.Resampling[model.preprocessing.interpolation.upper()]
-
-    def pixels(image: Any) -> np.ndarray:
-        picture = to_rgb(image) if isinstance(image, Image.Image) else from_array(image)
-        picture = picture.convert("L" if channels == 1 else "RGB")
-        size, box = covering(model, picture.size)
-        if size[0] * size[1] > MAX_PIXELS:  # a very long image: what is cropped away is never made
-            across, down = size[0] / picture.width, size[1] / picture.height
-            part = (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
-            picture, box = picture.resize((width, height), resample, part), (0, 0, width, height)
-        elif size != picture.size:
-            picture = picture.resize(size, resample)
-        return np.asarray(picture.crop(box), np.uint8).reshape(height, width, channels)
-
-    return pixels
+    picture = to_picture(image).convert("L" if channels == 1 else "RGB")
+    size, box = covering(model, picture.size)
+    if size[0] * size[1] > MAX_PIXELS:  # a very long image: what is cropped away is never made
+        across, down = size[0] / picture.width, size[1] / picture.height
+        part = (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
+        picture, box = picture.resize((width, height), resample, part), (0, 0, width, height)
+    elif size != picture.size:
+        picture = picture.resize(size, resample)
+    return np.asarray(picture.crop(box), np.uint8).reshape(height, width, channels)
 
 
 def covering(model: Network, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
@@ -80,13 +93,17 @@ def cover(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
     return least[1] * size[0] // size[1], least[1]
 
 
-def from_array(image: Any) -> Image.Image:
-    """A uint8 array [H, W], [H, W, 1] or [H, W, 3] as a PIL image.
+def to_picture(image: Any) -> Image.Image:
+    """A PIL image, upright and on white, or a uint8 array [H, W], [H, W, 1] or [H, W, 3], as a grey or RGB PIL image.
 
     Raises:
-        ValueError: if it is of another type or shape.
+        ValueError: if it is of another type or shape, or without pixels.
     """
+    if isinstance(image, Image.Image):
+        if 0 in image.size:
+            raise ValueError(f"the image has no pixels: it is of {image.width} x {image.height}")
+        return to_rgb(image)
     array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)):
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)) or not array.size:
         raise ValueError(f"an image is uint8 [H, W] or [H, W, 1 or 3], not {array.dtype} {list(array.shape)}")
     return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
