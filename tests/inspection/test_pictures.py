@@ -1,10 +1,14 @@
 """Heat maps lie where their values belong, in colours that can be read; feature pictures show principal components."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from vit_jax.inspection.pictures import HEAT, colours, feature_picture, overlay
+from vit_jax.models.network import Features
 from vit_jax.rgb import to_rgb
 
 
@@ -80,6 +84,12 @@ def test_what_is_no_map_is_refused(values: np.ndarray):
         overlay(np.zeros((4, 4, 3), np.uint8), values)
 
 
+@pytest.mark.parametrize("covered", [5, (1.0,), (1.0, 1.0, 1.0), (0.5, 1.0), (1.0, np.nan)])
+def test_what_no_map_covers_is_refused(covered: Any):
+    with pytest.raises(ValueError, match=r"covered is \(height, width\), 1 or more"):
+        overlay(np.zeros((4, 4, 3), np.uint8), np.ones((2, 2)), covered)
+
+
 def test_red_green_and_blue_are_the_three_directions_of_most_variance():
     """Of features that are three signals of different strength in random directions, over two maps."""
     rng = np.random.default_rng(0)
@@ -109,3 +119,10 @@ def test_alike_places_have_one_colour_in_all_pictures():
 def test_too_little_for_three_components_is_refused(shape: tuple[int, ...]):
     with pytest.raises(ValueError, match="three components"):
         feature_picture(np.ones(shape))
+
+
+def test_features_of_several_layers_are_no_map():
+    maps = jnp.ones((1, 4, 4, 8))
+    for several in (Features(jnp.ones((1, 17, 8)), jnp.ones((1, 8)), (maps, maps)), (maps, maps)):
+        with pytest.raises(ValueError, match=r"the maps of one layer are drawn, such as features\.stages\[-1\]"):
+            feature_picture(several)  # pyright: ignore[reportArgumentType]

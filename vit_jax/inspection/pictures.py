@@ -34,11 +34,14 @@ def overlay(
         An RGB image of the image's size.
 
     Raises:
-        ValueError: if `values` is no map or not finite, or the image is of another type or shape.
+        ValueError: if `values` is no map or not finite, `covered` not two numbers from 1 on, or the image of another type
+            or shape.
     """
     values = np.asarray(values, np.float32)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"a heat map is made of finite values [rows, columns], not of {describe(values)}")
+    if np.shape(covered) != (2,) or not np.min(covered) >= 1:
+        raise ValueError(f"covered is (height, width), 1 or more as attention_extent gives them, not {covered!r}")
     below = to_picture(image)
     rows, columns = values.shape
     box = (0, 0, columns / covered[1], rows / covered[0])
@@ -75,10 +78,13 @@ def feature_picture(features: jax.typing.ArrayLike, pixels: int = 16) -> list[Im
         B RGB images of `pixels` H x `pixels` W.
 
     Raises:
-        ValueError: if there are no three components: fewer places or channels than that, or values not finite.
+        ValueError: if there are no three components: fewer places or channels than that, or values not finite; or if
+            these are features of several layers.
     """
     from sklearn.decomposition import PCA  # imported when drawing: it takes a second
 
+    if isinstance(features, tuple):
+        raise ValueError("the maps of one layer are drawn, such as features.stages[-1], not several layers' features")
     maps: Any = np.asarray(features, np.float32)
     if maps.ndim != 4 or min(maps.shape[-1], maps[..., 0].size) < 3 or not np.isfinite(maps).all():
         raise ValueError(f"three components need finite maps [B, H, W, D], not {describe(maps)}")
