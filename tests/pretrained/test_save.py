@@ -287,11 +287,25 @@ def test_the_workdir_of_a_run_and_a_file_are_no_place_for_a_model(format: Any, t
         vit_jax.save_pretrained(tmp_path / "run" / "config.json", model, random_params(model, 0), format=format)
 
 
-@pytest.mark.parametrize("names", ["abcde", (1, 2, 3, 4, 5)])
-def test_names_of_classes_are_strings(names: Any, tmp_path: Path):
+def test_names_of_classes_are_strings(tmp_path: Path):
     model = save_case("vit")
     with pytest.raises(ValueError, match="class_names must be strings, one a class"):
+        vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), class_names=(1, 2, 3, 4, 5))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("names", ["abcde", set("abcde"), {name: 4 - i for i, name in enumerate("abcde")}, None, 5])
+def test_names_of_classes_are_in_the_order_of_the_outputs(names: Any, tmp_path: Path):
+    """A dict such as torchvision's class_to_idx, or Hugging Face's label2id, has an order of its own; a set has none."""
+    model = save_case("vit")
+    with pytest.raises(ValueError, match="class_names must be names in the order of the outputs, e.g. a list, not "):
         vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), class_names=names)
+
+
+@pytest.mark.parametrize("kind", [list, iter, np.array])
+def test_names_of_classes_may_be_in_any_sequence(kind: Any, tmp_path: Path):
+    model = save_case("vit")
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), class_names=kind(list("abcde")))
+    assert vit_jax.class_names(tmp_path) == tuple("abcde")
 
 
 def test_neither_saving_nor_loading_imports_torch(tmp_path: Path):

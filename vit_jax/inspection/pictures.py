@@ -34,8 +34,8 @@ def overlay(
         An RGB image of the image's size.
 
     Raises:
-        ValueError: if `values` is no map or not finite, `covered` not two numbers from 1 on, or the image of another type
-            or shape.
+        ValueError: if `values` is no map or not finite, `covered` not two numbers from 1 on, or the image of another
+            type or shape.
     """
     values = np.asarray(values, np.float32)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ def save_pretrained(
     directory: str | Path,
     model: Network,
     params: Mapping[str, Any],
-    class_names: tuple[str, ...] = (),
+    class_names: Sequence[str] = (),
     format: SaveFormat = "vit_jax",
 ) -> None:
     """Writes a model that `load_pretrained(directory)` gives back: `config.json` and `model.safetensors`.
@@ -47,7 +47,7 @@ def save_pretrained(
         directory: made if need be; files of an earlier model in it are replaced.
         model: the module.
         params: its parameters, a nested dict.
-        class_names: what the outputs mean.
+        class_names: what the outputs mean, in their order.
         format: whose.
 
     Raises:
@@ -61,9 +61,12 @@ def save_pretrained(
         raise FileExistsError(f"{directory} is a file; a model is a folder")
     if any((directory / name).exists() for name in OF_A_RUN):
         raise ValueError(f"{directory} is the workdir of a run, whose model is in its model/: name another folder")
-    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+    if isinstance(class_names, str | Mapping | Set) or not isinstance(class_names, Iterable):
+        raise ValueError(f"class_names must be names in the order of the outputs, e.g. a list, not {class_names!r}")
+    names = tuple(class_names)
+    if not all(isinstance(name, str) for name in names):
         raise ValueError(f"class_names must be strings, one a class, not {class_names!r}")
-    for note in save(directory, model, params, tuple(class_names), format):
+    for note in save(directory, model, params, names, format):
         logger.warning("%s: %s", directory, note)
 
 
