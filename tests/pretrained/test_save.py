@@ -287,6 +287,14 @@ def test_the_workdir_of_a_run_and_a_file_are_no_place_for_a_model(format: Any, t
         vit_jax.save_pretrained(tmp_path / "run" / "config.json", model, random_params(model, 0), format=format)
 
 
+@pytest.mark.parametrize("name", ["mine.safetensors", "mine.pth", "mine.npz"])
+def test_a_folder_is_not_made_of_the_name_of_a_file(name: str, tmp_path: Path):
+    model = save_case("vit")
+    with pytest.raises(ValueError, match=f"{name} is a name of a file; a model is a folder: name one"):
+        vit_jax.save_pretrained(tmp_path / name, model, random_params(model, 0))
+    assert not (tmp_path / name).exists()
+
+
 def test_names_of_classes_are_strings(tmp_path: Path):
     model = save_case("vit")
     with pytest.raises(ValueError, match="class_names must be strings, one a class"):
@@ -295,9 +303,9 @@ def test_names_of_classes_are_strings(tmp_path: Path):
 
 @pytest.mark.parametrize("names", ["abcde", set("abcde"), {name: 4 - i for i, name in enumerate("abcde")}, None, 5])
 def test_names_of_classes_are_in_the_order_of_the_outputs(names: Any, tmp_path: Path):
-    """A dict such as torchvision's class_to_idx, or Hugging Face's label2id, has an order of its own; a set has none."""
+    """A dict such as torchvision's class_to_idx or Hugging Face's label2id has an order of its own, a set none."""
     model = save_case("vit")
-    with pytest.raises(ValueError, match="class_names must be names in the order of the outputs, e.g. a list, not "):
+    with pytest.raises(ValueError, match=r"class_names must be names in the order of the outputs, e\.g\. a list, not "):
         vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), class_names=names)
 
 

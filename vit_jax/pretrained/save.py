@@ -11,6 +11,7 @@ from vit_jax.pretrained import native
 from vit_jax.pretrained.folder import check_contents
 from vit_jax.pretrained.to_huggingface import to_huggingface
 from vit_jax.pretrained.to_timm import to_timm
+from vit_jax.pretrained.weight_files import is_weights
 from vit_jax.pretrained.write import write_model
 
 logger = logging.getLogger(__name__)
@@ -52,13 +53,16 @@ def save_pretrained(
 
     Raises:
         ValueError: if this is no network, or none that the format can hold (with the fields and why), the parameters or
-            the names are not the module's, or the directory is the workdir of a run. Nothing is written then.
+            the names are not the module's, or the directory is the workdir of a run, or named as a file of weights.
+            Nothing is written then.
         FileExistsError: if it is a file.
     """
     check_network(model)
     directory = Path(os.path.expanduser(directory))
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(f"{directory} is a file; a model is a folder")
+    if is_weights(directory.name) and not directory.exists():
+        raise ValueError(f"{directory} is a name of a file; a model is a folder: name one")
     if any((directory / name).exists() for name in OF_A_RUN):
         raise ValueError(f"{directory} is the workdir of a run, whose model is in its model/: name another folder")
     if isinstance(class_names, str | Mapping | Set) or not isinstance(class_names, Iterable):
