@@ -415,6 +415,7 @@ def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.nd
     (file.parent / "config.json").unlink()
     with pytest.raises(ValueError, match=r"no config\.json of theirs beside it was read: give model= .*or the folder"):
         vit_jax.load_pretrained(file)
+    assert vit_jax.class_names(file) == ()
     model, again = vit_jax.load_pretrained(file, model=VIT)
     assert model == VIT
     jax.tree.map(np.testing.assert_array_equal, again, params)

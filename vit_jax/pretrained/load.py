@@ -104,10 +104,11 @@ def load(
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
     """The class names of a stored network's outputs, in order; () where nothing beside its weights gives them.
 
-    `source`, `revision` and the errors are as for `load_pretrained` without `model`: a single file of this package's
-    own parameters, which does not tell its network, is refused.
+    `source`, `revision` and the errors are as for `load_pretrained` without `model`; weights that no config was read for
+    are not opened.
     """
-    return open_stored(source, revision=revision).class_names
+    located = locate(source, revision)
+    return () if located.config is None else fitted(read_network(located, None, None), located).class_names
 
 
 def open_stored(
