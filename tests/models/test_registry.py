@@ -338,3 +338,10 @@ def test_unknown_field_is_answered_with_the_nearest_names():
 def test_flax_own_fields_are_not_offered():
     with pytest.raises(ValueError, match="no field 'parent'"):
         create_model("vit_tiny_patch4_32", parent=None)
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_weights_are_loaded_by_load_pretrained(pretrained: bool):
+    """Not as by timm's function of this name."""
+    with pytest.raises(ValueError, match=r"without weights: vit_jax\.load_pretrained\(source\) loads them"):
+        create_model("vit_base_patch16_224", pretrained=pretrained)

@@ -95,8 +95,20 @@ def test_where_nothing_is_it_says_what_was_looked_for(tmp_path, asked):
         locate(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match="a hub id would be owner/name"):
         locate("vit")
-    with pytest.raises(FileNotFoundError, match="a hub id would be owner/name"):
-        locate(Path("timm/vit"))  # a Path never is an id
+    with pytest.raises(FileNotFoundError, match="no such file or folder, and an id on the hub is a string"):
+        locate(Path("timm/vit"))
+    with pytest.raises(FileNotFoundError, match="A run is there once it has been trained"):
+        locate(Path("runs/vit"))
+    assert not asked
+
+
+@pytest.mark.parametrize("source", ["vit_base_patch16_224", "vit_base_patch16_224.augreg_in21k"])
+def test_a_name_of_the_registry_is_no_place_of_weights(source: str, asked):
+    """Where it is one in timm."""
+    with pytest.raises(FileNotFoundError) as error:
+        locate(source)
+    assert "A network without weights is vit_jax.create_model('vit_base_patch16_224')" in str(error.value)
+    assert str(error.value).endswith("timm's weights are hf-hub:timm/vit_base_patch16_224.TAG")
     assert not asked
 
 

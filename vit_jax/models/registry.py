@@ -308,6 +308,8 @@ def create_model(name: str, **fields: Any) -> Network:
     """
     known = model_fields(name)
     for field in fields:
+        if field == "pretrained":
+            raise ValueError("create_model makes a network without weights: vit_jax.load_pretrained(source) loads them")
         if field not in known:
             raise ValueError(f"model {name!r} has no field {field!r}{nearest(field, known)}; it has {', '.join(known)}")
     return MODELS[name][0](**{**known, **fields})

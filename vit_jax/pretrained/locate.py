@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.json_file import read_json
+from vit_jax.models.registry import MODELS
 from vit_jax.pretrained.hub import fetch
 from vit_jax.pretrained.weight_files import STANDARD_NAMES, choose_weights, is_weights
 
@@ -61,17 +62,29 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
         if revision is not None:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")
         return Located(path, config_beside(path), path.parent) if path.is_file() else in_folder(path)
-    if not (isinstance(source, str) and HUB_ID.fullmatch(source)):
-        raise FileNotFoundError(f"no model at {source}: no such file or folder, and a hub id would be owner/name")
+    if not HUB_ID.fullmatch(str(source)):
+        raise FileNotFoundError(f"no model at {source}: no such file or folder{what_else(str(source))}")
     if path.parent.is_dir() or path.parent.name == RUNS:
         raise FileNotFoundError(
             f"no model at {source}: no such file or folder. A run is there once it has been trained; an id on the hub "
             f"is written hf-hub:{source}"
         )
+    if not isinstance(source, str):
+        raise FileNotFoundError(f"no model at {source}: no such file or folder, and an id on the hub is a string")
     try:
         return in_folder(fetch(source, revision))
     except (FileNotFoundError, ConnectionError, ModuleNotFoundError, ValueError) as error:
         raise type(error)(f"there is no file or folder {source}; taken as an id on the hub: {error}") from error
+
+
+def what_else(source: str) -> str:
+    """What is said of a source that is neither a path nor written as an id on the hub."""
+    name = source.partition(".")[0]
+    if name in MODELS:
+        return (
+            f". A network without weights is vit_jax.create_model({name!r}); timm's weights are hf-hub:timm/{name}.TAG"
+        )
+    return ", and a hub id would be owner/name"
 
 
 def in_folder(source: Path) -> Located:
