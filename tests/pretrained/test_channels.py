@@ -113,7 +113,8 @@ def test_a_module_that_is_given_has_its_own_channels(tmp_path: Path):
 @pytest.mark.parametrize(
     ("network", "in_channels", "message"),
     [
-        (small_model(), 0, "in_channels must be positive, not 0"),
+        (small_model(), 0, "in_channels must be a positive whole number, not 0"),
+        (small_model(), "1", "in_channels must be a positive whole number, not '1'"),
         (create_model("resnet9_narrow_32"), 1, "is for a ViT or Swin, not for a ResNet9"),
         (create_model("mae_cifar_patch4_32", depth=1), 1, "MaskedAutoencoder; .* num_classes asks for the encoder"),
         (small_model(pre_norm=True, preprocessing=IMAGENET), 1, "has no bias, .* repeat grey images three times"),

@@ -112,6 +112,12 @@ def test_a_name_of_the_registry_is_no_place_of_weights(source: str, asked):
     assert not asked
 
 
+def test_a_config_is_no_weights(tmp_path):
+    write(tmp_path, "model.safetensors", config={"format": "vit_jax"})
+    with pytest.raises(ValueError, match=r"config\.json has no weights: give the folder that it is in, "):
+        locate(tmp_path / "config.json")
+
+
 def test_several_files_are_named(tmp_path):
     write(tmp_path, "a.npz", "b.npz")
     with pytest.raises(ValueError, match=r"several files of weights: a\.npz, b\.npz"):

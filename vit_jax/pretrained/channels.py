@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_jax.choices import is_of
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.swin import SwinTransformer
@@ -24,10 +25,11 @@ def with_channels(stored: StoredNetwork, in_channels: int) -> StoredNetwork:
     has the kernels in turn, red, green, blue, red, ..., times the old number over the new one (timm's `in_chans`).
 
     Raises:
-        ValueError: if it has no patch embedding of its own, or none with a bias where that has to change.
+        ValueError: if this is no number of channels, or the network has no patch embedding of its own, or none with a
+            bias where that has to change.
     """
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be positive, not {in_channels}")
+    if not is_of(int, in_channels) or in_channels < 1:
+        raise ValueError(f"in_channels must be a positive whole number, not {in_channels!r}")
     if stored.model.in_channels == in_channels:
         return stored
     if not isinstance(stored.model, VisionTransformer | SwinTransformer):

@@ -104,7 +104,7 @@ def load(
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
     """The class names of a stored network's outputs, in order; () where nothing beside its weights gives them.
 
-    `source`, `revision` and the errors are as for `load_pretrained` without `model`; weights that no config was read for
+    `source`, `revision` and the errors are as for `load_pretrained` without `model`; weights without a config that is theirs
     are not opened.
     """
     located = locate(source, revision)

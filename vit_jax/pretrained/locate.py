@@ -49,7 +49,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
 
     Raises:
         FileNotFoundError: if there is nothing at `source`, or no weights in it.
-        ValueError: if it is not clear which file is meant, `config.json` is damaged, or the hub refuses.
+        ValueError: if it is not clear which file is meant, or a `config.json` is, if that is damaged, or the hub refuses.
         ConnectionError: if the hub cannot be reached and has not been asked before.
         ModuleNotFoundError: for a hub id without huggingface_hub.
     """
@@ -61,6 +61,8 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
     if path.exists():
         if revision is not None:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")
+        if path.name == "config.json":
+            raise ValueError(f"{source} has no weights: give the folder that it is in, {path.parent}")
         return Located(path, config_beside(path), path.parent) if path.is_file() else in_folder(path)
     if not HUB_ID.fullmatch(str(source)):
         raise FileNotFoundError(f"no model at {source}: no such file or folder{what_else(str(source))}")
