@@ -20,7 +20,7 @@ def test_every_public_name_has_one_home_that_has_it():
 
 def test_another_name_is_an_attribute_error_that_says_which():
     assert not hasattr(vit_jax, "create_modell")
-    with pytest.raises(AttributeError, match="module 'vit_jax' has no attribute 'create_modell'"):
+    with pytest.raises(AttributeError, match=r"'vit_jax' has no attribute 'create_modell' \(did you mean create_model"):
         _ = vit_jax.create_modell  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -57,7 +57,9 @@ def __getattr__(name: str) -> Any:
     for home, names in HOMES.items():
         if name in names:
             return getattr(import_module(f"vit_jax.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vit_jax.choices import nearest
+
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{nearest(name, __all__)}")
 
 
 def __dir__() -> list[str]:

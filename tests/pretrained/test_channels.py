@@ -119,7 +119,7 @@ def test_a_module_that_is_given_has_its_own_channels(tmp_path: Path):
         (create_model("mae_cifar_patch4_32", depth=1), 1, "MaskedAutoencoder; .* num_classes asks for the encoder"),
         (small_model(pre_norm=True, preprocessing=IMAGENET), 1, "has no bias, .* repeat grey images three times"),
     ],
-    ids=["none", "cnn", "pretraining", "no_bias"],
+    ids=["none", "text", "cnn", "pretraining", "no_bias"],
 )
 def test_what_cannot_be_done_is_refused(network: Network, in_channels: int, message: str, tmp_path: Path):
     path, _ = stored(network, tmp_path)

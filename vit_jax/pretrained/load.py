@@ -104,8 +104,8 @@ def load(
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
     """The class names of a stored network's outputs, in order; () where nothing beside its weights gives them.
 
-    `source`, `revision` and the errors are as for `load_pretrained` without `model`; weights without a config that is theirs
-    are not opened.
+    `source`, `revision` and the errors are as for `load_pretrained` without `model`; weights without a config are not
+    opened.
     """
     located = locate(source, revision)
     return () if located.config is None else fitted(read_network(located, None, None), located).class_names
