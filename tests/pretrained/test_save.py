@@ -263,6 +263,15 @@ def test_a_save_that_was_stopped_among_its_files_leaves_nothing_that_loads(
         vit_jax.load_pretrained(tmp_path)
 
 
+def test_a_model_takes_the_place_of_one_with_a_damaged_config(tmp_path: Path):
+    model = save_case("vit")
+    params = random_params(model, 0)
+    vit_jax.save_pretrained(tmp_path, model, params)
+    (tmp_path / "config.json").write_bytes(b"\xff")
+    vit_jax.save_pretrained(tmp_path, model, params)
+    assert vit_jax.load_pretrained(tmp_path)[0] == model
+
+
 def test_what_json_cannot_hold_leaves_the_old_model(tmp_path: Path):
     model = save_case("vit")
     params = random_params(model, 0)

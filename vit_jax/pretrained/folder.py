@@ -56,10 +56,8 @@ def check_parameters(model: Network, params: Mapping[str, Any], but: tuple[str, 
         params: a nested dict of arrays.
         but: what the paths begin with of which nothing is said.
     """
-    if not isinstance(params, Mapping):
-        raise ValueError(f"params must be the nested dict of a network's parameters, not a {type(params).__name__}")
-    if "params" in params:
-        raise ValueError('these are variables, as model.init gives them: the parameters are their ["params"]')
+    if not isinstance(params, Mapping) or "params" in params:
+        raise ValueError('params must be the nested dict of a network\'s parameters: of model.init(...) its ["params"]')
     flat: dict[str, Any] = flatten_dict(dict(params), sep="/")
     parameters = {path: Parameter(np.shape(array), lambda array=array: array) for path, array in flat.items()}
     problems = [line for line in check(Converted(parameters), model, ()) if not line.split()[1].startswith(but)]

@@ -34,7 +34,7 @@ def write_model(
     weights = directory / "model.safetensors"
 
     def write_texts() -> None:
-        if any(not path.is_file() or path.read_text(encoding="utf-8") != text for path, text in texts.items()):
+        if any(not path.is_file() or path.read_bytes() != text.encode() for path, text in texts.items()):
             weights.unlink(missing_ok=True)
             for path, text in texts.items():
                 replace_text(path, text)
