@@ -426,3 +426,17 @@ def test_a_publisher_is_of_the_weights_of_others(tmp_path: Path):
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
     with pytest.raises(ValueError, match="is this package's: publisher='timm' is for weights of others"):
         vit_jax.load_pretrained(tmp_path, publisher="timm")
+
+
+@pytest.mark.parametrize("size", [{}, {"image_size": 64}])
+@pytest.mark.parametrize("name", ["swin_cifar_patch2_window4_32", "resnet9_narrow_32"])
+def test_a_module_of_another_kind_than_is_stored_is_refused_with_all_that_does_not_fit(
+    name: str, size: dict[str, Any], tmp_path: Path
+):
+    model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=2, image_size=32, in_channels=3)
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    wanted = create_model(name)
+    with pytest.raises(ValueError, match=f"does not fit a {type(wanted).__name__}") as error:
+        vit_jax.load_pretrained(tmp_path, model=wanted, **size)
+    assert "unexpected: pos_embed" in str(error.value)
+    assert "unexpected: blocks_0/attn/qkv/kernel" in str(error.value)

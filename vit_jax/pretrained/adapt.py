@@ -61,6 +61,8 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     Fixed positions for another grid of patches would be others than it was trained with: they become parameters, which
     are resized as learned ones.
 
+    One of another kind than is stored is left as it is, for `check` to list what does not fit.
+
     Raises:
         ValueError: if windows are given for a network that has none.
     """
@@ -68,6 +70,8 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
     if "window_size" in sizes and not hasattr(stored.model, "window_size"):
         raise ValueError(f"window_size is for Swin; a {type(stored.model).__name__} has no windows")
     wanted = stored.wanted.clone(**sizes)
+    if type(encoder_of(wanted)) is not type(encoder_of(stored.model)):
+        return dataclasses.replace(stored, model=wanted)
     if wanted == stored.model and not mixes_up_biases(stored.format, wanted):
         return stored
     fixed = getattr(stored.model, "pos_embed", None) == getattr(wanted, "pos_embed", None) == "sincos"
