@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vit_jax.inspection.attention_image import attention_extent, attention_to_image
-    from vit_jax.inspection.attention_picture import seen_part
+    from vit_jax.inspection.attention_picture import attention_picture, seen_part
     from vit_jax.inspection.cost import Cost, cost
     from vit_jax.inspection.features import attention_maps, features
     from vit_jax.inspection.pictures import feature_picture, overlay
@@ -21,6 +21,7 @@ __all__ = [
     "Preprocessing",
     "attention_extent",
     "attention_maps",
+    "attention_picture",
     "attention_rollout",
     "attention_to_image",
     "class_names",
@@ -38,7 +39,7 @@ __all__ = [
 
 HOMES = {
     "inspection.attention_image": ("attention_extent", "attention_to_image"),
-    "inspection.attention_picture": ("seen_part",),
+    "inspection.attention_picture": ("attention_picture", "seen_part"),
     "inspection.cost": ("Cost", "cost"),
     "inspection.features": ("attention_maps", "features"),
     "inspection.pictures": ("feature_picture", "overlay"),

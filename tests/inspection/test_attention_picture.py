@@ -112,11 +112,13 @@ def test_an_odd_map_of_a_swin_transformer_lies_where_its_places_are(monkeypatch:
     [
         (2, "mean", "no layer 2: layers are 0 to 1"),
         (-1, "mean", "no layer -1"),
+        ("first", "mean", 'no layer first: layers are 0 to 1, "last" and "rollout"'),
         ("last", 3, "no head 3: those of layer 1 are 0 to 2"),
+        ("last", "max", 'no head max: those of layer 1 are 0 to 2, "mean" and "all"'),
         ("rollout", 0, "rollout averages the heads"),
     ],
 )
-def test_layers_and_heads_that_are_not_there_are_named(layer: Layer, head: Head, message: str, vit):
+def test_layers_and_heads_that_are_not_there_are_named(layer: Any, head: Any, message: str, vit):
     model, params = vit
     with pytest.raises(ValueError, match=message):
         attention_picture(model, params, photograph(), layer, head)

@@ -44,19 +44,24 @@ def check_out(out: Path, image: Path) -> str:
 
 
 def attention_picture(
-    model: Network, params: Mapping[str, Any], image: Image.Image, layer: Layer = "last", head: Head = "mean"
+    model: Network,
+    params: Mapping[str, Any],
+    image: Image.Image | np.ndarray,
+    layer: Layer = "last",
+    head: Head = "mean",
 ) -> Image.Image:
     """Draws the part of an image that the network sees, beside it what the network attends to.
 
     Args:
         model: a Vision or Swin Transformer.
         params: its parameters.
-        image: of any size.
+        image: of any size, a PIL image or a uint8 array, as `preprocessing` takes it.
         layer: a layer's number from 0, "last", or "rollout" through all.
         head: a head's number from 0, their "mean", or "all" for a panel each.
 
     Raises:
-        ValueError: if the network has no attention, or no such layer or head.
+        ValueError: if this is no network, or one without attention or without such a layer or head, the parameters are
+            not the network's, or the image is of another type or shape.
     """
     maps, extent = chosen_maps(model, params, preprocessing(model)(image)[None], layer, head)
     seen = seen_part(model, image)
@@ -74,10 +79,10 @@ def chosen_maps(
         return np.asarray(rollout), attention_extent(model, 0)
     layers = len(jax.eval_shape(partial(attention_maps, model), params, images))
     number = layers - 1 if layer == "last" else layer
-    if not 0 <= number < layers:
+    if number not in range(layers):
         raise ValueError(f'there is no layer {layer}: layers are 0 to {layers - 1}, "last" and "rollout"')
     heads = np.asarray(layer_attention(model, params, images, number)[0])  # [heads, rows, columns]
-    if isinstance(head, int) and not 0 <= head < len(heads):
+    if head not in ("mean", "all", *range(len(heads))):
         raise ValueError(
             f'there is no head {head}: those of layer {number} are 0 to {len(heads) - 1}, "mean" and "all"'
         )
