@@ -49,12 +49,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
 
     Raises:
         FileNotFoundError: if there is nothing at `source`, or no weights in it.
-<<<<<<< ours
-        ValueError: if it is not clear which file is meant, or a `config.json` is, or that is damaged, or the hub
-            refuses.
-=======
         ValueError: if it is not clear which file is meant, it is a `config.json`, that is damaged, or the hub refuses.
->>>>>>> theirs
         ConnectionError: if the hub cannot be reached and has not been asked before.
         ModuleNotFoundError: for a hub id without huggingface_hub.
     """
