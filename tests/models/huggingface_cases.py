@@ -57,6 +57,12 @@ def random_masks(case: HuggingFaceCase, seed: int) -> dict[str, np.ndarray]:
 
 @partial(jax.jit, static_argnums=0)
 def outputs(model: Network, params: Mapping[str, Any], images: jax.Array, masks: Mapping[str, Any]) -> Any:
-    """The model's output with full float32 products; a masked autoencoder's `Reconstruction`."""
+    """The model's output with full float32 products; a masked autoencoder's `Reconstruction`.
+
+    Of masked images, a Vision Transformer has features alone: its head is applied to them here.
+    """
     with jax.default_matmul_precision("highest"):
-        return model.apply({"params": params}, images, **masks)
+        if not (masks and isinstance(model, VisionTransformer)):
+            return model.apply({"params": params}, images, **masks)
+        features: Any = model.apply({"params": params}, images, **masks, method="features")
+        return features.pooled @ params["head"]["kernel"] + params["head"]["bias"]

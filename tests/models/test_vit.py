@@ -345,26 +345,26 @@ def test_the_mask_token_hides_what_it_replaces_and_nothing_else():
     np.testing.assert_array_equal(tokens[1], unmasked[1])
 
 
-def test_a_mask_reaches_logits_and_features():
+def pooled(model: VisionTransformer, params: Any, images: Any, mask: np.ndarray | None) -> jax.Array:
+    """The pooled features of images of which these patches are masked."""
+    features: Any = model.apply({"params": params}, images, mask=mask, method="features")
+    return features.pooled
+
+
+def test_a_mask_reaches_the_features():
     model, params, images = make(mask_token=True)
-
-    @partial(jax.jit, static_argnames="method")
-    def call(mask: Any, method: str) -> Any:
-        return model.apply({"params": params}, images, mask=mask, method=method)
-
-    masked, nothing = mask_of(0, 7), mask_of()
-    for method, vector in (("__call__", np.asarray), ("features", lambda features: np.asarray(features.pooled))):
-        difference = np.abs(vector(call(masked, method)) - vector(call(nothing, method))).max(axis=1)
-        assert difference[0] > 1e-3
-        assert difference[1] < 1e-5
-    np.testing.assert_allclose(call(nothing, "__call__"), logits(model, params, images), atol=1e-5)
+    masked, nothing, plain = (pooled(model, params, images, mask) for mask in (mask_of(0, 7), mask_of(), None))
+    difference = np.abs(masked - nothing).max(axis=1)
+    assert difference[0] > 1e-3
+    assert difference[1] < 1e-5
+    np.testing.assert_allclose(nothing, plain, atol=1e-5)
 
 
 def test_the_mask_token_learns():
     model, params, images = make(mask_token=True, depth=1)
 
     def masked_loss(params: Any) -> jax.Array:
-        return jnp.sin(jnp.asarray(model.apply({"params": params}, images, mask=mask_of(3)))).sum()
+        return jnp.sin(pooled(model, params, images, mask_of(3))).sum()
 
     assert np.abs(jax.jit(jax.grad(masked_loss))(params)["mask_token"]).max() > 1e-5
 
@@ -381,7 +381,7 @@ def test_the_mask_token_learns():
 def test_masks_that_cannot_be_applied_are_refused(fields: dict[str, Any], mask: np.ndarray, message: str):
     model, params, images = make(**fields)
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(partial(model.apply, {"params": params}, mask=mask), images)
+        jax.eval_shape(lambda images: pooled(model, params, images, mask), images)
 
 
 # --- What it refuses ---

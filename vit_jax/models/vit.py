@@ -305,6 +305,9 @@ class VisionTransformer(Network):
         """Images [B, H, W, C] to `Features`: everything but the classification head.
 
         The mask token takes the place of patches where `mask`, bool [B, patches], is true.
+
+        Raises:
+            ValueError: if the images are not of the model's size, or masked without a mask token.
         """
         tokens, outputs = self.encode(self.embed(images, train, mask), train)
         stages = [
@@ -320,32 +323,29 @@ class VisionTransformer(Network):
         """
         return self.pool_tokens(self.encode_for_heads(images, train), train)
 
-    def encode_for_heads(self, images: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
+    def encode_for_heads(self, images: jax.Array, train: bool) -> jax.Array:
         """The encoder's output for images [B, H, W, C]: [B, N, D], or only the tokens [B, 1, D] that the head reads, or
         [B, 2, D] that two heads read."""
         read = 1 + int(self.distilled) if self.pool == "token" else None
         if self.is_mutable_collection("intermediates"):  # features or maps are asked for: of every token
             read = None
-        return self.encode(self.embed(images, train, mask), train, read)[0]
+        return self.encode(self.embed(images, train), train, read)[0]
 
-    def __call__(
-        self, images: jax.Array, train: bool = False, mask: jax.Array | None = None
-    ) -> jax.Array | tuple[jax.Array, jax.Array]:
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Classifies images.
 
         Args:
             images: float32 [B, H, W, in_channels], normalised as `preprocessing` says.
             train: whether dropout and drop path are on; they need `rngs={"dropout": key}`.
-            mask: bool [B, patches], true where the mask token takes a patch's place; None for nowhere.
 
         Returns:
             Logits, float32 [B, num_classes]; the pooled features [B, D] if `num_classes` is 0; in training with
             `distilled`, the pair of class and distillation logits.
 
         Raises:
-            ValueError: if the images are not of the model's size, or masked without a mask token.
+            ValueError: if the images are not of the model's size.
         """
-        tokens = self.encode_for_heads(images, train, mask)
+        tokens = self.encode_for_heads(images, train)
         pooled = self.pool_tokens(tokens, train)
         if self.num_classes == 0:
             return pooled.astype(jnp.float32)
