@@ -86,6 +86,12 @@ class ConvolutionalNetwork(Network):
         if self.num_classes < 0:
             raise ValueError(f"num_classes must not be negative, but is {self.num_classes}")
 
+    @nn.nowrap
+    def zero_head(self) -> nn.Dense:
+        """The classifier, at first of zeros, so that every class has the same chance. Without a call (as without
+        classes) it has no parameters."""
+        return nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+
     def stem(self, images: jax.Array) -> jax.Array:
         """Images [B, H, W, C] to what the first block takes: by default as they are."""
         return images
@@ -169,8 +175,7 @@ class ConvNet(ConvolutionalNetwork):
     def setup(self):
         self.blocks = [ConvBlock(width, self.stride, pool=True, dtype=self.dtype) for width in self.widths]
         self.hidden = nn.Dense(self.hidden_dim, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
-        if self.num_classes:
-            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+        self.head = self.zero_head()
 
     def pool(self, x: jax.Array) -> jax.Array:
         return jax.nn.relu(self.hidden(x.reshape(x.shape[0], -1)))
@@ -209,8 +214,7 @@ class ResNet9(ConvolutionalNetwork):
             stage(4 * self.width, residual=False),
             stage(8 * self.width, residual=True),
         ]
-        if self.num_classes:
-            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+        self.head = self.zero_head()
 
     def pool(self, x: jax.Array) -> jax.Array:
         places = x.reshape(x.shape[0], -1, x.shape[-1])  # [B, H W, C]

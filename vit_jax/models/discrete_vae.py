@@ -71,8 +71,7 @@ class TokenEncoder(ConvolutionalNetwork):
     def setup(self):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.width, self.dtype)
         self.blocks = [ResidualBlock(self.width, self.dtype) for _ in range(self.depth)]
-        if self.num_classes:
-            self.head = nn.Dense(self.num_classes, kernel_init=nn.initializers.zeros, dtype=jnp.float32)
+        self.head = self.zero_head()
 
     def stem(self, images: jax.Array) -> jax.Array:
         return self.patch_embed(images)
