@@ -5,6 +5,7 @@ import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +14,15 @@ import optax
 import pytest
 
 from vit_jax.training import checkpoint
-from vit_jax.training.checkpoint import Checkpoint, Checkpoints, has_checkpoint, steps_of
+from vit_jax.training.checkpoint import Checkpoints, has_checkpoint, steps_of
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.manifest import MANIFEST, problems
 from vit_jax.training.step import TrainState, start_state
 
 OPTIMIZER = optax.adam(1e-3)
+
+Restored = tuple[TrainState, dict[str, Any]]
+"""A state and the record of its run."""
 
 
 def state_at(step: int, width: int = 5) -> TrainState:
@@ -44,12 +48,12 @@ def saved(tmp_path, said):
     return tmp_path
 
 
-def restore(directory: Path, said: list[str], like: TrainState | None = None) -> Checkpoint:
+def restore(directory: Path, said: list[str], like: TrainState | None = None) -> Restored:
     with Checkpoints(directory, 2, said.append) as checkpoints:
         return restored(checkpoints, like)
 
 
-def restored(checkpoints: Checkpoints, like: TrainState | None = None) -> Checkpoint:
+def restored(checkpoints: Checkpoints, like: TrainState | None = None) -> Restored:
     found = checkpoints.restore(like or state_at(0))
     assert found is not None
     return found
@@ -66,9 +70,9 @@ def files_of(directory: Path) -> list[Path]:
 
 
 def test_the_latest_comes_back_with_its_record(saved, said):
-    found = restore(saved, said)
-    assert_equal(found.state, state_at(20))
-    assert found.record == {"seconds": 2.0}
+    state, record = restore(saved, said)
+    assert_equal(state, state_at(20))
+    assert record == {"seconds": 2.0}
     assert said == []
 
 
@@ -89,7 +93,7 @@ def test_damage_to_any_file_is_noticed_said_and_passed_over(saved, said, tmp_pat
             copy = shutil.copytree(saved, tmp_path_factory.mktemp(f"{how}{number}") / "checkpoints")
             spoil(copy / file.relative_to(saved))
             said.clear()
-            assert_equal(restore(copy, said).state, state_at(10))
+            assert_equal(restore(copy, said)[0], state_at(10))
             assert len(said) == 1, (how, file)
             assert said[0].startswith("checkpoint 20 is not used, and kept as 20.damaged: ")
             assert file.name in said[0]
@@ -101,7 +105,7 @@ def test_a_step_saved_again_after_it_was_damaged_may_be_damaged_again(saved, sai
     for _ in range(2):
         damage(saved / "20" / MANIFEST)
         with Checkpoints(saved, 2, said.append) as checkpoints:
-            assert int(restored(checkpoints).state.step) == 10
+            assert int(restored(checkpoints)[0].step) == 10
             checkpoints.save(20, state_at(20), {})
     assert sorted(path.name for path in saved.iterdir()) == ["10", "20", "20.damaged", "20.damaged1"]
     shutil.rmtree(saved / "20.damaged")
@@ -133,7 +137,7 @@ def test_a_first_save_that_was_cut_off_leaves_a_run_at_its_start(tmp_path, said)
 def test_what_a_killed_process_left_half_written_or_half_deleted_is_cleared(saved, said):
     (saved / "30.orbax-checkpoint-tmp").mkdir()
     (saved / "5.deleting").mkdir()
-    assert int(restore(saved, said).state.step) == 20
+    assert int(restore(saved, said)[0].step) == 20
     assert sorted(path.name for path in saved.iterdir()) == ["10", "20"]
 
 
@@ -204,7 +208,7 @@ def test_an_error_of_the_background_save_is_raised_at_the_next_check(saved, said
         checkpoints.thread.submit(lambda: None).result()  # the save came to its end
         with pytest.raises(TrainingError, match=r"saving checkpoint 30 failed, so the run stops: .*No space left"):
             checkpoints.check()
-    assert int(restore(saved, said).state.step) == 20
+    assert int(restore(saved, said)[0].step) == 20
 
 
 def test_a_save_that_orbax_has_not_joined_is_no_checkpoint(saved, said, monkeypatch):
@@ -214,7 +218,7 @@ def test_a_save_that_orbax_has_not_joined_is_no_checkpoint(saved, said, monkeypa
     with pytest.raises(TrainingError, match=r"saving checkpoint 30 failed.*has not joined its files"), checkpoints:
         checkpoints.save(30, state_at(30), {})
     monkeypatch.undo()
-    assert int(restore(saved, said).state.step) == 20
+    assert int(restore(saved, said)[0].step) == 20
 
 
 def test_an_error_of_the_last_save_is_not_lost_at_the_end(saved, said, monkeypatch):

@@ -52,9 +52,10 @@ def cases(config):
 def final_state(run):
     """All of the last checkpoint: step, parameters, optimizer, average."""
     with Checkpoints(run.workdir / "checkpoints", 2, print) as checkpoints:
-        found = checkpoints.restore(run.parallel.gather_state(run.initial_state()))
-    assert found is not None
-    return jax.device_get(found.state)
+        saved = checkpoints.restore(run.parallel.gather_state(run.initial_state()))
+    assert saved is not None
+    state, _ = saved
+    return jax.device_get(state)
 
 
 def rows_of(run):

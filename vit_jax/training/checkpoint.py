@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self, cast
 
 import jax
 import jax.numpy as jnp
@@ -36,18 +36,6 @@ NOTHING_SAVED, NONE_WHOLE = -1, -2
 
 PATIENCE_SECONDS = 10**7
 """How long Orbax waits for its own work. It goes by a clock that can be set, and that runs while a laptop sleeps."""
-
-
-class Checkpoint(NamedTuple):
-    """What a run goes on from.
-
-    Attributes:
-        state: of training.
-        record: of the run, as it was given to `save`.
-    """
-
-    state: TrainState
-    record: dict[str, Any]
 
 
 def steps_of(directory: Path) -> list[int]:
@@ -86,8 +74,9 @@ class Checkpoints:
                 for remains in self.directory.glob(pattern):
                     shutil.rmtree(remains)
 
-    def restore(self, like: TrainState) -> Checkpoint | None:
-        """The latest checkpoint that is whole, placed on devices as `like` is; None if nothing was saved yet.
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """The state in the latest checkpoint that is whole, placed on devices as `like` is, and its record, as it was
+        given to `save`; None if nothing was saved yet.
 
         `like` is a state, or what describes one: `jax.ShapeDtypeStruct`s with shardings.
 
@@ -114,7 +103,7 @@ class Checkpoints:
             raise TrainingError(f"checkpoint {step} in {self.directory} is of another network or optimizer: {names}")
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         state = self.checkpointer.restore(self.path(step), args=ocp.args.StandardRestore(abstract))
-        return Checkpoint(cast(TrainState, state), manifest["record"])
+        return cast(TrainState, state), manifest["record"]
 
     def latest_whole(self) -> int:
         """The latest step that is whole, verified; `NOTHING_SAVED` if there is none. Sets aside what is not."""

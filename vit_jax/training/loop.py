@@ -207,7 +207,8 @@ def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int, dict[s
     saved = checkpoints.restore(run.describe_saved())
     if saved is None:
         return run.initial_state(), 0, {}
-    return run.parallel.place_state(saved.state), int(saved.state.step), saved.record
+    state, record = saved
+    return run.parallel.place_state(state), int(state.step), record
 
 
 def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
