@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vit_jax.choices import check_fields
+
 PositionResize = Literal[
     "bicubic",
     "bicubic_antialias",
@@ -49,8 +51,14 @@ class Resizing:
         positions: learned position embeddings. The defaults are timm's.
         bias_tables: tables of relative position biases (Swin, BEiT).
         window_scale: the scale of Swin V2's position biases. Default: the paper's.
+
+    Raises:
+        ValueError: when built, if a choice is none of its values.
     """
 
     positions: PositionResize = "bicubic_antialias"
     bias_tables: BiasTableResize = "geometric_linear"
     window_scale: WindowScale = "pretrained"
+
+    def __post_init__(self):
+        check_fields(self)

@@ -122,8 +122,7 @@ def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, f
         shape = (1, prefix + math.prod(new), parameter.shape[2])
 
         def read_positions() -> np.ndarray:
-            embedding = np.asarray(parameter.read(), np.float32)
-            return resize_position_embedding(embedding, prefix, old, new, format.resizing.positions)
+            return resize_position_embedding(parameter.read(), prefix, old, new, format.resizing.positions)
 
         return parameter if old == new else Parameter(shape, read_positions)
     if path.endswith("relative_position_bias/table"):
@@ -132,8 +131,7 @@ def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, f
         rows, extra = table_rows(new, class_token), CLASS_TOKEN_ENTRIES if class_token else 0
 
         def read_table() -> np.ndarray:
-            table = np.asarray(parameter.read(), np.float32)
-            return resize_bias_table(table, old, new, format.resizing.bias_tables, extra)
+            return resize_bias_table(parameter.read(), old, new, format.resizing.bias_tables, extra)
 
         is_as_stored = old == new and not mixes_up_biases(format, wanted)
         return parameter if is_as_stored else Parameter((rows, parameter.shape[1]), read_table)

@@ -5,7 +5,7 @@ the ways below differ from each other by tenths on embeddings of unit variance. 
 biases are computed from offsets.)
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -60,19 +60,7 @@ def resize_position_embedding(
 
     Returns:
         float32 [1, prefix + new rows * new columns, D].
-
-    Raises:
-        ValueError: if the embedding is not of this shape, or a size or the method is none.
     """
-    check_method(method, POSITION_AXES)
-    check_size("grid of patches", old_grid)
-    check_size("grid of patches", new_grid)
-    positions = prefix + old_grid[0] * old_grid[1]
-    if prefix < 0 or embedding.ndim != 3 or embedding.shape[:2] != (1, positions):
-        raise ValueError(
-            f"a position embedding of {prefix} prefix tokens and {old_grid[0]} x {old_grid[1]} patches is "
-            f"[1, {positions}, D], not {list(embedding.shape)}"
-        )
     embedding = np.asarray(embedding, np.float32)
     if tuple(old_grid) == tuple(new_grid):
         return embedding
@@ -106,19 +94,9 @@ def resize_bias_table(
         float32 [(2 new Wh - 1)(2 new Ww - 1) + extra, heads].
 
     Raises:
-        ValueError: if the table is not of this shape, a size or the method is none, or "geometric_cubic" has a window
-            of fewer than 3 tokens a side to put a cubic spline through.
+        ValueError: if "geometric_cubic" has a window of fewer than 3 tokens a side to put a cubic spline through.
     """
-    check_method(method, BIAS_AXES)
-    check_size("window", old_window)
-    check_size("window", new_window)
     old, new = (2 * old_window[0] - 1, 2 * old_window[1] - 1), (2 * new_window[0] - 1, 2 * new_window[1] - 1)
-    rows = old[0] * old[1] + extra
-    if extra < 0 or table.ndim != 2 or len(table) != rows:
-        raise ValueError(
-            f"a relative position bias table of a {old_window[0]} x {old_window[1]} window and {extra} extra rows is "
-            f"[{rows}, heads], not {list(table.shape)}"
-        )
     table = np.asarray(table, np.float32)
     if method == "bilinear":
         old = old[::-1]
@@ -132,15 +110,3 @@ def resize_bias_table(
     axis, heads, offsets = BIAS_AXES[method], table.shape[-1], old[0] * old[1]
     resized = resample(table[:offsets].reshape(*old, heads), axis(old[0], new[0]), axis(old[1], new[1]))
     return np.concatenate([resized.reshape(-1, heads), table[offsets:]])
-
-
-def check_method(method: str, known: Collection[str]) -> None:
-    """Raises a ValueError for the name of no method."""
-    if method not in known:
-        raise ValueError(f"unknown way to resize {method!r}; there are {', '.join(known)}")
-
-
-def check_size(what: str, size: tuple[int, int]) -> None:
-    """Raises a ValueError for what is no height and width."""
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"a {what} has a height and a width of at least 1, not {size}")
