@@ -23,7 +23,7 @@ from vit_jax.models.registry import MODELS, create_model
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.architecture import swin_fields, vit_fields
-from vit_jax.pretrained.load import load
+from vit_jax.pretrained.load import open_stored, read
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def test_a_directory_gives_model_parameters_and_names(tmp_path: Path, names: tup
     model = create_model("vit_digits_patch2_8", embed_dim=8, depth=1, num_heads=1, num_classes=2)
     params = jax.tree.map(lambda p: jnp.ones(p.shape), parameter_shapes(model))
     vit_jax.save_pretrained(tmp_path, model, params, names)
-    loaded = load(tmp_path)
+    loaded = read(open_stored(tmp_path))
     assert loaded.model == model
     assert loaded.class_names == names
     jax.tree.map(np.testing.assert_array_equal, loaded.params, params)
     with pytest.raises(ValueError, match=r"a revision \(main\) is for repositories"):
-        load(tmp_path, revision="main")
+        open_stored(tmp_path, revision="main")
 
 
 def test_everything_that_does_not_fit_is_listed_at_once(arrays: dict[str, np.ndarray], tmp_path: Path):
@@ -243,21 +243,21 @@ def test_class_names_and_preprocessing_travel_with_hugging_face_s_folder(tmp_pat
     (path / "config.json").write_text(json.dumps(config))
     processor = {"size": {"height": 16, "width": 16}, "resample": 2, "image_mean": [0.1] * 3, "image_std": [0.2] * 3}
     (path / "preprocessor_config.json").write_text(json.dumps(processor))
-    loaded = load(path)
+    loaded = open_stored(path)
     assert loaded.class_names == tuple(f"class {i}" for i in range(5))
     assert loaded.model.preprocessing == Preprocessing((0.1,) * 3, (0.2,) * 3, 1.0, "bilinear", True, "down")
     (path / "preprocessor_config.json").write_text(json.dumps({**processor, "do_normalize": False}))
-    assert load(path).model.preprocessing == Preprocessing((0.0,), (1.0,), 1.0, "bilinear", True, "down")
+    assert open_stored(path).model.preprocessing == Preprocessing((0.0,), (1.0,), 1.0, "bilinear", True, "down")
 
 
 def test_without_a_preprocessor_config_it_is_said_how_images_are_prepared(tmp_path: Path, caplog):
     path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
-    preprocessing = load(path).model.preprocessing
+    preprocessing = open_stored(path).model.preprocessing
     assert (preprocessing.mean, preprocessing.crop_rounding) == ((0.5,), "down")
     assert f"no preprocessor_config.json beside it, so images are prepared as {preprocessing}" in caplog.text
     caplog.clear()
     (path / "preprocessor_config.json").write_text("{}")
-    load(path)
+    open_stored(path)
     assert not caplog.text
 
 
@@ -268,11 +268,11 @@ def test_a_file_that_is_named_comes_with_what_stands_beside_it(name: str, tmp_pa
     settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3}
     (path / "config.json").write_text(json.dumps({**(CASES[name].config or {}), "pretrained_cfg": settings}))
     (path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.3] * 3, "image_std": [0.4] * 3}))
-    whole = load(path).model
+    whole = open_stored(path).model
     assert whole.preprocessing.mean == (0.3,) * 3
-    assert load(path / "model.safetensors").model == whole
+    assert open_stored(path / "model.safetensors").model == whole
     (path / "model.safetensors").rename(path / "mine.safetensors")
-    assert load(path / "mine.safetensors").model == whole
+    assert open_stored(path / "mine.safetensors").model == whole
 
 
 @pytest.mark.parametrize(("name", "warned"), [("timm_beit", True), ("huggingface_beit", True), ("beit", False)])
@@ -280,7 +280,7 @@ def test_what_is_taken_where_a_config_should_be_is_a_warning(name: str, warned: 
     """timm and Hugging Face write one, for their networks were trained with other means each."""
     path = write(CASES[name], draw(golden_shapes()[name], 0), tmp_path)
     (tmp_path / "config.json").unlink(missing_ok=True)
-    load(path)
+    open_stored(path)
     assert ("does not say how images are prepared" in caplog.text) == warned
 
 
@@ -315,7 +315,7 @@ def test_a_centre_crop_of_the_shorter_edge_is_a_margin(tmp_path: Path):
     path = write(CASES["huggingface_dinov2"], draw(golden_shapes()["huggingface_dinov2"], 0), tmp_path)
     processor = {"size": {"shortest_edge": 20}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True}
     (path / "preprocessor_config.json").write_text(json.dumps({**processor, "resample": 3}))
-    preprocessing = load(path).model.preprocessing
+    preprocessing = open_stored(path).model.preprocessing
     assert (preprocessing.crop_fraction, preprocessing.squash, preprocessing.interpolation) == (0.8, False, "bicubic")
 
 
@@ -325,13 +325,11 @@ def test_where_hugging_face_crops_to_another_size_than_the_network_s_it_is_said(
     processor = {"size": {"shortest_edge": 10}, "crop_size": {"height": 8, "width": 8}, "do_center_crop": True}
     file = path / "preprocessor_config.json"
     file.write_text(json.dumps(processor))
-    for read in (vit_jax.load_pretrained, load):
-        assert read(path)[0].image_size == 16
-        assert "network's 16 x 16 px; Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text
-        caplog.clear()
-    for at_that in (vit_jax.load_pretrained, load):
-        model = at_that(path, image_size=8)[0]
-        assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
+    assert open_stored(path).model.image_size == 16
+    assert "network's 16 x 16 px; Hugging Face crops them to 8 x 8, as image_size=8 does" in caplog.text
+    caplog.clear()
+    model = open_stored(path, image_size=8).model
+    assert (model.image_size, model.preprocessing.crop_fraction) == (8, 0.8)
     assert vit_jax.load_pretrained(path, model=model)[0].image_size == 8
     for same in ({"crop_size": 16}, {"do_center_crop": False}, {"crop_size": None}):
         file.write_text(json.dumps(processor | same))
@@ -345,11 +343,11 @@ def test_the_network_of_texts_in_a_file_of_two_is_left_out(tmp_path: Path):
         name.replace("params/", "params/img/"): x for name, x in draw(golden_shapes()["google_map_head"], 0).items()
     }
     path = write(CASES["google_map_head"], stored, tmp_path)
-    alone = load(path)
+    alone = read(open_stored(path))
     more = {"params/txt/Encoder_0/encoder_norm/scale": (24,), "params/t": (1,), "params/b": (1,)}
     written: dict[str, Any] = {**stored, **{name: np.ones(shape, np.float32) for name, shape in more.items()}}
     np.savez(path, **written)
-    both = load(path)
+    both = read(open_stored(path))
     assert both.model == alone.model
     jax.tree.map(np.testing.assert_array_equal, both.params, alone.params)
 
@@ -398,7 +396,7 @@ def test_a_network_without_a_head_has_no_class_names(tmp_path: Path):
     case = CASES["huggingface_vit_bare"]
     path = write(case, draw(golden_shapes()["huggingface_vit_bare"], 0), tmp_path)
     (path / "config.json").write_text(json.dumps({**(case.config or {}), "id2label": {"0": "cat", "1": "dog"}}))
-    assert load(path).class_names == ()
+    assert open_stored(path).class_names == ()
 
 
 def test_a_larger_window_in_a_later_stage_is_told_by_its_table():
@@ -411,7 +409,7 @@ def test_a_file_of_one_s_own_parameters_needs_its_module(arrays: dict[str, np.nd
     vit_jax.save_pretrained(tmp_path / "own", VIT, params)
     file = tmp_path / "own" / "model.safetensors"
     assert set(load_file(file)) == set(flatten_dict(params, sep="/"))
-    assert load(file).model == VIT
+    assert open_stored(file).model == VIT
     (file.parent / "config.json").unlink()
     with pytest.raises(ValueError, match=r"no config\.json of theirs beside it was read: give model= .*or the folder"):
         vit_jax.load_pretrained(file)

@@ -33,7 +33,7 @@ from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.load import load
+from vit_jax.pretrained.load import open_stored, read
 from vit_jax.pretrained.to_timm import its_name
 
 
@@ -44,7 +44,7 @@ def test_a_round_trip_is_bit_exact(name: str, format: Any, tmp_path: Path):
     params = random_params(model, 0)
     names = tuple(f"class {i}" for i in range(model.num_classes))
     vit_jax.save_pretrained(tmp_path, model, params, names, format)
-    loaded = load(tmp_path)
+    loaded = read(open_stored(tmp_path))
     assert loaded.model == loaded_case(name, format)
     assert loaded.class_names == names
     if {"pos_embed", "no_embed_class"} & set(SAVE_CASES[name].other_form):
@@ -70,7 +70,7 @@ def test_rates_of_dropout_are_left_out_and_told(tmp_path: Path, caplog: pytest.L
 def test_without_class_names_there_are_none(format: Any, tmp_path: Path):
     model = save_case("vit")
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
-    assert load(tmp_path).class_names == ()
+    assert open_stored(tmp_path).class_names == ()
 
 
 def test_published_names_are_kept(tmp_path: Path):

@@ -12,7 +12,7 @@ import pytest
 from tests.pretrained.publisher_cases import CASES, draw, golden_shapes, timm_config, write
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.load import load
+from vit_jax.pretrained.load import open_stored, read
 from vit_jax.pretrained.publishers import timm
 from vit_jax.pretrained.publishers.timm_config import (
     timm_class_names,
@@ -39,17 +39,17 @@ def folder(path: Path, arrays: dict[str, np.ndarray], config: dict[str, Any]) ->
 
 def test_the_name_of_the_network_tells_the_heads(arrays, tmp_path: Path):
     """timm's own configs say no number. Neither the shapes nor a published size of this width would."""
-    model = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model
+    model = open_stored(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model
     assert isinstance(model, VisionTransformer)
     assert model.num_heads == 3
     with pytest.raises(ValueError, match=r"a config\.json beside it tell its num_heads; give model=, a network made"):
-        load(folder(tmp_path, arrays, timm_config("vit_unheard_of")))
+        open_stored(folder(tmp_path, arrays, timm_config("vit_unheard_of")))
 
 
 def test_a_margin_that_patches_leave_over_is_left_and_said_to_be(arrays, tmp_path: Path, caplog):
     """As of SigLIP's network of 384 px in patches of 14."""
     config = timm_config("vit_tiny_patch16_224", img_size=[19, 16])
-    model = load(folder(tmp_path, arrays, config)).model
+    model = open_stored(folder(tmp_path, arrays, config)).model
     assert model.image_size == 16
     assert "images are of 16 x 16 px, whole patches: of its own 19 x 16 px" in caplog.text
 
@@ -62,7 +62,7 @@ def test_a_margin_is_not_seen_by_timm(arrays, tmp_path: Path):
 
     images = np.random.RandomState(0).standard_normal((2, 18, 18, 3)).astype(np.float32)
     expected = REFERENCES["timm"].logits(arrays, images)
-    loaded = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224", img_size=18)))
+    loaded = read(open_stored(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224", img_size=18))))
     with jax.default_matmul_precision("highest"):
         logits = np.asarray(loaded.model.apply({"params": loaded.params}, images[:, :16, :16]))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
@@ -143,7 +143,7 @@ def test_preprocessing_and_class_names_travel_with_timm_s_folder(arrays: dict[st
         "label_names": list("abcde"),
     }
     (path / "config.json").write_text(json.dumps(config))
-    loaded = load(path)
+    loaded = open_stored(path)
     assert loaded.class_names == tuple("abcde")
     assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95, "bilinear", squash=True)
 
@@ -152,7 +152,7 @@ def test_a_flat_config_is_read_like_a_nested_one(arrays, tmp_path: Path):
     """As timm wrote them before 0.9: settings of the weights beside the architecture, class names as `labels`."""
     settings = {"input_size": [3, 16, 16], "mean": [0.3] * 3, "std": [0.4] * 3, "crop_pct": 0.95}
     config = {"architecture": "vit_tiny_patch16_224", "num_classes": 5, **settings, "labels": list("abcde")}
-    loaded = load(folder(tmp_path, arrays, config))
+    loaded = open_stored(folder(tmp_path, arrays, config))
     assert loaded.class_names == tuple("abcde")
     assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95)
 
@@ -171,7 +171,7 @@ def test_a_flat_config_is_timm_s():
 
 
 def test_a_config_without_a_mean_is_a_warning(arrays, tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    preprocessing = load(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model.preprocessing
+    preprocessing = open_stored(folder(tmp_path, arrays, timm_config("vit_tiny_patch16_224"))).model.preprocessing
     assert f"says no mean and standard deviation, so images are prepared as {preprocessing}" in caplog.text
 
 
@@ -205,7 +205,7 @@ def test_timm_s_other_networks_of_the_same_names_are_refused(arrays, tmp_path: P
     config = timm_config(architecture, num_heads=3, **arguments)
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=what):
-        load(path)
+        open_stored(path)
 
 
 @pytest.mark.parametrize(
@@ -247,9 +247,9 @@ def test_without_classes_a_network_need_not_pool(place: str):
 def test_the_gelu_of_a_siglip_is_that_of_timm_s_network(arrays, tmp_path: Path, architecture, gelu):
     path = write(CASES["timm"], arrays, tmp_path)
     (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3)))
-    assert load(path).model.gelu == gelu
+    assert open_stored(path).model.gelu == gelu
     (path / "config.json").write_text(json.dumps(timm_config(architecture, num_heads=3, act_layer="gelu")))
-    assert load(path).model.gelu == "erf"
+    assert open_stored(path).model.gelu == "erf"
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -257,4 +257,4 @@ def test_timm_s_class_names_by_number(arrays, tmp_path: Path, complete: bool):
     path = write(CASES["timm"], arrays, tmp_path)
     names = dict(zip("10234" if complete else "10239", "bacde", strict=True))
     (path / "config.json").write_text(json.dumps({**(CASES["timm"].config or {}), "label_names": names}))
-    assert load(path).class_names == (tuple("abcde") if complete else ())
+    assert open_stored(path).class_names == (tuple("abcde") if complete else ())

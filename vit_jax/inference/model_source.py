@@ -35,6 +35,7 @@ class ModelSource(NamedTuple):
 
     def load(self) -> "Pretrained":
         """The network, its parameters and classes; errors as of `vit_jax.load_pretrained`."""
-        from vit_jax.pretrained.load import load  # imports Flax, which a command's --help need not wait for
+        # Imports Flax, which a command's --help need not wait for.
+        from vit_jax.pretrained.load import open_stored, read
 
-        return load(self.source, **asdict(self.options))
+        return read(open_stored(self.source, **asdict(self.options)))

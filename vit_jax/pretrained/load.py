@@ -81,24 +81,17 @@ def load_pretrained(
             unexpected and misshapen parameter is listed. Also if `model` is no network.
         ModuleNotFoundError: if reading needs a package that is not installed (torch, huggingface_hub).
     """
-    if model is not None:
-        check_network(model)
-        if in_channels is not None:
-            raise ValueError("in_channels is for a network that the file tells; model= has its own")
-    located = locate(source, revision)
-    stored = read_network(located, model, publisher)
-    return read(fitted(stored, located, num_classes, image_size, window_size, in_channels))[:2]
-
-
-def load(
-    source: str | Path,
-    *,
-    publisher: str | None = None,
-    revision: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
-) -> Pretrained:
-    """Loads a network with the names of its classes. Arguments and errors are as for `load_pretrained`."""
-    return read(open_stored(source, publisher=publisher, revision=revision, image_size=image_size))
+    stored = open_stored(
+        source,
+        model=model,
+        num_classes=num_classes,
+        image_size=image_size,
+        window_size=window_size,
+        in_channels=in_channels,
+        publisher=publisher,
+        revision=revision,
+    )
+    return read(stored)[:2]
 
 
 def class_names(source: str | Path, revision: str | None = None) -> tuple[str, ...]:
@@ -114,14 +107,22 @@ def class_names(source: str | Path, revision: str | None = None) -> tuple[str, .
 def open_stored(
     source: str | Path,
     *,
+    model: Network | None = None,
+    num_classes: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    window_size: int | tuple[int, ...] | None = None,
+    in_channels: int | None = None,
     publisher: str | None = None,
     revision: str | None = None,
-    image_size: int | tuple[int, int] | None = None,
 ) -> StoredNetwork:
-    """A network as it is stored, or made fit for another image, checked; its parameters are not read yet."""
+    """What `load_pretrained` loads, opened and checked, but not read yet. Arguments and errors are as there."""
+    if model is not None:
+        check_network(model)
+        if in_channels is not None:
+            raise ValueError("in_channels is for a network that the file tells; model= has its own")
     located = locate(source, revision)
-    stored = read_network(located, None, publisher)
-    return fitted(stored, located, image_size=image_size)
+    stored = read_network(located, model, publisher)
+    return fitted(stored, located, num_classes, image_size, window_size, in_channels)
 
 
 def warn_other_crop(stored: StoredNetwork, located: Located) -> None:
