@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,14 +111,19 @@ def test_a_full_memory_is_explained(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_compare_takes_configs_a_budget_seeds_and_data(monkeypatch: pytest.MonkeyPatch):
-    calls = []
+    """And the command as it was typed."""
+    calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(comparing, "compare", lambda *arguments: calls.append(arguments) or len(calls) == 1)
     flags = ["--budget", "300 seconds", "--seeds", "2", "--workdir", "out", "--data-name", "folder:pets"]
-    assert cli.main(["compare", "a.py", "b.py", *flags, "--data-dir", "sets", "--skip-unreadable"]) == 0
+    typed = ["vit-jax", "compare", "a.py", "b.py", *flags, "--data-dir", "sets", "--skip-unreadable"]
+    monkeypatch.setattr("sys.argv", typed)
+    assert cli.main() == 0
     data = (("name", "folder:pets"), ("data_dir", "sets"), ("skip_unreadable", True))
-    assert calls == [(Request((Path("a.py"), Path("b.py")), "300 seconds", 2, data), Path("out"))]
+    request, workdir, command = calls[0]
+    assert (request, workdir) == (Request((Path("a.py"), Path("b.py")), "300 seconds", 2, data), Path("out"))
+    assert shlex.split(command) == typed
     assert cli.main(["compare", "a.py"]) == 1  # some run failed
-    assert calls[1] == (Request((Path("a.py"),), None, 3, ()), Path("runs/compare"))
+    assert calls[1][:2] == (Request((Path("a.py"),), None, 3, ()), Path("runs/compare"))
 
 
 def fill_the_disk(image: Image.Image, path: Path, format: str) -> None:

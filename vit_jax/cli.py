@@ -72,7 +72,7 @@ def compare(
 
     data = {"name": data_name, "data_dir": data_dir, "skip_unreadable": skip_unreadable or None}
     given = tuple((field, value) for field, value in data.items() if value is not None)
-    return _resumable(lambda: compare(Request(configs, budget, seeds, given), workdir))
+    return _resumable(lambda: compare(Request(configs, budget, seeds, given), workdir, _typed()))
 
 
 def reproduce(
@@ -103,10 +103,7 @@ def reproduce(
     data = config.data if data_dir is None else dataclasses.replace(config.data, data_dir=data_dir)
     config = dataclasses.replace(config, seed=seed, data=data)
     where = workdir or Path("runs/reproduce") / f"{name}-seed{seed}"
-    flags = {"tables": tables, "configs": [configs], "workdir": [where], "data-dir": [data_dir] if data_dir else []}
-    words = [word for flag, values in flags.items() if values for word in (f"--{flag}", *map(str, values))]
-    command = cpu_devices.in_shell(["vit-jax", "reproduce", name, "--seed", str(seed), *words])
-    return _resumable(lambda: reproducing.reproduce(listed, config, where, command))
+    return _resumable(lambda: reproducing.reproduce(listed, config, where, _typed()))
 
 
 def predict(
@@ -341,6 +338,11 @@ def command() -> NoReturn:
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _typed() -> str:
+    """The command as it was typed."""
+    return cpu_devices.in_shell(["vit-jax", *sys.argv[1:]])
 
 
 def _resumable(training: Callable[[], bool]) -> int:

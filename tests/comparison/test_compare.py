@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shlex
 
 import jax
 import pytest
@@ -64,7 +65,9 @@ def test_a_comparison_that_fails_goes_on_where_it_stopped(command, tmp_path, mon
             write_run(out / "fast-seed0", 1, accuracy=0.5, speed=100.0)
 
     monkeypatch.setattr(comparing, "train_one", train_one)
-    assert cli.main(command) == 1
+    typed = ["vit-jax", *command]
+    monkeypatch.setattr("sys.argv", typed)
+    assert cli.main() == 1
     told = capsys.readouterr()
     assert "slow-seed0 failed: MemoryError: no room left" in told.err
     assert trained == ["slow", "fast"]  # the other is not lost
@@ -79,7 +82,8 @@ def test_a_comparison_that_fails_goes_on_where_it_stopped(command, tmp_path, mon
         "config", "slow", "fast"
     ]  # fmt: skip
     assert "Not finished" not in (out / "comparison.html").read_text()
-    assert "vit-jax compare" in (out / "slow-seed0" / "report.html").read_text()
+    for page in (out / "slow-seed0" / "report.html", out / "comparison.html"):
+        assert f"<code>{shlex.join(typed)}</code>" in page.read_text()
     assert json.loads((out / "slow-seed0" / "config.json").read_text())["evaluate_every"] == "1 steps"
 
     assert cli.main([*command, "--seeds", "2"]) == 2

@@ -116,7 +116,9 @@ def test_a_run_goes_on_with_the_images_that_it_began_with(config: Config, tmp_pa
     assert reproduce(listed, config, tmp_path / "run", "the command")
 
 
-def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_runs_the_listed_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "small.py").write_text(
         "from vit_jax.training.config import Config, ModelConfig\n"
         "from vit_jax.training.optimizer import ScheduleConfig\n"
@@ -127,9 +129,11 @@ def test_the_command_runs_the_listed_config(tmp_path: Path, capsys: pytest.Captu
     table = tmp_path / "t.csv"
     table.write_text(HEADER + "small,m,0,99.0,4\nsmall,m,1,99.1,4\n")
     arguments = ["reproduce", "small", "--seed", "5", "--tables", str(table), "--configs", str(tmp_path)]
-    assert cli.main([*arguments, "--workdir", str(tmp_path / "run")]) == 1
+    monkeypatch.setattr("sys.argv", ["/bin/vit-jax", *arguments, "--workdir", str(tmp_path / "run")])
+    assert cli.main() == 1
     assert "OUTSIDE the spread" in capsys.readouterr().out
-    assert f"--tables {table} --configs {tmp_path}" in (tmp_path / "run" / "report.html").read_text()
+    typed = f"vit-jax reproduce small --seed 5 --tables {table} --configs {tmp_path} --workdir {tmp_path / 'run'}"
+    assert f"<code>{typed}</code>" in (tmp_path / "run" / "report.html").read_text()
     assert '"seed": 5' in (tmp_path / "run" / "config.json").read_text()
     assert cli.main(["reproduce", "smal", *arguments[2:]]) == 2
     assert "did you mean small?" in capsys.readouterr().err

@@ -86,11 +86,3 @@ def test_what_was_asked_holds_the_files_contents(tmp_path):
     after = asked(Request((path,)), read_configs(Request((path,))))
     assert before["configs"]["a"]["duration"] == "7 epochs"
     assert after["configs"]["a"]["duration"] == "8 epochs"
-
-
-def test_the_command_can_be_given_again():
-    data = (("name", "folder:my pets"), ("data_dir", "sets"), ("skip_unreadable", True))
-    assert Request((Path("a.py"), Path("b.py")), "5 epochs", 2, data).command(Path("runs/x")) == (
-        "vit-jax compare a.py b.py --budget '5 epochs' --seeds 2 --workdir runs/x "
-        "--data-name 'folder:my pets' --data-dir sets --skip-unreadable"
-    )

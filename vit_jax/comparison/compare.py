@@ -21,7 +21,7 @@ from vit_jax.training.run import prepare
 from vit_jax.training.workdir import existing_parent, refuse_pattern
 
 
-def compare(request: Request, workdir: Path) -> bool:
+def compare(request: Request, workdir: Path, command: str) -> bool:
     """Trains every config with every seed, each run in a process of its own, and writes the page and the CSV.
 
     This process computes nothing itself: it would keep the accelerators from the runs.
@@ -29,6 +29,7 @@ def compare(request: Request, workdir: Path) -> bool:
     Args:
         request: what to compare.
         workdir: of the comparison; it has plan.json, a workdir for each run, comparison.html and comparison.csv.
+        command: that asks for it, as the page and the reports name it.
 
     Returns:
         Whether every run came to its end. What went wrong with the others is told on stderr.
@@ -38,7 +39,7 @@ def compare(request: Request, workdir: Path) -> bool:
             another comparison, with the differences.
         TrainingError: if the process that measures a config's speed was ended, or the device's memory was full.
     """
-    plan = plan_of(request, workdir)
+    plan = plan_of(request, workdir, command)
     paths = {path.stem: path for path in request.configs}
     failures = {}
     for place, (name, seed) in enumerate(plan.runs, 1):
@@ -62,7 +63,7 @@ def compare(request: Request, workdir: Path) -> bool:
     return not failures
 
 
-def plan_of(request: Request, workdir: Path) -> Plan:
+def plan_of(request: Request, workdir: Path, command: str) -> Plan:
     """The plan in the workdir, which must be for the same, or a new one, kept there."""
     configs = read_configs(request)
     asked_now = asked(request, configs)
@@ -80,7 +81,7 @@ def plan_of(request: Request, workdir: Path) -> Plan:
             raise TrainingError(f"{path.stem}: {error}") from error
         print(f"{path.stem}: {entries[path.stem].describe()}", flush=True)
     today = datetime.date.today().isoformat()
-    plan = Plan(asked=asked_now, command=request.command(workdir), date=today, entries=entries)
+    plan = Plan(asked=asked_now, command=command, date=today, entries=entries)
     write_plan(workdir, plan)
     return plan
 

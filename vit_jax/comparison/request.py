@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vit_jax.training import cpu_devices
 from vit_jax.training.command_line import load_config
 from vit_jax.training.config import Config, to_json
 
@@ -62,14 +61,6 @@ class Request:
         if self.budget is not None and self.seconds is None:
             config = dataclasses.replace(config, duration=self.budget)
         return config
-
-    def command(self, workdir: Path) -> str:
-        """The command that asks for this."""
-        flags = [("budget", self.budget), ("seeds", self.seeds), ("workdir", workdir)]
-        flags += [("data-" + name.removeprefix("data_"), value) for name, value in self.data if value is not True]
-        words = [word for name, value in flags if value is not None for word in (f"--{name}", str(value))]
-        words += [f"--{name.replace('_', '-')}" for name, value in self.data if value is True]
-        return cpu_devices.in_shell(["vit-jax", "compare", *map(str, self.configs), *words])
 
 
 def parse_budget(budget: str) -> tuple[float, str]:
