@@ -14,7 +14,7 @@ from flax import serialization
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
 
-from benchmarks.faults.runs import Row, latest_whole
+from benchmarks.faults.runs import Row, Training, latest_whole
 from vit_jax import load_pretrained
 from vit_jax.inspection.checkpoints import arrays_of
 from vit_jax.pretrained.convert import MODEL
@@ -30,9 +30,11 @@ def flip(path: Path, place: int) -> None:
         file.write(bytes([byte ^ 1 << place % 8]))
 
 
-def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> Iterator[Row]:
-    """Flipped bits, truncated and deleted files of the latest checkpoint of a run that has ended."""
-    directory = workdir / "checkpoints"
+def damage(scratch: Path, chance: random.Random, flips: int) -> Iterator[Row]:
+    """Flipped bits, truncated and deleted files of the latest checkpoint of a short run that has ended."""
+    training = Training(scratch / "damaged", 40)
+    training.finish()
+    directory = training.workdir / "checkpoints"
     checkpoint = directory / str(latest_whole(directory))
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
     noticed = 0
@@ -52,7 +54,7 @@ def damage(workdir: Path, scratch: Path, chance: random.Random, flips: int) -> I
             path.write_bytes(content)
         yield Row(f"each file {how}", len(files), f"noticed: {noticed}", {"noticed": noticed})
     assert not problems(checkpoint)
-    yield of_model(workdir / "model", chance, flips)
+    yield of_model(training.workdir / "model", chance, flips)
     yield from other_formats(arrays_of(checkpoint), scratch, chance, flips)
 
 
