@@ -123,7 +123,7 @@ def test_mistakes_are_answered_with_what_would_be_right(arguments, parts, capsys
     [
         (["--model.num_classes", "4"], "--model.num_classes is no flag: the data's classes decide it"),
         (["--model.num-classes=4"], "--model.num_classes is no flag: the data's classes decide it"),
-        (["--model.dtype", "bfloat16"], "--model.dtype is no flag: it is --dtype"),
+        (["--model.dtype", "bfloat16"], "--model.dtype is no flag: it is the config's own, --dtype"),
         (
             ["--model.pretrained", "x", "--model.depth", "3"],
             r"--model.depth is no flag where weights are given: they decide it\. One can set name, pretrained, .*pool",

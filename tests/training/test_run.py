@@ -58,7 +58,6 @@ def config():
         (dict(model=ModelConfig("vit_digit_patch2_8")), "unknown model 'vit_digit_patch2_8' .*vit_digits_patch2_8"),
         (dict(model=ModelConfig("vit_digits_patch2_8", {"embed_dims": 4})), "no field 'embed_dims' .*embed_dim"),
         (dict(model=ModelConfig("vit_digits_patch2_8", {"patch_size": 3})), "8x8 is not a whole number of patches"),
-        (dict(model=ModelConfig("vit_digits_patch2_8", {"num_classes": 4})), "must not set num_classes"),
         (dict(model=ModelConfig("deit_tiny_distilled_patch16_224")), "distillation token"),
         (
             dict(model=ModelConfig("mae_base_patch16_224")),
@@ -78,6 +77,14 @@ def test_a_config_that_cannot_work_is_refused_and_leaves_nothing(changes, messag
     with pytest.raises(ValueError, match=message):
         prepare(dataclasses.replace(config, **changes), workdir)
     assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "decider"), [("num_classes", "data's classes"), ("in_channels", "channels"), ("dtype", "config's own")]
+)
+def test_a_field_of_the_network_that_is_decided_elsewhere_is_refused(field, decider):
+    with pytest.raises(ValueError, match=rf"^model\.fields must not set {field}: .*{decider}"):
+        ModelConfig("vit_digits_patch2_8", {field: 4})
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,7 @@ from typing import Any, get_type_hints
 import tyro
 
 from vit_jax.models.registry import MODELS, create_model, model_fields
-from vit_jax.training.config import Adapted, Config, ModelConfig
-
-DECIDED = {
-    "num_classes": "the data's classes decide it",
-    "in_channels": "the data's channels decide it",
-    "dtype": "it is --dtype",
-}
-"""Fields of a network that one may look for among the flags, and who decides them."""
+from vit_jax.training.config import DECIDED, Adapted, Config, ModelConfig
 
 SET_ELSEWHERE = ("parent", "name", "resizing", *DECIDED)
 """Fields of a network that are not flags: Flax's own, and those that the data set, the config and weights decide."""

@@ -29,6 +29,13 @@ AnyObjective = (
 )
 """Any of the objectives."""
 
+DECIDED = {
+    "num_classes": "the data's classes decide it",
+    "in_channels": "the data's channels decide it",
+    "dtype": "it is the config's own, --dtype",
+}
+"""Fields of a network that one may look for among the model's, and who decides them."""
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -98,11 +105,14 @@ class ModelConfig:
     def __post_init__(self):
         if not self.name and self.pretrained is None:
             raise ValueError("model needs a name (vit_jax.list_models() lists all) or a pretrained source")
+        for name in DECIDED:
+            if name in self.fields:
+                raise ValueError(f"model.fields must not set {name}: {DECIDED[name]}")
         settable = [field.name for field in dataclasses.fields(Adapted)]
         refused = [name for name in self.fields if name not in settable]
         if self.pretrained is not None and refused:
             raise ValueError(
-                f"model.fields must not set {', '.join(refused)}: the pretrained parameters and the data decide that. "
+                f"model.fields must not set {', '.join(refused)}: the pretrained parameters decide that. "
                 f"One can set {', '.join(settable)}"
             )
         if self.pretrained is not None:

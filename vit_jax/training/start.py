@@ -120,15 +120,12 @@ def find_start(config: Config, workdir: Path) -> Start:
     A run that has a checkpoint does not look for the weights again.
 
     Raises:
-        ValueError: if the network's name or fields are unknown or cannot work; if they set what the data, the config or
-            the pretrained weights decide; if these are damaged or do not fit.
+        ValueError: if the network's name or fields are unknown or cannot work; if pretrained weights are damaged or do
+            not fit.
         FileNotFoundError: if there are no such weights.
         ModuleNotFoundError: if reading them needs a package that is not installed.
     """
     model = config.model
-    for name, decider in (("num_classes", "data set"), ("in_channels", "data set"), ("dtype", "config's dtype")):
-        if name in model.fields:
-            raise ValueError(f"model.fields must not set {name}: the {decider} decides it")
     dtype = np.dtype(config.dtype)
     if model.pretrained is None:
         network = create_model(model.name, **model.fields, dtype=dtype)
