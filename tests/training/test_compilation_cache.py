@@ -16,32 +16,38 @@ def set_directories(monkeypatch):
     return directories
 
 
-def test_the_default_is_a_private_directory_of_the_user(set_directories, tmp_path, monkeypatch):
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """Where programs are kept; not there yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "vit_jax" / "xla"
+
+
+def test_the_default_is_a_private_directory_of_the_user(set_directories, directory):
     compilation_cache.enable()
-    directory = tmp_path / "vit_jax" / "xla"
     assert set_directories["jax_compilation_cache_dir"] == str(directory)
     assert directory.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(("mode", "used"), [(0o770, False), (0o707, False), (0o755, True)])
-def test_a_directory_that_others_can_write_to_is_not_used(mode, used, set_directories, tmp_path):
+def test_a_directory_that_others_can_write_to_is_not_used(mode, used, set_directories, directory):
     """Neither one's group nor the rest; who may read only does no harm."""
-    tmp_path.chmod(mode)
-    compilation_cache.enable(tmp_path)
+    directory.mkdir(parents=True)
+    directory.chmod(mode)
+    compilation_cache.enable()
     assert ("jax_compilation_cache_dir" in set_directories) == used
 
 
-def test_a_directory_of_another_user_is_not_used(set_directories, tmp_path, monkeypatch):
-    tmp_path.chmod(0o700)
-    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
-    compilation_cache.enable(tmp_path)
+def test_a_directory_of_another_user_is_not_used(set_directories, directory, monkeypatch):
+    directory.mkdir(mode=0o700, parents=True)
+    monkeypatch.setattr(os, "getuid", lambda: directory.stat().st_uid + 1)
+    compilation_cache.enable()
     assert set_directories == {}
 
 
-def test_a_place_that_cannot_be_written_to_is_no_error(set_directories, tmp_path):
-    (tmp_path / "file").write_text("")
-    compilation_cache.enable(tmp_path / "file" / "cache")
+def test_a_place_that_cannot_be_written_to_is_no_error(set_directories, directory):
+    directory.parent.write_text("")
+    compilation_cache.enable()
     assert set_directories == {}
 
 

@@ -7,19 +7,17 @@ from pathlib import Path
 import jax
 
 
-def enable(directory: Path | None = None) -> None:
-    """Lets XLA keep compiled programs in a directory that only this user can write to.
+def enable() -> None:
+    """Lets XLA keep compiled programs in $XDG_CACHE_HOME/vit_jax/xla, or ~/.cache/vit_jax/xla, unless
+    $JAX_COMPILATION_CACHE_DIR names another directory.
 
     Whoever can write there can run code here, so a directory that others can write to is not used.
-
-    Args:
-        directory: default $JAX_COMPILATION_CACHE_DIR, else $XDG_CACHE_HOME/vit_jax/xla or ~/.cache/vit_jax/xla.
     """
-    if directory is None and "JAX_COMPILATION_CACHE_DIR" in os.environ:
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return  # JAX reads it itself
     try:
         cache_home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        directory = directory or cache_home / "vit_jax" / "xla"
+        directory = cache_home / "vit_jax" / "xla"
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
     except (OSError, RuntimeError):  # of expanduser
