@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.pretraining import encoder_of
@@ -15,6 +14,7 @@ from vit_jax.models.relative_position import CLASS_TOKEN_ENTRIES, table_rows
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained.converted import Parameter
+from vit_jax.pretrained.fixed_positions import fixed_positions
 from vit_jax.pretrained.publishers.format import Format
 from vit_jax.pretrained.resize import resize_bias_table, resize_position_embedding
 from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of
@@ -93,25 +93,10 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
 
 
 def with_learned_positions(stored: StoredNetwork) -> StoredNetwork:
-    """A network of fixed positions with these as parameters, zeros for tokens that have none: it computes the same."""
-    model = stored.model.clone(pos_embed="learned")
-    added = {
-        path: fixed_positions(shape, grid(model))
-        for path, shape in shapes_by_path(model).items()
-        if path.split("/")[-1] == "pos_embed"
-    }
+    """A network of fixed positions with these as parameters: it computes the same."""
+    added = {path: Parameter(x.shape, lambda x=x: x) for path, x in fixed_positions(stored.model).items()}
     converted = dataclasses.replace(stored.converted, parameters=stored.converted.parameters | added)
-    return dataclasses.replace(stored, model=model, converted=converted)
-
-
-def fixed_positions(shape: tuple[int, ...], grid: tuple[int, int]) -> Parameter:
-    """Sin-cos positions of a grid as learned ones of this shape, [1, prefix + patches, D]."""
-
-    def read() -> np.ndarray:
-        table = sincos_position_embedding(grid, shape[2])
-        return np.pad(table, ((shape[1] - len(table), 0), (0, 0)))[None]
-
-    return Parameter(shape, read)
+    return dataclasses.replace(stored, model=stored.model.clone(pos_embed="learned"), converted=converted)
 
 
 def resized(path: str, parameter: Parameter, stored: Network, wanted: Network, format: Format) -> Parameter:

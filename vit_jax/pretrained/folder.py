@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from vit_jax.models.layers import sincos_position_embedding
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
@@ -17,6 +16,7 @@ from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowRule
 from vit_jax.pretrained.converted import Converted, Parameter, check
+from vit_jax.pretrained.fixed_positions import fixed_positions
 from vit_jax.pretrained.rules import Table, find_ours
 
 Arrays = dict[str, np.ndarray]
@@ -84,14 +84,12 @@ def theirs(arrays: Mapping[str, np.ndarray], table: Table) -> Arrays:
 
 def with_all_positions(model: VisionTransformer, arrays: Arrays) -> Arrays:
     """Parameters with a position for every token: fixed ones as a parameter, zeros for tokens that have none here."""
+    arrays = arrays | fixed_positions(model)
     if model.pos_embed == "none":
         return arrays
-    positions = arrays.get("pos_embed")
-    if positions is None:
-        positions = sincos_position_embedding(model.grid, model.embed_dim)[None]
     rows, columns = model.grid
-    absent = model.num_prefix_tokens + rows * columns - positions.shape[1]
-    return arrays | {"pos_embed": np.pad(positions, ((0, 0), (absent, 0), (0, 0)))}
+    absent = model.num_prefix_tokens + rows * columns - arrays["pos_embed"].shape[1]
+    return arrays | {"pos_embed": np.pad(arrays["pos_embed"], ((0, 0), (absent, 0), (0, 0)))}
 
 
 def is_beit(model: VisionTransformer) -> bool:

@@ -18,6 +18,7 @@ from vit_jax.models.pretraining import PretrainingNetwork
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.models.windows import WindowRule
+from vit_jax.pretrained.fixed_positions import fixed_positions
 from vit_jax.pretrained.folder import (
     Arrays,
     Folder,
@@ -335,13 +336,7 @@ def all_positions(model: Network, arrays: Arrays) -> Arrays:
         # Registers come after positions there: it is as if there were none.
         bare = model.clone(num_registers=0) if model.num_registers and model.layer_scale is not None else model
         return with_all_positions(bare, arrays)
-    if isinstance(model, MaskedAutoencoder) and model.pos_embed == "sincos":
-        encoder = model.make_encoder()
-        decoder = encoder.clone(embed_dim=model.decoder_embed_dim, num_heads=1)
-        parts = {"encoder": encoder, "decoder": decoder}
-        added = {f"{name}/pos_embed": with_all_positions(part, {})["pos_embed"] for name, part in parts.items()}
-        return arrays | added
-    return arrays
+    return arrays | fixed_positions(model)
 
 
 def other_form(model: Network) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from vit_jax.models.network import Network
 from vit_jax.models.registry import MODELS, model_fields
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.pretrained.fixed_positions import fixed_positions
 from vit_jax.pretrained.folder import (
     RATES,
     Arrays,
@@ -203,7 +204,6 @@ def network_of(model: Network, arrays: Arrays) -> TimmNetwork:
 def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
     """timm's `VisionTransformer` and `VisionTransformerDistilled`."""
     hidden = hidden_width(model.embed_dim, model.mlp_ratio)
-    fixed = model.pos_embed == "sincos"
     arguments: dict[str, Any] = dict(
         patch_size=as_json(model.patch_size),
         embed_dim=model.embed_dim,
@@ -215,7 +215,7 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
         class_token=model.class_token,
         pos_embed="none" if model.pos_embed == "none" else "learn",
         pre_norm=model.pre_norm,
-        no_embed_class=model.no_embed_class or fixed,
+        no_embed_class=model.no_embed_class or model.pos_embed == "sincos",
         reg_tokens=model.num_registers,
         global_pool=model.pool,
         fc_norm=model.fc_norm,
@@ -223,14 +223,12 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
     )
     if not model.swiglu:
         arguments["act_layer"] = {"erf": "gelu", "tanh": "gelu_tanh", "quick": "quick_gelu"}[model.gelu]
-    if fixed or model.distilled:
-        arrays = with_all_positions(model, arrays)
-    if fixed and not model.distilled:
-        arrays = arrays | {"pos_embed": arrays["pos_embed"][:, model.num_prefix_tokens :]}
     if model.distilled:
         arguments["no_embed_class"] = False  # timm makes a position for every token whatever it says
+        arrays = with_all_positions(model, arrays)
         name = its_name(model, "deit_base_distilled_patch16_224")
         return TimmNetwork(name, arguments, timm.VIT, arrays, ["head", "head_dist"])
+    arrays = arrays | fixed_positions(model.clone(no_embed_class=True))
     # Classes of layers and epsilons are nothing that JSON could say: only these have SwiGLU, and CLIP's 1e-5.
     plain = "vit_base_patch16_clip_224" if model.pre_norm else "vit_base_patch16_224"
     name = "vit_giant_patch14_dinov2" if model.swiglu else its_name(model, plain)
