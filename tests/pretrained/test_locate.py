@@ -36,7 +36,7 @@ def write(folder: Path, *names: str, config: object = None) -> Path:
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json"])
 def test_a_file_of_a_usual_name_comes_with_the_config_beside_it(tmp_path, asked, name):
     write(tmp_path, "x.npz", "model.safetensors", name, config={"model_type": "vit"})
-    found = Located(tmp_path / name, {"model_type": "vit"}, tmp_path)
+    found = Located(tmp_path / name, {"model_type": "vit"})
     assert locate(tmp_path / name) == locate(str(tmp_path / name)) == found
     assert not asked
 
@@ -48,7 +48,7 @@ def test_a_file_that_is_alone_comes_with_the_config_beside_it(tmp_path):
 
 def test_a_config_that_may_be_another_file_s_is_left_and_said_to_be(tmp_path, caplog):
     write(tmp_path, "x.npz", "model.safetensors", config={"model_type": "vit"})
-    assert locate(tmp_path / "x.npz") == Located(tmp_path / "x.npz", None, tmp_path)
+    assert locate(tmp_path / "x.npz") == Located(tmp_path / "x.npz", None)
     assert "config.json may be of another file there (model.safetensors): it is not read for x.npz" in caplog.text
 
 
@@ -61,7 +61,7 @@ def test_a_config_of_no_network_is_left_and_said_to_be(tmp_path, caplog):
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "ViT-B_16.npz"])
 def test_a_folder_comes_with_its_config(tmp_path, name):
     write(tmp_path, name, "README.md", config={"hidden_size": 16})
-    assert locate(str(tmp_path)) == Located(tmp_path / name, {"hidden_size": 16}, tmp_path)
+    assert locate(str(tmp_path)) == Located(tmp_path / name, {"hidden_size": 16})
 
 
 def test_a_folder_need_not_have_a_config(tmp_path):
@@ -72,9 +72,7 @@ def test_a_folder_need_not_have_a_config(tmp_path):
 def test_a_workdir_is_its_model(tmp_path):
     """As is a folder that was written by save_pretrained; a folder model/ without a model is none."""
     model = write(tmp_path / "run" / "model", "model.safetensors", config={"format": "vit_jax"})
-    assert (
-        locate(tmp_path / "run") == locate(model) == Located(model / "model.safetensors", {"format": "vit_jax"}, model)
-    )
+    assert locate(tmp_path / "run") == locate(model) == Located(model / "model.safetensors", {"format": "vit_jax"})
     other = write(tmp_path / "other", "model.safetensors", config={})
     (other / "model").mkdir()
     assert locate(other).directory == other
@@ -145,7 +143,7 @@ def test_a_damaged_config_is_refused(tmp_path, text):
 def test_an_id_is_asked_for_on_the_hub(tmp_path, asked, source, revision, expected):
     located = locate(source, revision)
     assert asked == [("timm/vit", expected)]
-    assert located == Located(tmp_path / "cache" / "model.safetensors", {"architecture": "vit"}, tmp_path / "cache")
+    assert located == Located(tmp_path / "cache" / "model.safetensors", {"architecture": "vit"})
 
 
 def test_a_path_is_never_asked_for_on_the_hub(tmp_path, asked, monkeypatch):

@@ -31,12 +31,15 @@ class Located:
     Attributes:
         weights: the file.
         config: the `config.json` beside it, if there is one that is for it.
-        directory: the folder with both.
     """
 
     weights: Path
     config: Mapping[str, Any] | None
-    directory: Path
+
+    @property
+    def directory(self) -> Path:
+        """The folder with both."""
+        return self.weights.parent
 
 
 def locate(source: str | Path, revision: str | None = None) -> Located:
@@ -63,7 +66,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
             raise ValueError(f"{source} is a path; a revision ({revision}) is for repositories on the hub")
         if path.name == "config.json":
             raise ValueError(f"{source} has no weights: give the folder that it is in, {path.parent}")
-        return Located(path, config_beside(path), path.parent) if path.is_file() else in_folder(path)
+        return Located(path, config_beside(path)) if path.is_file() else in_folder(path)
     if not HUB_ID.fullmatch(str(source)):
         raise FileNotFoundError(f"no model at {source}: no such file or folder{what_else(str(source))}")
     if path.parent.is_dir() or path.parent.name == RUNS:
@@ -95,7 +98,7 @@ def in_folder(source: Path) -> Located:
     name = choose_weights(directory, [path.name for path in directory.iterdir() if path.is_file()])
     if name is None:
         raise nothing_in(source)
-    return Located(directory / name, read_config(directory / "config.json"), directory)
+    return Located(directory / name, read_config(directory / "config.json"))
 
 
 def config_beside(weights: Path) -> Mapping[str, Any] | None:
