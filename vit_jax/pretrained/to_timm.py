@@ -36,6 +36,7 @@ from vit_jax.pretrained.folder import (
     with_all_positions,
 )
 from vit_jax.pretrained.publishers import timm
+from vit_jax.pretrained.publishers.timm_config import TIMM_GELU_FORMS
 from vit_jax.pretrained.rules import Table
 
 ITS_NAMES = re.compile(
@@ -154,8 +155,6 @@ OTHER_EPSILON = "model.clone(norm_eps=...), or vit-jax convert --norm-eps, takes
 
 def beit_conditions(model: VisionTransformer) -> dict[str, tuple[bool, str]]:
     """What timm's `Beit` asks for besides, by field."""
-    rows, columns = ((2 * side - 1) for side in model.grid)
-    mistaken = rows != columns and math.isqrt(rows * columns) ** 2 == rows * columns
     return {
         "key_bias": (not (model.qkv_bias and model.key_bias), "keys have no bias in timm's BEiT"),
         "class_token": (model.class_token, "timm's BEiT has a class token"),
@@ -166,17 +165,22 @@ def beit_conditions(model: VisionTransformer) -> dict[str, tuple[bool, str]]:
         "swiglu": (not model.swiglu, "timm's BEiT keeps SwiGLU's halves apart"),
         "gelu": (model.gelu == "erf", "timm's BEiT has the erf form only"),
         "image_size": (
-            model.relative_position == "none" or not mistaken,
+            model.relative_position == "none" or not seems_square(model.grid),
             "timm would take this table of biases for that of a square image",
         ),
     }
 
 
+def seems_square(window: tuple[int, int]) -> bool:
+    """Whether timm would take a window's table of biases, by the number of its rows, for that of a square."""
+    offsets = math.prod(2 * side - 1 for side in window)
+    return window[0] != window[1] and math.isqrt(offsets) ** 2 == offsets
+
+
 def against_swin(model: SwinTransformer) -> list[str]:
     """Why timm has no such Swin, a line each."""
     its_own = model.clone(window_rule="timm").window_grids
-    tables = [tuple(2 * side - 1 for side in grids[0].window) for grids in its_own]
-    mistaken = any(rows != columns and math.isqrt(rows * columns) ** 2 == rows * columns for rows, columns in tables)
+    mistaken = any(seems_square(grids[0].window) for grids in its_own)
     return unfit(
         model,
         {
@@ -201,28 +205,34 @@ def network_of(model: Network, arrays: Arrays) -> TimmNetwork:
     return beit(model, arrays) if is_beit(model) else vit(model, arrays)
 
 
-def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
-    """timm's `VisionTransformer` and `VisionTransformerDistilled`."""
+def shared(model: VisionTransformer) -> dict[str, Any]:
+    """What all of timm's Vision Transformers are told."""
     hidden = hidden_width(model.embed_dim, model.mlp_ratio)
-    arguments: dict[str, Any] = dict(
+    return dict(
         patch_size=as_json(model.patch_size),
         embed_dim=model.embed_dim,
         depth=model.depth,
         num_heads=model.num_heads,
         mlp_ratio=ratio_of(2 * hidden if model.swiglu else hidden, model.embed_dim),
         qkv_bias=model.qkv_bias,
+        init_values=model.layer_scale or 0.0,
+        global_pool=model.pool,
+    )
+
+
+def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
+    """timm's `VisionTransformer` and `VisionTransformerDistilled`."""
+    arguments = shared(model) | dict(
         qk_norm=model.qk_norm,
         class_token=model.class_token,
         pos_embed="none" if model.pos_embed == "none" else "learn",
         pre_norm=model.pre_norm,
         no_embed_class=model.no_embed_class or model.pos_embed == "sincos",
         reg_tokens=model.num_registers,
-        global_pool=model.pool,
         fc_norm=model.fc_norm,
-        init_values=model.layer_scale or 0.0,
     )
     if not model.swiglu:
-        arguments["act_layer"] = {"erf": "gelu", "tanh": "gelu_tanh", "quick": "quick_gelu"}[model.gelu]
+        arguments["act_layer"] = {ours: name for name, ours in TIMM_GELU_FORMS.items()}[model.gelu]
     if model.distilled:
         arguments["no_embed_class"] = False  # timm makes a position for every token whatever it says
         arrays = with_all_positions(model, arrays)
@@ -237,18 +247,10 @@ def vit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
 
 def beit(model: VisionTransformer, arrays: Arrays) -> TimmNetwork:
     """timm's `Beit`."""
-    arguments = dict(
-        patch_size=as_json(model.patch_size),
-        embed_dim=model.embed_dim,
-        depth=model.depth,
-        num_heads=model.num_heads,
-        mlp_ratio=ratio_of(hidden_width(model.embed_dim, model.mlp_ratio), model.embed_dim),
-        qkv_bias=model.qkv_bias,
-        init_values=model.layer_scale or 0.0,
+    arguments = shared(model) | dict(
         use_abs_pos_emb=model.pos_embed != "none",
         use_rel_pos_bias=model.relative_position == "per_block",
         use_shared_rel_pos_bias=model.relative_position == "shared",
-        global_pool=model.pool,
         use_fc_norm=model.fc_norm,
     )
     return TimmNetwork("beit_base_patch16_224", arguments, timm.BEIT, with_all_positions(model, arrays))
