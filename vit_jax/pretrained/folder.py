@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.pretraining import PretrainingNetwork
@@ -141,7 +140,7 @@ def notes_on(model: Network) -> tuple[str, ...]:
     notes = [
         f"left out: {name}={getattr(model, name)}, of training" for name in RATES if getattr(model, name, 0.0) != 0
     ]
-    if isinstance(model, VisionTransformer | MaskedAutoencoder) and model.pos_embed == "sincos":
+    if getattr(model, "pos_embed", None) == "sincos":
         notes.append("the fixed sin-cos positions are written as parameters")
     return tuple(notes)
 

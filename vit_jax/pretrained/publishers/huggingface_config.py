@@ -99,9 +99,8 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
     """What `preprocessor_config.json` says; the default for what it does not."""
     if processor is None:
         return replace(default, crop_rounding="down")
-    resized = processor.get("size") or {}
-    sides = [resized] if isinstance(resized, int) else [side for side in resized.values() if isinstance(side, int)]
-    cropped = crop_size(processor)
+    resized = processor.get("size")
+    sides, cropped = sides_of(resized), crop_size(processor)
     fraction = 1.0
     if sides and cropped is not None:
         fraction = processor.get("crop_pct", min(cropped[0] / sides[0], 1.0))
@@ -118,9 +117,13 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
 
 def crop_size(processor: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that `preprocessor_config.json` crops images to; None where it crops none."""
-    crop = processor.get("crop_size") or {}  # transformers writes null, too
-    sides = [crop] if isinstance(crop, int) else [side for side in crop.values() if isinstance(side, int)]
+    sides = sides_of(processor.get("crop_size"))
     return (sides[0], sides[-1]) if processor.get("do_center_crop") and sides else None
+
+
+def sides_of(size: Any) -> list[int]:
+    """The numbers of a size, which is one number, a dict of them with their names, or null for none."""
+    return [size] if isinstance(size, int) else [side for side in (size or {}).values() if isinstance(side, int)]
 
 
 def channel_values(value: Any) -> tuple[float, ...]:

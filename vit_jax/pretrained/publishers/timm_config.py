@@ -67,7 +67,7 @@ def timm_activation(architecture: str) -> str:
 
 def refuse_other_networks(config: Mapping[str, Any]) -> None:
     """Raises ValueError for networks of timm's that would load, and compute something else."""
-    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
+    arguments, architecture = model_args(config), config.get("architecture", "")
     changes = [name for name in OTHER_ARGUMENTS if arguments.get(name)]
     activations = ("silu",) if SWIGLU.search(architecture) else TIMM_GELU_FORMS
     if arguments.get("act_layer") not in (None, *activations):
@@ -84,7 +84,7 @@ def refuse_other_networks(config: Mapping[str, Any]) -> None:
 
 def refuse_other_swins(config: Mapping[str, Any]) -> None:
     """As `refuse_other_networks`, for timm's Swin and Swin V2."""
-    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
+    arguments, architecture = model_args(config), config.get("architecture", "")
     changes = other_pooling(config, ("avg", "fast"))
     if arguments.get("act_layer") not in (None, "gelu"):
         changes.append(f"act_layer {arguments['act_layer']}")
@@ -95,7 +95,7 @@ def refuse_other_swins(config: Mapping[str, Any]) -> None:
 
 def other_pooling(config: Mapping[str, Any], known: tuple[str, ...]) -> list[str]:
     """What timm's config says of pooling, if it is neither known nor none at all in a network without a head."""
-    pool = (config.get("model_args") or {}).get("global_pool", config.get("global_pool"))
+    pool = model_args(config).get("global_pool", config.get("global_pool"))
     tokens_alone = pool == "" and timm_num_classes(config) == 0  # which are `features(...).tokens` here
     return [] if pool in (None, *known) or tokens_alone else [f"global_pool {pool!r}"]
 
@@ -109,8 +109,7 @@ def refuse(changes: Sequence[str], architecture: str, ours: str) -> None:
 
 def timm_num_classes(config: Mapping[str, Any]) -> int | None:
     """The number of classes; None if the config does not say."""
-    arguments = config.get("model_args") or {}
-    return arguments.get("num_classes", config.get("num_classes", pretrained_cfg(config).get("num_classes")))
+    return model_args(config).get("num_classes", config.get("num_classes", pretrained_cfg(config).get("num_classes")))
 
 
 def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +119,10 @@ def timm_vit(config: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: if it is of another network, whose parameters have the same names.
     """
     refuse_other_networks(config)
-    arguments, architecture = config.get("model_args") or {}, config.get("architecture", "")
-    fields: dict[str, Any] = {"image_size": timm_image_size(config)} if timm_image_size(config) else {}
+    arguments, architecture = model_args(config), config.get("architecture", "")
+    fields: dict[str, Any] = {}
+    if image_size := timm_image_size(config):
+        fields["image_size"] = image_size
     if heads := arguments.get("num_heads", timm_heads(architecture)):
         fields["num_heads"] = heads
     fields["gelu"] = TIMM_GELU_FORMS.get(arguments.get("act_layer") or timm_activation(architecture), "erf")
@@ -141,23 +142,28 @@ def timm_swin(config: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: if it is of another network, whose parameters have the same names.
     """
     refuse_other_swins(config)
-    arguments = config.get("model_args") or {}
+    arguments = model_args(config)
     _, registered = MODELS.get(config.get("architecture", ""), (None, {}))
     fields = {"window_size": registered["window_size"]} if "window_size" in registered else {}
     if registered:
         fields["pretrained_window_sizes"] = registered.get("pretrained_window_sizes", ())
-    if timm_image_size(config):
-        fields["image_size"] = timm_image_size(config)
+    if image_size := timm_image_size(config):
+        fields["image_size"] = image_size
     return fields | swin_sizes(arguments)
 
 
 def timm_image_size(config: Mapping[str, Any]) -> Any:
     """The image's size that the weights are for; None if the config does not say."""
-    arguments = config.get("model_args") or {}
+    arguments = model_args(config)
     if "img_size" in arguments:
         return size(arguments["img_size"])
     shape = pretrained_cfg(config).get("input_size")
     return size(shape[1:]) if shape else None
+
+
+def model_args(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What timm's function of the architecture is called with."""
+    return config.get("model_args") or {}
 
 
 def pretrained_cfg(config: Mapping[str, Any]) -> Mapping[str, Any]:
