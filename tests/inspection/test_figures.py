@@ -2,13 +2,12 @@
 
 import base64
 import io
-import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vit_jax.inspection.figures import LARGEST_SIDE, RIGHT_COLOUR, WRONG_COLOUR, attention_layer, heat_map, picture
+from vit_jax.inspection.figures import LARGEST_SIDE, RIGHT_COLOUR, WRONG_COLOUR, heat_map, picture
 
 
 def decode(address):
@@ -41,20 +40,6 @@ def test_other_numbers_of_channels_are_drawn_from_the_first(channels):
     image = noise(8, 8, channels)
     expected = image[..., 0] if channels == 2 else image[..., :3]
     np.testing.assert_array_equal(decode(picture(image)), expected)
-
-
-def test_attention_is_opacity_relative_to_its_maximum():
-    layer = decode(attention_layer(np.array([[0.0, 0.1], [0.2, 0.4]])))
-    np.testing.assert_array_equal(layer[..., 3], [[0, 64], [128, 255]])
-    assert (layer[..., :3] == WRONG_COLOUR).all()
-
-
-def test_attention_that_is_not_finite_or_all_zero_is_transparent():
-    np.testing.assert_array_equal(
-        decode(attention_layer(np.array([[math.nan, 0.5], [math.inf, 0.25]])))[..., 3], [[0, 255], [0, 128]]
-    )
-    with np.errstate(all="raise"):
-        assert not decode(attention_layer(np.zeros((2, 2))))[..., 3].any()
 
 
 def test_heat_map_is_blue_on_the_diagonal_and_orange_off_it():

@@ -11,6 +11,8 @@ import pytest
 
 from tests.inspection.confusion_cases import confusion_of
 from vit_jax.inspection.confusion import Confusion
+from vit_jax.inspection.figures import picture
+from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import Published, PublishedResults
 from vit_jax.inspection.report import Example, Report, write_report
 
@@ -99,7 +101,7 @@ def ordinary() -> Report:
         history=history,
         confusion=confusion_of(confusion),
         class_names=DIGITS,
-        examples=[example(), example(label=3, predicted=5, confidence=0.71, attention=np.eye(4))],
+        examples=[example(), example(label=3, predicted=5, confidence=0.71, attention=np.zeros((8, 8, 3), np.uint8))],
         notes=["digits: 1,797 images from scikit-learn"],
         config={
             "seed": 7,
@@ -230,20 +232,13 @@ def test_mistakes_come_before_right_answers_and_the_most_confident_first(tmp_pat
     assert len(page.having("figure", class_="mistake")) == 2
 
 
-def test_attention_is_laid_over_a_second_copy_of_the_image(tmp_path):
-    page, _ = written(tmp_path, replace(ordinary(), examples=[example(attention=np.eye(4)), example()]))
-    assert len(page.having("img", class_="over")) == 1
-    assert len(page.having("img", class_="under small")) == 1
-    assert len(page.having("img", class_="small")) == 2
+def test_what_is_attended_to_stands_beside_the_image(tmp_path):
+    attention = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    page, _ = written(tmp_path, replace(ordinary(), examples=[example(attention=attention), example()]))
+    assert len(page.having("img", class_="small")) == 3
+    (drawn,) = page.having("img", class_="small", alt="attention of the last block")
+    assert drawn["src"] == picture(attention)
     assert "what is attended to" in page.text
-
-
-def test_a_map_that_reaches_beyond_the_image_is_laid_out_so(tmp_path):
-    """As the last map of a Swin Transformer does, where it padded an odd one."""
-    odd = replace(example(attention=np.eye(4)), attention_covers=(1.2, 8 / 7))
-    page, _ = written(tmp_path, replace(ordinary(), examples=[odd]))
-    (over,) = page.having("img", class_="over")
-    assert over["style"] == "height: 120.0%; width: 114.3%"
 
 
 def test_without_attention_the_page_does_not_speak_of_it(tmp_path):
@@ -347,9 +342,8 @@ def test_notes_come_before_everything_but_the_headline(tmp_path):
 def test_a_page_with_many_photographs_stays_under_a_megabyte(tmp_path):
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (24, 28, 28, 3), dtype=np.uint8)
-    examples = [
-        example(image=np.kron(image, np.ones((8, 8, 1), np.uint8)), attention=rng.random((14, 14))) for image in coarse
-    ]
+    images = np.kron(coarse, np.ones((1, 8, 8, 1), np.uint8))
+    examples = [example(image=image, attention=np.asarray(overlay(image, rng.random((14, 14))))) for image in images]
     _, text = written(tmp_path, replace(ordinary(), examples=examples))
     assert len(text) < 1_000_000
 

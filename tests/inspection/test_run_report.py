@@ -3,23 +3,25 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import vit_jax
-from tests.models.cases import random_images, random_params, small_model
+from tests.models.cases import random_params, small_model
 from vit_jax.data.dataset import ArraySource
 from vit_jax.evaluation.accuracy import Predictions
+from vit_jax.inspection.attention_image import layer_attention
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.run_report import (
     MISTAKES,
     RECONSTRUCTIONS,
     RIGHT_ANSWERS,
+    attention_pictures,
     attention_strips,
     chosen_examples,
     examples,
-    last_attention,
     notes,
     shown_images,
 )
@@ -34,17 +36,43 @@ DINO: dict[str, Any] = dict(
 )
 
 
+def random_pixels(count: int, *shape: int) -> np.ndarray:
+    """Images, uint8 [count, H, W, C]."""
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+
+
+def overlaid(image: np.ndarray, attended: Any, extent: tuple[float, float] = (1.0, 1.0)) -> Any:
+    """What a heat map over an image must be, but for its rounding."""
+    return pytest.approx(np.asarray(overlay(image, attended, extent), int), abs=1)
+
+
 def test_the_last_layer_s_heads_are_averaged():
-    model = small_model(image_size=(8, 16))
-    params, images = random_params(model, 0), random_images(model, 0)
-    weights = np.asarray(vit_jax.attention_maps(model, params, images)[-1])
-    for found, expected in zip(last_attention(model, params, images), weights.mean(1)[:, 0, 1:], strict=True):
-        assert found is not None
-        np.testing.assert_allclose(found, expected.reshape(2, 4), atol=1e-7)
+    model, images = small_model(image_size=(8, 16)), random_pixels(3, 8, 16, 3)
+    params = random_params(model, 0)
+    weights = np.asarray(vit_jax.attention_maps(model, params, network_input(model, jnp.asarray(images)))[-1])
+    drawn = attention_pictures(model, params, images)
+    for image, found, expected in zip(images, drawn, weights.mean(1)[:, 0, 1:], strict=True):
+        assert np.ptp(expected) > 1e-3
+        assert found == overlaid(image, expected.reshape(2, 4))
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(2, [0]), (4, [0, 1, 2])])
+def test_over_images_of_other_channels_it_is_drawn_as_they_are(channels: int, shown: list[int]):
+    settings = vit_jax.Preprocessing((0.5,), (0.5,))
+    model, images = small_model(in_channels=channels, preprocessing=settings), random_pixels(1, 8, 8, channels)
+    params = random_params(model, 0)
+    attended = layer_attention(model, params, network_input(model, jnp.asarray(images)), -1)[0].mean(0)
+    assert attention_pictures(model, params, images)[0] == overlaid(images[0][..., shown], attended)
+
+
+def test_attention_that_is_not_finite_is_none():
+    model, images = small_model(), random_pixels(1, 8, 8, 3)
+    broken = jax.tree.map(lambda x: np.full_like(x, np.nan), random_params(model, 0))
+    assert attention_pictures(model, broken, images)[0] == overlaid(images[0], np.zeros((2, 2)))
 
 
 def test_a_convolutional_network_has_none():
-    assert last_attention(ConvNet(image_size=32, stride=1), {}, np.zeros((2, 32, 32, 3))) == [None, None]
+    assert attention_pictures(ConvNet(image_size=32, stride=1), {}, random_pixels(2, 32, 32, 3)) == [None, None]
 
 
 def predictions(right: np.ndarray) -> Predictions:
@@ -70,11 +98,12 @@ def test_the_most_confident_mistakes_are_shown_and_right_answers_from_the_whole_
     [
         DinoVisionTransformer(**DINO, depth=1, num_heads=2),
         DinoSwinTransformer(**DINO, depths=(1, 1), num_heads=(1, 2), window_size=2),
+        DinoSwinTransformer(**DINO, depths=(1, 1), num_heads=(1, 2), window_size=2).clone(image_size=6),  # padded
     ],
 )
 def test_a_run_of_self_distillation_shows_what_its_encoder_attends_to(model: Any):
     """Over each image, that of its own: DINO is known by its maps."""
-    params, images = random_params(model, 0), np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    params, images = random_params(model, 0), random_pixels(6, 8, 8, 3)
     run: Any = SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(6, np.int32))))
     shown = examples(run, params, predictions(np.arange(6) % 2 == 0))
     assert len(shown) == 6
@@ -82,8 +111,7 @@ def test_a_run_of_self_distillation_shows_what_its_encoder_attends_to(model: Any
     attention = vit_jax.attention_maps(encoder, params["encoder"], network_input(model, pixels))
     maps = vit_jax.attention_to_image(encoder, attention)[-1]
     for example, expected in zip(shown, np.asarray(maps).mean(1), strict=True):
-        assert example.attention is not None
-        np.testing.assert_allclose(example.attention, expected, atol=1e-7)
+        assert example.attention == overlaid(example.image, expected, vit_jax.attention_extent(model, -1))
         assert np.ptp(expected) > 1e-3
 
 
@@ -105,7 +133,7 @@ def test_test_images_that_could_not_be_read_are_told():
 
 def unlabelled(model: Network, count: int = 30) -> Any:
     """A run of that network on so many images without labels."""
-    images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    images = random_pixels(count, 8, 8, 3)
     return SimpleNamespace(model=model, dataset=SimpleNamespace(test=ArraySource(images, np.zeros(count, np.int32))))
 
 
@@ -124,10 +152,8 @@ def test_without_labels_it_is_shown_what_the_encoder_attends_to():
     assert len(shown.images) == RECONSTRUCTIONS
     images = np.stack([image for image, _ in shown.images])
     np.testing.assert_array_equal(images[[0, -1]], run.dataset.test.images[[0, -1]])
-    inputs = np.asarray(model.preprocessing.normalise(images))
-    for (image, drawn), attended in zip(shown.images, last_attention(model, params, inputs), strict=True):
-        assert attended is not None
-        np.testing.assert_allclose(np.asarray(overlay(image, attended), int), drawn, atol=1)
+    for (_, drawn), expected in zip(shown.images, attention_pictures(model, params, images), strict=True):
+        np.testing.assert_array_equal(drawn, cast(Any, expected))
     with_labels: Any = SimpleNamespace(test=predictions(np.ones(30, bool)), params=params)
     assert attention_strips(run, with_labels) is None
     assert attention_strips(unlabelled(ConvNet(image_size=8, stride=1)), result) is None

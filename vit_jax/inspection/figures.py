@@ -19,21 +19,14 @@ def is_small(image: np.ndarray) -> bool:
 
 def picture(image: np.ndarray) -> str:
     """uint8 [H, W, C] as a picture: C = 1 or 2 is drawn as grey from the first channel, more as the first three."""
-    channels = image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
     if is_small(image):
-        return encode(channels, "PNG")
-    return encode(channels, "JPEG", LARGEST_SIDE)
+        return encode(drawn_channels(image), "PNG")
+    return encode(drawn_channels(image), "JPEG", LARGEST_SIDE)
 
 
-def attention_layer(attention: np.ndarray) -> str:
-    """Attention [h, w] as a see-through layer to lay over the image: the colour's opacity is attention / its maximum.
-
-    One pixel is one patch: the browser enlarges it with hard edges, so that the layer shows the patches as the model
-    sees them. Values that are not finite count as none.
-    """
-    attention = np.nan_to_num(attention, nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0)
-    opacity = attention / max(float(attention.max(initial=0.0)), 1e-12)
-    return encode(rgba(opacity, WRONG_COLOUR), "PNG")
+def drawn_channels(image: np.ndarray) -> np.ndarray:
+    """Of [H, W, C] those that are drawn: [H, W], grey, or [H, W, 3]."""
+    return image[..., :3] if image.shape[-1] >= 3 else image[..., 0]
 
 
 def heat_map(shades: np.ndarray) -> str:

@@ -20,12 +20,7 @@ def page(template: str, **values: Any) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FunctionLoader(read)
     )
-    environment.filters |= {
-        "percent": percent,
-        "picture": figures.picture,
-        "is_small": figures.is_small,
-        "attention": figures.attention_layer,
-    }
+    environment.filters |= {"percent": percent, "picture": figures.picture, "is_small": figures.is_small}
     environment.globals["frame"] = charts
     return environment.get_template(template).render(values)
 

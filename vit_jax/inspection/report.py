@@ -34,8 +34,7 @@ class Example:
     label: int
     predicted: int
     confidence: float  # probability of the predicted class, in [0, 1]
-    attention: np.ndarray | None = None  # float [h, w], >= 0: what the last block attends to, drawn over the image
-    attention_covers: tuple[float, float] = (1.0, 1.0)  # height and width of that, in units of the image's
+    attention: np.ndarray | None = None  # uint8 [H, W, 3]: the image under what the last block attends to
 
 
 @dataclass(frozen=True)

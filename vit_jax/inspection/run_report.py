@@ -17,6 +17,7 @@ from vit_jax.data.decoding import UnreadableImage
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.inspection.attention_image import attention_extent, layer_attention
 from vit_jax.inspection.confusion import Confusion
+from vit_jax.inspection.figures import drawn_channels
 from vit_jax.inspection.pictures import overlay
 from vit_jax.inspection.published import published_results
 from vit_jax.inspection.reconstruction import from_guessed_tokens, from_tokens, reconstruct
@@ -133,9 +134,7 @@ def examples(run: Run, params: Any, test: Predictions) -> list[Example]:
     read, images = pictures(run.dataset.test, test.place[chosen].tolist())
     if not images:
         return []
-    inputs = network_input(run.model, jnp.asarray(np.stack(images)))
-    attention = last_attention(run.model, params, inputs)
-    covers = attention_extent(run.model, -1)
+    attention = attention_pictures(run.model, params, np.stack(images))
     return [
         Example(
             image=image,
@@ -143,7 +142,6 @@ def examples(run: Run, params: Any, test: Predictions) -> list[Example]:
             predicted=int(test.predicted[chosen[i]]),
             confidence=float(test.confidence[chosen[i]]),
             attention=attended,
-            attention_covers=covers,
         )
         for i, image, attended in zip(read, images, attention, strict=True)
     ]
@@ -170,13 +168,8 @@ def attention_strips(run: Run, result: Result) -> Strips | None:
     images = shown_images(run, result) if result.test is None else []
     if not images:
         return None
-    attention = last_attention(run.model, result.params, network_input(run.model, jnp.asarray(np.stack(images))))
-    covers = attention_extent(run.model, -1)
-    drawn = [
-        (image, np.asarray(overlay(image, np.nan_to_num(attended), covers)))
-        for image, attended in zip(images, attention, strict=True)
-        if attended is not None
-    ]
+    attention = attention_pictures(run.model, result.params, np.stack(images))
+    drawn = [(image, attended) for image, attended in zip(images, attention, strict=True) if attended is not None]
     explanation = "Test images, and beside each the same under what is attended to in the last block, the brighter the "
     explanation += "more: by the tokens that the features are read from, the class token or on average all patches."
     return Strips("Attention", explanation, drawn) if drawn else None
@@ -228,16 +221,21 @@ def notes(run: Run, result: Result) -> list[str]:
     return [*run.dataset.notes, *([note] if missing else [])]
 
 
-def last_attention(
-    model: Network, params: Mapping[str, Any], images: jax.Array | np.ndarray
-) -> Sequence[np.ndarray | None]:
-    """What the last block attends to in each image [B, H, W, C], averaged over the heads: float32 [rows, columns].
+def attention_pictures(model: Network, params: Mapping[str, Any], images: np.ndarray) -> Sequence[np.ndarray | None]:
+    """Images, uint8 [B, H, W, C], under what the last block attends to in them, averaged over the heads.
 
-    None for a network without attention.
+    Returns:
+        A heat map over each, uint8 [H, W, 3]; None for a network without attention.
     """
     if not isinstance(encoder_of(model), VisionTransformer | SwinTransformer):
         return [None] * len(images)
-    return list(np.asarray(layer_attention(model, params, images, -1)).mean(axis=1))
+    inputs = network_input(model, jnp.asarray(images))
+    attention = np.nan_to_num(layer_attention(model, params, inputs, -1)).mean(axis=1)  # [B, rows, columns]
+    extent = attention_extent(model, -1)
+    return [
+        np.asarray(overlay(drawn_channels(image), attended, extent))
+        for image, attended in zip(images, attention, strict=True)
+    ]
 
 
 def speed(result: Result) -> dict[str, str]:
