@@ -32,8 +32,9 @@ class Predictions:
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean of the classes' accuracies."""
-        return balanced_accuracy(self.label, self.label == self.predicted)
+        """Mean of the classes' accuracies, of those that there are examples of: a frequent one counts no more."""
+        _, place = np.unique(self.label, return_inverse=True)
+        return float(np.mean(np.bincount(place, weights=self.label == self.predicted) / np.bincount(place)))
 
     @property
     def calibration_error(self) -> float:
@@ -44,17 +45,6 @@ class Predictions:
     def mean_loss(self) -> float:
         """Mean cross-entropy."""
         return float(np.mean(self.loss))
-
-
-def balanced_accuracy(label: np.ndarray, right: np.ndarray) -> float:
-    """Mean of the classes' accuracies, of those classes that there are examples of: a frequent one counts no more.
-
-    Args:
-        label: int [N], the true classes.
-        right: bool [N], whether each was predicted.
-    """
-    _, place = np.unique(label, return_inverse=True)
-    return float(np.mean(np.bincount(place, weights=right) / np.bincount(place)))
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:

@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from vit_jax.evaluation.accuracy import balanced_accuracy, expected_calibration_error
+from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.evaluation.class_order import ClassOrder, match_classes
 from vit_jax.inference.classifier import load_classifier
 from vit_jax.inference.compiled import compile_for_rows, require_finite
@@ -105,15 +105,17 @@ def score(classifier: Pretrained, data: EvaluationData, order: ClassOrder, batch
     marks = [{**compiled(batch), "label": batch["label"]} for batch in labelled]
     seconds = time.perf_counter() - began
     every = {name: np.concatenate([mark[name] for mark in marks]) for name in marks[0]}
+    among_five = every.pop("among_five")
     require_finite(every["loss"])
+    predictions = Predictions(place=np.arange(len(among_five)), **every)
     return Score(
-        examples=len(every["loss"]),
-        top1=float(np.mean(every["first"])),
-        balanced_accuracy=balanced_accuracy(every["label"], every["first"]),
-        top5=float(np.mean(every["among_five"])) if model.num_classes > 5 else None,
-        calibration_error=expected_calibration_error(every["confidence"], every["first"]),
-        loss=float(np.mean(every["loss"])),
-        images_per_second=round(len(every["loss"]) / seconds, 1),
+        examples=len(among_five),
+        top1=predictions.accuracy,
+        balanced_accuracy=predictions.balanced_accuracy,
+        top5=float(np.mean(among_five)) if model.num_classes > 5 else None,
+        calibration_error=predictions.calibration_error,
+        loss=predictions.mean_loss,
+        images_per_second=round(len(among_five) / seconds, 1),
     )
 
 
@@ -133,7 +135,7 @@ def tracked(data: EvaluationData, batch_size: int, title: str) -> Iterable[dict[
 def make_marks(model: Network) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
     """The function of parameters and a batch that gives for each image, [B] each:
 
-    whether its class is the "first" and whether it is "among_five", the first's "confidence", and its "loss".
+    the class "predicted" and its "confidence", the "loss", and whether the true class is "among_five".
     """
 
     def mark(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -142,10 +144,10 @@ def make_marks(model: Network) -> Callable[[Any, Mapping[str, jax.Array]], dict[
         label = batch["label"][:, None]
         _, five = jax.lax.top_k(log_probabilities, min(5, model.num_classes))
         return {
-            "first": jnp.argmax(log_probabilities, -1) == label[:, 0],
-            "among_five": (five == label).any(-1),
+            "predicted": jnp.argmax(log_probabilities, -1),
             "confidence": jnp.exp(log_probabilities.max(-1)),
             "loss": -jnp.take_along_axis(log_probabilities, label, -1)[:, 0],
+            "among_five": (five == label).any(-1),
         }
 
     return mark
