@@ -36,7 +36,7 @@ def few_shot(
     train_labels: np.ndarray,
     test_features: np.ndarray,
     test_labels: np.ndarray,
-    shots: int = 10,
+    shots: int,
     draws: int = 5,
     seed: int = 0,
 ) -> FewShot:
