@@ -34,7 +34,7 @@ from vit_jax.models.initialise import init_params
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.evaluating import make_predict
-from vit_jax.training.parallel import make_parallel
+from vit_jax.training.parallel import fetched_late, make_parallel
 from vit_jax.training.run import make_step
 from vit_jax.training.step import start_state
 
@@ -95,11 +95,9 @@ class Training:
 
     def evaluate(self) -> float:
         """Accuracy on all test images."""
-
-        def predict_batch(batch: Batch) -> dict[str, np.ndarray]:
-            return self.predict(self.state.evaluated_params, self.test_arrays, self.parallel.place_batch(batch))
-
-        return Predictions(**collect(predict_batch, self.test.in_order(self.config.batch_size))).accuracy
+        params, batches = self.state.evaluated_params, self.test.in_order(self.config.batch_size)
+        results = (self.predict(params, self.test_arrays, self.parallel.place_batch(batch)) for batch in batches)
+        return Predictions(**collect(fetched_late(results))).accuracy
 
 
 def measured(config: Config, device: str, images: int, test_images: int, rounds: int) -> dict[str, Any]:

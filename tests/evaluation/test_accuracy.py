@@ -14,7 +14,7 @@ def test_only_examples_that_count_are_kept_in_order():
         counts = ~((batch == 0) & (np.arange(3) == 2))
         return dict(label=batch, predicted=batch % 2, confidence=batch / 10, loss=batch * 1.0, counts=counts)
 
-    predictions = Predictions(**collect(predict, batches))
+    predictions = Predictions(**collect(map(predict, batches)))
     assert predictions.label.tolist() == [0, 1, 2, 3, 4]
     assert predictions.place.tolist() == [0, 1, 2, 3, 4]
     assert predictions.accuracy == 2 / 5
@@ -24,7 +24,7 @@ def test_only_examples_that_count_are_kept_in_order():
 def test_the_places_of_the_examples_that_count_are_kept():
     counts = np.array([True, False, True])
     answers = dict(label=np.ones(3), predicted=np.ones(3), confidence=np.ones(3), loss=np.ones(3), counts=counts)
-    assert collect(lambda _: answers, range(2))["place"].tolist() == [0, 2, 3, 5]
+    assert collect([answers, answers])["place"].tolist() == [0, 2, 3, 5]
 
 
 def test_the_calibration_error_is_the_distance_in_each_bin_weighed_by_its_examples():

@@ -25,6 +25,7 @@ from vit_jax.training.parallel import (
     OneProgram,
     ParallelConfig,
     Replicas,
+    fetched_late,
     make_parallel,
     norm_of_one_vector,
 )
@@ -281,6 +282,26 @@ def test_without_a_moving_average_the_parameters_are_evaluated(params):
     state = start_state(params, make_step(params).optimizer, ema=False)
     assert state.ema_params is None
     assert state.evaluated_params is state.params
+
+
+@pytest.mark.parametrize(("backend", "order"), [
+    ("cpu", ["begun 0", "taken 0", "begun 1", "taken 1", "begun 2", "taken 2"]),
+    ("gpu", ["begun 0", "begun 1", "taken 0", "begun 2", "taken 1", "taken 2"]),
+])  # fmt: skip
+def test_what_is_predicted_is_fetched_when_the_next_is_under_way(backend, order, monkeypatch):
+    """But for a CPU, where two programs that exchange something would be on the way at once."""
+    seen: list[str] = []
+
+    def results():
+        for number in range(3):
+            seen.append(f"begun {number}")
+            yield {"number": jnp.full(2, number)}
+
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    for result in fetched_late(results()):
+        assert isinstance(result["number"], np.ndarray)
+        seen.append(f"taken {result['number'][0]}")
+    assert seen == order
 
 
 def test_a_batch_the_devices_do_not_divide_is_refused():

@@ -1,8 +1,7 @@
 """Accuracy, calibration and loss over a whole split, every example counted once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -60,20 +59,18 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
     return float(np.abs(np.bincount(place, weights=right - confidence)).sum() / len(confidence))
 
 
-def collect(function: Callable[[Any], Mapping[str, np.ndarray]], batches: Iterable[Any]) -> dict[str, np.ndarray]:
-    """Runs a function of a batch over all batches, and joins what it gives for the examples that count.
+def collect(results: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Joins what was found for the examples of one batch after the other that count.
 
     Args:
-        function: gives arrays [B, ...] by name; of "counts", bool [B], those examples are kept that it is true for.
-        batches: with every example once, in order.
+        results: arrays [B, ...] by name; of "counts", bool [B], those examples are kept that it is true for.
 
     Returns:
         All but "counts", and the "place", int [N], that each example has among all of the split.
     """
     kept: dict[str, list[np.ndarray]] = {}
     counts: list[np.ndarray] = []
-    for batch in batches:
-        found = dict(function(batch))
+    for found in map(dict, results):
         counts.append(found.pop("counts"))
         for name, values in found.items():
             kept.setdefault(name, []).append(values[counts[-1]])

@@ -2,7 +2,7 @@
 features of either by what the config names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vit_jax.data.dataset import DivisibleSource
-from vit_jax.data.feed import Batch, gather
+from vit_jax.data.feed import gather
 from vit_jax.data.splits import some_of
 from vit_jax.evaluation.accuracy import Predictions, collect
 from vit_jax.evaluation.judge import How, judge
@@ -19,6 +19,7 @@ from vit_jax.models.network import Network, pooled_features
 from vit_jax.models.network_input import network_input
 from vit_jax.training.errors import TrainingError
 from vit_jax.training.feeding import feed_of, reading
+from vit_jax.training.parallel import fetched_late
 from vit_jax.training.run import Run
 from vit_jax.training.stop_signals import StopSignals
 
@@ -107,12 +108,13 @@ def over_split(run: Run, source: DivisibleSource, compiled: Callable[..., Any], 
     arrays = run.parallel.place_arrays(feed.arrays)
 
     def compute(params: Any) -> dict[str, np.ndarray]:
-        def of_batch(batch: Batch) -> dict[str, np.ndarray]:
-            if stop.agreed():
-                raise CutShort
-            return compiled(params, arrays, run.parallel.place_batch(batch))
+        def of_batches() -> Iterator[dict[str, jax.Array]]:
+            for batch in reading(feed.in_order(run.config.batch_size)):
+                if stop.agreed():
+                    raise CutShort
+                yield compiled(params, arrays, run.parallel.place_batch(batch))
 
-        return collect(of_batch, reading(feed.in_order(run.config.batch_size)))
+        return collect(fetched_late(of_batches()))
 
     return compute
 

@@ -3,8 +3,8 @@
 Both run the same step function. What it must know of the other devices it asks of `Replicas`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -136,7 +136,7 @@ class Parallel(Protocol):
         ...
 
     def compile_predict(self, predict: Callable) -> Callable:
-        """Compiles `predict(params, arrays, batch) -> tree of [B, ...]`; the result is whole, on the host."""
+        """Compiles `predict(params, arrays, batch) -> tree of [B, ...]`; the result is whole, for `fetched_late`."""
         ...
 
 
@@ -172,6 +172,21 @@ def on_host(tree: Tree) -> Tree:
         return np.asarray(multihost_utils.process_allgather(x, tiled=True) if elsewhere else x)
 
     return jax.tree.map(fetch, tree)
+
+
+def fetched_late(results: Iterable[Tree]) -> Iterator[Tree]:
+    """What a compiled function gives for one batch after the other, on the host.
+
+    Each is fetched when the next is under way, so that the device always has work. Not on a CPU: there is nothing to
+    hide there, and programs of several devices that exchange something would wait for one another side by side.
+    """
+    late = 0 if jax.default_backend() == "cpu" else 1
+    pending: deque[Tree] = deque()
+    for result in results:
+        pending.append(result)
+        if len(pending) > late:
+            yield jax.device_get(pending.popleft())
+    yield from map(jax.device_get, pending)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))
@@ -248,8 +263,7 @@ class OneProgram:
         return jax.jit(keep_sharding, donate_argnums=0)
 
     def compile_predict(self, predict: Callable) -> Callable:
-        compiled = jax.jit(predict, out_shardings=self.replicated)
-        return lambda *inputs: jax.device_get(compiled(*inputs))
+        return jax.jit(predict, out_shardings=self.replicated)
 
 
 def one_copy(x: jax.Array) -> jax.Array:
@@ -317,7 +331,7 @@ class OnePerDevice:
             return jax.lax.all_gather(predict(*inputs), "devices", tiled=True)
 
         mapped = jax.pmap(whole, axis_name="devices")
-        return lambda *inputs: jax.device_get(jax.tree.map(one_copy, mapped(*inputs)))
+        return lambda *inputs: jax.tree.map(one_copy, mapped(*inputs))
 
 
 def make_parallel(config: ParallelConfig, batch_size: int, accumulate_steps: int) -> Parallel:
