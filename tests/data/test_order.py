@@ -48,3 +48,12 @@ def test_copies_of_an_example_have_different_partners_in_mixing():
     batch = ShuffledOrder(seed=0, examples=300, repeats=3).batch(0, 300)
     partners = [set(batch[::-1][batch == example]) for example in np.unique(batch)]
     assert np.mean([len(partner) for partner in partners]) > 2.9  # of 3; side by side they would share 1 or 2
+
+
+def test_copies_are_shuffled_differently_in_each_batch():
+    """Else the same places of every batch would be mixed with copies of each other."""
+    order = ShuffledOrder(seed=0, examples=300, repeats=3)
+    place = np.argsort(order.epoch(0))
+    shuffles = {tuple(place[order.batch(step, 30)] - 10 * step) for step in range(10)}  # batches of 10 examples each
+    assert {tuple(sorted(shuffle)) for shuffle in shuffles} == {tuple(np.repeat(range(10), 3))}
+    assert len(shuffles) == 10

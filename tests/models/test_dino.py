@@ -73,11 +73,15 @@ def test_prototypes_decay_as_matrices():
     assert not decays("centre", jnp.zeros(12))
 
 
-def test_drop_path_is_in_training_alone():
-    model, images = VIT.clone(drop_path_rate=0.5), random_images(VIT, 0)
+@pytest.mark.parametrize("network", [VIT, SWIN])
+def test_drop_path_is_in_training_alone(network: Any):
+    model, images = network.clone(drop_path_rate=0.5), random_images(network, 0)
     params = random_params(model, 0)
     still: Any = model.apply({"params": params}, images)
-    np.testing.assert_array_equal(still, VIT.clone(drop_path_rate=0.0).apply({"params": params}, images))
+    without = network.clone(drop_path_rate=0.0)
+    np.testing.assert_array_equal(still, without.apply({"params": params}, images))
+    in_training: Any = without.apply({"params": params}, images, True, rngs={"dropout": jax.random.key(1)})
+    np.testing.assert_array_equal(still, in_training)
     moved: Any = model.apply({"params": params}, images, True, rngs={"dropout": jax.random.key(1)})
     assert float(jnp.abs(moved - still).max()) > 1e-2
 

@@ -47,6 +47,27 @@ def test_parameters_are_those_of_init_by_shape_and_spread(name: str):
             np.testing.assert_array_equal(x, other, err_msg=path)
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "deviation"),
+    [
+        ("swin", "layers_0/blocks_0/attn/qkv/kernel", 0.02),
+        ("swin", "layers_0/blocks_0/attn/proj/kernel", 0.02),
+        ("swin", "layers_1/blocks_0/attn/relative_position_bias/table", 0.02),
+        ("beit", "encoder/relative_position_bias/table", 0),
+        ("beit", "head/kernel", 0.02),
+        ("dino", "head/fc1/kernel", 0.02),
+        ("dino", "head/fc2/kernel", 0.02),
+        ("dino", "head/fc3/kernel", 0.02),
+    ],
+)
+def test_parameters_begin_with_the_published_spread(name: str, path: str, deviation: float):
+    registered, fields = NETWORKS[name]
+    drawn: dict[str, Any] = flatten_dict(
+        init_params(vit_jax.create_model(registered, **fields), jax.random.key(0)), sep="/"
+    )
+    np.testing.assert_allclose(np.std(drawn[path]), deviation, rtol=0.08)
+
+
 def test_blocks_differ_and_follow_the_key():
     model = vit_jax.create_model("vit_tiny_patch4_32", **NETWORKS["vit"][1])
     params, again, other = (init_params(model, jax.random.key(seed)) for seed in (0, 0, 1))

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import vit_jax
 from vit_jax.models.network_input import fits_channels, network_input
@@ -20,6 +21,14 @@ def test_grey_pixels_are_shown_in_colour_and_colour_in_grey():
     colour = np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
     levels = np.round(colour @ np.array([0.299, 0.587, 0.114]))[..., None]
     np.testing.assert_allclose(network_input(network(1), jnp.asarray(colour)), (levels / 255 - 0.5) / 0.25, atol=1e-6)
+
+
+def test_larger_images_are_resized_as_pillow_does():
+    """With antialias: without it a network would see noise that the data's publishers averaged away."""
+    noise = np.random.default_rng(0).uniform(0, 255, (32, 32)).astype(np.float32)
+    expected = np.asarray(Image.fromarray(noise).resize((8, 8), Image.Resampling.BICUBIC)).clip(0, 255)
+    seen = network_input(network(1), jnp.asarray(noise)[None, ..., None])
+    np.testing.assert_allclose(seen[0, ..., 0], (expected / 255 - 0.5) / 0.25, atol=1e-4)
 
 
 def test_pixels_of_other_channels_are_refused():

@@ -110,6 +110,13 @@ def test_masks_depend_on_the_examples_keys_alone(batch: Examples):
     assert len(losses) == 2
 
 
+def test_drop_path_is_on(batch: Examples):
+    model = MODEL.clone(depth=2, drop_path_rate=0.5)
+    params = random_params(model, 0)
+    one, other = (float(OBJECTIVE.loss(model, params, batch, given(key)).value) for key in (0, 1))
+    assert one != other
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "message"),
     [

@@ -12,9 +12,11 @@ import pytest
 
 from tests.models.cases import random_params
 from tests.objectives.cases import examples
+from vit_jax.data.augment.views import View
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.other_size import at_size
 from vit_jax.models.vit import VisionTransformer
+from vit_jax.objectives import self_distillation
 from vit_jax.objectives.objective import Examples, Given, Teacher
 from vit_jax.objectives.self_distillation import SelfDistillation, entropy, self_distillation_loss
 from vit_jax.training.optimizer import OptimizerConfig, weight_decay_over
@@ -155,14 +157,37 @@ def test_drop_path_is_the_student_s_alone(batch: Examples):
     np.testing.assert_array_equal(one.statistics["centre"], other.statistics["centre"])
 
 
+def test_large_and_small_crops_are_dropped_by_keys_of_their_own(batch: Examples, monkeypatch: pytest.MonkeyPatch):
+    """Else the same paths would be dropped in both; and none in the teacher's."""
+    keys, outputs_of = [], self_distillation.outputs_of
+    monkeypatch.setattr(self_distillation, "outputs_of", lambda *args: keys.append(args[3:]) or outputs_of(*args))
+    OBJECTIVE.loss(VIT, random_params(VIT, 0), batch, Given(jax.random.key(0), taught_by(VIT), NOW))
+    of_teacher, (of_large,), (of_small,) = keys
+    assert of_teacher == ()
+    assert not np.array_equal(jax.random.key_data(of_large), jax.random.key_data(of_small))
+
+
+def test_views_are_the_published_ones():
+    """`DataAugmentationDINO`: the first always blurred, the second seldom and then solarized, small ones half of the
+    time.
+    """
+    first, second, *small = SelfDistillation(local_crops=3, local_size=4).views(VIT)
+    assert first == View((8, 8), (0.4, 1.0), blur=1.0, solarize=0.0, sigma=(0.1, 2.0))
+    assert second == View((8, 8), (0.4, 1.0), blur=0.1, solarize=0.2, sigma=(0.1, 2.0))
+    assert small == [View((4, 4), (0.05, 0.4), blur=0.5, solarize=0.0, sigma=(0.1, 2.0))] * 3
+    given = dataclasses.replace(OBJECTIVE, global_scale=(0.6, 0.9), blur_sigma=(0.2, 0.7)).views(VIT)
+    assert [view.scale for view in given] == [(0.6, 0.9)] * 2 + [(0.3, 0.5)] * 3
+    assert {view.sigma for view in given} == {(0.2, 0.7)}
+
+
 def test_crops_depend_on_the_examples_keys(batch: Examples):
     first, again = OBJECTIVE.crops(VIT, batch), OBJECTIVE.crops(VIT, batch)
     other = OBJECTIVE.crops(VIT, batch._replace(keys=jax.random.split(jax.random.key(9), 4)))
     for a, b, c in zip(first, again, other, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
         assert not np.array_equal(np.asarray(a), np.asarray(c))
-    large = np.asarray(first[0])
-    assert not np.array_equal(large[:, 0], large[:, 1])
+    for crops in map(np.asarray, first):  # of one image they differ, too
+        assert not any(np.array_equal(crops[:, 0], crops[:, i]) for i in range(1, crops.shape[1]))
 
 
 def test_schedules_are_the_published_ones():

@@ -74,6 +74,13 @@ def test_the_teacher_is_told_and_not_saved(trained, teacher):
     assert jax.tree.structure(state.params) == jax.tree.structure(result.params)
 
 
+def test_the_teacher_computes_in_the_run_s_dtype(config, tmp_path):
+    run = prepare(dataclasses.replace(config, dtype="bfloat16"), tmp_path)
+    student, teacher = run.step.model, run.step.teacher
+    assert teacher is not None
+    assert student.dtype == teacher.dtype == jnp.bfloat16
+
+
 def test_either_head_can_answer_alone(trained):
     """Evaluated, both answer together: their mean."""
     run, _, _ = trained

@@ -5,6 +5,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -102,6 +103,12 @@ def test_it_learns_without_labels(trained, tokenizer):
     saved, params = vit_jax.load_pretrained(run.workdir)
     assert isinstance(saved, BeitPretraining)
     jax.tree.map(np.testing.assert_array_equal, params, result.params)
+
+
+def test_the_tokenizer_computes_in_the_run_s_dtype(config, tmp_path):
+    teacher = prepare(dataclasses.replace(config, dtype="bfloat16"), tmp_path).step.teacher
+    assert teacher is not None
+    assert teacher.dtype == jnp.bfloat16
 
 
 def test_its_report_shows_what_was_guessed(trained):

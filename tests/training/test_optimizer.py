@@ -285,6 +285,11 @@ def test_a_norm_before_the_first_block_learns_with_the_embeddings():
     assert layer["norm_pre/scale"] == layer["norm_pre/bias"] == layer["patch_embed/kernel"] == 0
 
 
+def test_a_distillation_token_learns_with_the_embeddings():
+    _, layer = layers_by_path("vit_digits_patch2_8", embed_dim=8, depth=2, num_heads=2, distilled=True, pool="token")
+    assert layer["cls_token"] == layer["dist_token"] == layer["patch_embed/kernel"] == 0
+
+
 def test_layers_of_a_network_with_stages():
     """As in SimMIM's optimizer.py: blocks count through all stages, patch merging goes with the block before it."""
     model = create_model("swin_cifar_patch2_window4_32", embed_dim=12, depths=(2, 11), num_heads=(3, 3), version=2)

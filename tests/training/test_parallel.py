@@ -164,15 +164,24 @@ class Drawing(Classification):
         return Loss(jnp.sum(params["head"]["bias"]), {"drawn": jax.random.uniform(given.key)}, {})
 
 
-def test_pmap_drops_differently_on_each_device(params, arrays):
-    """The same dropout mask on all devices would be an eighth of the noise: the mean of their draws tells."""
-    parallel = OnePerDevice()
-    step = dataclasses.replace(make_step(params, parallel.replicas), objective=Drawing(), augment=())
+@pytest.mark.parametrize(
+    ("make", "accumulate_steps", "key_of"),
+    [
+        (OnePerDevice, 1, jax.random.fold_in),
+        (lambda: OneProgram(jax.devices()[:1], 1), 8, lambda key, part: jax.random.split(key, 8)[part]),
+    ],
+    ids=["pmap", "accumulated"],
+)
+def test_each_part_of_a_batch_drops_differently(make, accumulate_steps, key_of, params, arrays):
+    """The same dropout mask in all eight would be an eighth of the noise: the mean of their draws tells."""
+    parallel = make()
+    step = make_step(params, parallel.replicas, accumulate_steps)
+    step = dataclasses.replace(step, objective=Drawing(), augment=())
     state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
     batch = parallel.place_batch(batches(1), stacked=True)
     _, metrics = parallel.compile_train(step)(state, parallel.place_arrays(arrays), batch, jax.random.key(3))
     _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))
-    draws = [float(jax.random.uniform(jax.random.fold_in(dropout_key, device))) for device in range(8)]
+    draws = [float(jax.random.uniform(key_of(dropout_key, part))) for part in range(8)]
     assert len(set(draws)) == 8
     np.testing.assert_allclose(metrics["drawn"], [np.mean(draws)], rtol=1e-6)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.objectives.cases import examples
 from vit_jax.data.augment import RandomHorizontalFlip
+from vit_jax.data.augment.pipeline import draw_keys
 from vit_jax.models.batch_norm import RUNNING
 from vit_jax.models.network_input import network_input
 from vit_jax.models.preprocessing import Preprocessing
@@ -48,10 +49,9 @@ def arrays():
 BATCHES = {"index": np.random.default_rng(2).integers(0, 60, (STEPS, BATCH)).astype(np.int32)}
 
 
-def train(parallel, params, arrays, optimizer=SGD, accumulate_steps=1, augment=()) -> TrainState:
-    """The state after all batches, on the host."""
+def make_step(parallel, params, optimizer=SGD, accumulate_steps=1, augment=()) -> Step:
     schedule = optax.constant_schedule(0.1)
-    step = Step(
+    return Step(
         model=MODEL,
         objective=Classification(),
         augment=augment,
@@ -62,6 +62,11 @@ def train(parallel, params, arrays, optimizer=SGD, accumulate_steps=1, augment=(
         ema_decay=0.9,
         replicas=parallel.replicas,
     )
+
+
+def train(parallel, params, arrays, **options) -> TrainState:
+    """The state after all batches, on the host."""
+    step = make_step(parallel, params, **options)
     state = parallel.place_state(start_state(jax.tree.map(jnp.array, params), step.optimizer, ema=True))
     batches = parallel.place_batch(BATCHES, stacked=True)
     state, _ = parallel.compile_train(step)(state, parallel.place_arrays(arrays), batches, jax.random.key(3))
@@ -155,6 +160,17 @@ def test_those_of_a_frozen_layer_go_on_following_the_data(params, arrays):
     np.testing.assert_array_equal(after["conv"]["kernel"], params["blocks_0"]["conv"]["kernel"])
     np.testing.assert_array_equal(after["norm"]["scale"], first(params)["scale"])
     assert all(np.all(after["norm"][name] != first(params)[name]) for name in RUNNING)
+
+
+def test_the_examples_keys_are_none_that_augmentation_used(params, arrays):
+    """Else a mask or a crop of the objective would be drawn as a transform's draws were."""
+    augment = (RandomHorizontalFlip(), RandomHorizontalFlip())
+    step, key = make_step(ONE, params, augment=augment), jax.random.key(5)
+    batch = {"index": BATCHES["index"][0]}
+    keys = jax.random.key_data(step.examples(arrays, batch, key).keys)
+    used = jax.random.key_data(draw_keys(key, len(augment), jnp.arange(BATCH)))
+    together = np.concatenate([keys, *used])
+    assert len(np.unique(together, axis=0)) == len(together) == 3 * BATCH
 
 
 def test_a_network_without_batch_norm_has_none(arrays):

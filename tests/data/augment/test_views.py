@@ -76,6 +76,18 @@ def test_each_change_alone(image: jax.Array, nothing: ViewParams):
         assert float(jnp.abs(seen - plain).max()) > 1, name
 
 
+@pytest.mark.parametrize("grey_too", [False, True])
+def test_changes_are_made_in_the_published_order(grey_too: bool, image: jax.Array, nothing: ViewParams):
+    """Mirrored, jittered, grey, blurred, solarized."""
+    yes, view = jnp.array(True), dataclasses.replace(VIEW, size=SHAPE[:2])
+    everything = nothing._replace(mirrored=yes, jittered=yes, grey=jnp.array(grey_too), blurred=yes, solarized=yes)
+    x = view.apply(image, nothing)[:, ::-1]
+    x = ColorJitter(0.4, 0.4, 0.2, 0.1).apply(x, nothing.jitter)
+    x = jnp.broadcast_to(grey(x), SHAPE) if grey_too else x
+    x = gaussian_blur(x, nothing.sigma, 1.0)
+    np.testing.assert_allclose(view.apply(image, everything), jnp.where(x < 128, x, 255 - x), atol=1e-3)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_views_have_their_size_and_stay_in_range(channels: int):
     images = jnp.asarray(np.random.default_rng(0).uniform(0, 255, (50, 12, 10, channels)), jnp.float32)
