@@ -15,8 +15,6 @@ from vit_jax.models.attention import Attention
 from vit_jax.models.attention_kernel import FLASH_TOKENS, Kernel, choose_kernel, compilation_error, flash_attention
 from vit_jax.models.vit import VisionTransformer
 
-Randomise = Callable[[Any], Any]
-
 
 def randomised(tree: Any) -> Any:
     rng = np.random.default_rng(0)
@@ -160,8 +158,3 @@ def test_a_kernel_by_name_that_cannot_serve_is_refused(kernel: Kernel, rate: flo
     )
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-
-
-def test_an_unknown_kernel_is_refused():
-    with pytest.raises(ValueError, match="attention must be one of auto, matmul, xla, cudnn; not 'flash'"):
-        VisionTransformer(attention="flash")  # pyright: ignore[reportArgumentType]

@@ -36,11 +36,6 @@ def test_patches_find_their_offset_and_the_class_token_the_end(grid: tuple[int, 
     assert set(index.flat) == set(range(size))  # no row of the table is left over
 
 
-def test_published_size_of_the_table():
-    """BEiT at 224 px: 732 rows."""
-    assert table_rows((14, 14), class_token=True) == 732
-
-
 def test_a_bias_of_the_table_stands_at_its_query_and_key():
     table = np.random.default_rng(0).normal(size=(table_rows((2, 3), class_token=True), 2)).astype(np.float32)
     bias: Any = RelativePositionBias((2, 3), num_heads=2, class_token=True).apply({"params": {"table": table}})

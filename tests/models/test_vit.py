@@ -413,6 +413,7 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]):
         (dict(pos_embed="sincosine"), "pos_embed must be one of learned, sincos, none; not 'sincosine'"),
         (dict(pool="mean"), "pool must be one of token, avg, token_avg, map; not 'mean'"),
         (dict(gelu="gelu_tanh"), "gelu must be one of erf, tanh, quick; not 'gelu_tanh'"),
+        (dict(attention="flash"), "attention must be one of auto, matmul, xla, cudnn; not 'flash'"),
         (dict(class_token=False), "class_token=False"),
         (dict(class_token=False, distilled=True, pool="avg"), "class_token=False"),
         (dict(distilled=True, pool="avg"), "distilled=True"),

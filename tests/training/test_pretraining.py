@@ -167,16 +167,7 @@ def test_masks_do_not_depend_on_the_devices(ways):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=5e-6), params, other)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (dict(objective=MaskedAutoencoding()), "needs a MaskedAutoencoder"),
-        (dict(model=ModelConfig("mae_cifar_patch2_32", {**MAE, "mask_ratio": 0.0})), "masks none of 16 patches"),
-        (dict(model=ModelConfig("mae_cifar_patch2_32", {**MAE, "mask_ratio": 0.99})), "leaves none of 16"),
-    ],
-)
-def test_what_cannot_be_pre_trained_is_refused(changes, message, config, small_config, tmp_path):
-    begun = small_config if "objective" in changes else config
-    with pytest.raises(ValueError, match=message):
-        prepare(dataclasses.replace(begun, **changes), tmp_path / "run")
+def test_what_cannot_be_pre_trained_is_refused(small_config, tmp_path):
+    with pytest.raises(ValueError, match="needs a MaskedAutoencoder"):
+        prepare(dataclasses.replace(small_config, objective=MaskedAutoencoding()), tmp_path / "run")
     assert not (tmp_path / "run").exists()

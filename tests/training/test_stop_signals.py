@@ -18,10 +18,6 @@ def wait_for(condition, seconds: float = 10.0):
     assert condition()
 
 
-def test_the_status_is_the_one_for_temporary_failure():
-    assert RESUME_STATUS == 75
-
-
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_after_the_first_dispatch_is_a_request(number):
     with StopSignals() as stop:
