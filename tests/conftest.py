@@ -4,6 +4,9 @@ import os
 import shutil
 import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
+
+import pytest
 
 # Two fifths less time; later releases of XLA have no such choice.
 QUICKER = "--xla_cpu_use_fusion_emitters=false" if version("jaxlib").startswith("0.10.") else ""
@@ -23,6 +26,14 @@ if not IS_WORKER:  # workers inherit it
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="vit_jax_tests_")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+
+
+def pytest_runtest_setup(item: pytest.Item):
+    """Skips a comparison where a package that it names is not installed."""
+    needed = dict.fromkeys(package for mark in item.iter_markers("parity") for package in mark.args)
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        pytest.skip(f"comparing live needs {' and '.join(missing)}: pip install '.[parity]'")
 
 
 def pytest_unconfigure():

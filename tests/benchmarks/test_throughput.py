@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -401,13 +400,7 @@ def test_unequal_networks_are_not_timed(device: Any, monkeypatch: pytest.MonkeyP
     assert not multiprocessing.active_children()
 
 
-needs_peers = pytest.mark.skipif(
-    not all(map(find_spec, ("torch", "timm", "transformers"))), reason="needs torch, timm and transformers"
-)
-
-
-@needs_peers
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 def test_the_peers_in_pytorch_compute_what_ours_do():
     from benchmarks.throughput.torch_peers import torch_peer
 
@@ -420,8 +413,7 @@ def test_the_peers_in_pytorch_compute_what_ours_do():
         assert (training.images, training.compile_seconds, training.peak_bytes) == (4, None, None)
 
 
-@needs_peers
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm")
 def test_timm_is_compiled_in_the_mode_that_was_asked_for(monkeypatch: pytest.MonkeyPatch):
     """On a GPU cuDNN may choose its fastest convolutions."""
     import torch  # pyright: ignore[reportMissingImports]
@@ -441,8 +433,7 @@ def test_timm_is_compiled_in_the_mode_that_was_asked_for(monkeypatch: pytest.Mon
     assert torch.backends.cudnn.benchmark
 
 
-@needs_peers
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize("peer", ["timm", "transformers"])
 def test_the_peers_train_the_network_that_ours_is(peer: str):
     """Stochastic depth, which both have in Swin by themselves, would spare them and cost them work."""
@@ -457,16 +448,14 @@ def test_the_peers_train_the_network_that_ours_is(peer: str):
         assert torch.equal(network.train()(images), network.eval()(images))
 
 
-@needs_peers
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 def test_timm_is_measured_without_transformers(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     monkeypatch.delitem(sys.modules, "benchmarks.throughput.torch_peers", raising=False)
     assert make("timm", workload(VIT), SETTING).name == "timm"
 
 
-@needs_peers
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 def test_a_failure_of_torch_compile_says_so(monkeypatch: pytest.MonkeyPatch):
     import torch  # pyright: ignore[reportMissingImports]
 

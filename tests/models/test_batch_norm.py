@@ -1,6 +1,5 @@
 """Batch norm computes what torch's does, in training and out of it; its statistics are kept where they can be saved."""
 
-from importlib.util import find_spec
 from typing import Any, cast
 
 import jax
@@ -62,12 +61,10 @@ def test_training_uses_the_batchs_statistics_and_moves_the_running_ones():
     assert after["bias"] is params["bias"]
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch")
 @pytest.mark.parametrize(("momentum", "eps"), [(0.1, 1e-5), (0.3, 1e-2)])
 def test_equals_torch(momentum: float, eps: float):
     """Results, running statistics and gradients over two training batches, then a result outside of training."""
-    if not find_spec("torch"):
-        pytest.skip("comparing with torch itself needs torch: pip install '.[parity]'")
     import torch  # pyright: ignore[reportMissingImports]
 
     params, x = make()

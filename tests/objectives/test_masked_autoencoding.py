@@ -1,6 +1,5 @@
 """MAE's loss against its definition in float64, and against Hugging Face's with the same noise, gradients included."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -90,11 +89,9 @@ def test_a_network_that_it_cannot_train_is_refused(model: Any, message: str):
         MaskedAutoencoding().check(model)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize("normalise", [True, False])
 def test_loss_and_gradients_equal_hugging_face(normalise: bool):
-    if not all(map(find_spec, ("torch", "timm", "transformers"))):
-        pytest.skip("comparing live needs torch, timm and transformers: pip install '.[parity]'")
     import torch  # pyright: ignore[reportMissingImports]
 
     from tests.models.huggingface_vit import MAE_DECODER_NAMES, encoder_parameters, mae, prefixed

@@ -1,6 +1,5 @@
 """Weights for images of other channels: grey instead of colour, and many."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +63,10 @@ def test_other_channels_are_taken_in_turn(in_channels: int, tmp_path: Path):
     jax.tree.map(np.testing.assert_array_equal, *rest)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "torchvision")
 @pytest.mark.parametrize("in_channels", [1, 2, 5])
 def test_other_channels_are_timm_s(in_channels: int, tmp_path: Path):
     """By its `in_chans`; for grey images with one mean, as timm leaves normalisation to its user."""
-    if not all(map(find_spec, ("torch", "timm", "torchvision"))):
-        pytest.skip("comparing live needs torch, timm and torchvision: pip install '.[parity]'")
     from tests.pretrained.timm_folder import timm_outputs
 
     network = create_model("vit_tiny_patch16_224", image_size=32, depth=2, num_classes=5)

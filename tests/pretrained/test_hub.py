@@ -18,13 +18,12 @@ def test_without_the_package_it_says_what_to_do(monkeypatch):
         fetch("google/vit")
 
 
-@pytest.mark.parity
+@pytest.mark.parity("huggingface_hub")
 class TestWithThePackage:
     @pytest.fixture
     def hub(self) -> Any:
-        package = pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
         importlib.import_module("huggingface_hub.errors")  # the package does not by itself
-        return package
+        return importlib.import_module("huggingface_hub")
 
     @pytest.fixture
     def response(self, hub) -> Any:

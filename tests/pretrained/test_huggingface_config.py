@@ -1,7 +1,6 @@
 """What Hugging Face's config says that a network here has not is refused: it would load, and compute something else."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,10 @@ def test_a_network_that_computes_something_else_is_refused(
         vit_jax.load_pretrained(path)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "transformers")
 @pytest.mark.parametrize("size", [(32, 48), (48, 32), (32, 32)])
 def test_a_beit_for_oblong_images_computes_what_hugging_face_does(size: tuple[int, int], tmp_path: Path):
     """It takes the rows of its table for columns there, at its own size, too."""
-    if not all(map(find_spec, ("torch", "transformers"))):
-        pytest.skip("comparing with transformers needs it: pip install '.[parity]'")
     from tests.pretrained.huggingface_folder import random_beit
 
     images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)

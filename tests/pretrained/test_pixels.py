@@ -1,6 +1,5 @@
 """How images are prepared where nothing beside the weights says so: as the publisher does for that network."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -78,11 +77,9 @@ TORCHVISION = {
 }
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "torchvision")
 @pytest.mark.parametrize("weights", TORCHVISION)
 def test_torchvision_s_images_are_as_its_weights_say(weights: str):
-    if not all(map(find_spec, ("torch", "timm", "torchvision"))):
-        pytest.skip("comparing with torchvision needs it: pip install '.[parity]'")
     from tests.pretrained.timm_folder import torchvision_preset
 
     name, image_size = TORCHVISION[weights]

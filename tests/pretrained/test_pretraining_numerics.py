@@ -1,7 +1,6 @@
 """MAE's and BEiT's pre-training networks, from Hugging Face's files and the authors', compute what theirs do."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -77,14 +76,7 @@ def test_a_classifier_of_beit_s_encoder_has_the_shared_bias_in_each_block(writer
     assert_equal(np.asarray(vit_jax.features(model, params, images).tokens), tokens)
 
 
-needs_hugging_face = pytest.mark.skipif(
-    not all(map(find_spec, ("torch", "timm", "transformers"))),
-    reason="comparing with Hugging Face needs it: pip install '.[parity]'",
-)
-
-
-@pytest.mark.parity
-@needs_hugging_face
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize("name", PRETRAINING_CASES)
 def test_equals_hugging_face(name: str, tmp_path: Path):
     from tests.pretrained.pretraining_reference import names_written, reference_output
@@ -96,8 +88,7 @@ def test_equals_hugging_face(name: str, tmp_path: Path):
         assert_equal(loaded_output(name, "huggingface", size, seed, tmp_path / "loaded"), expected)
 
 
-@pytest.mark.parity
-@needs_hugging_face
+@pytest.mark.parity("torch", "timm", "transformers")
 def test_a_masked_autoencoder_s_encoder_with_a_new_head(tmp_path: Path):
     import torch  # pyright: ignore[reportMissingImports]
 

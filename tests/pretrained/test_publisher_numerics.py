@@ -1,6 +1,5 @@
 """Weights of every publisher, loaded from files as it writes them, give its own logits at its own and other sizes."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -53,12 +52,10 @@ def test_golden_files_cover_every_case():
     assert set(np.load(GOLDEN_LOGITS)) == {param.id for param in SIZED}
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "torchvision", "transformers")
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_publisher(name: str, tmp_path: Path):
     """Against the publisher's code as it is installed, with other values than the golden file's."""
-    if not all(map(find_spec, ("torch", "timm", "torchvision", "transformers"))):
-        pytest.skip("comparing with the publishers' code needs it: pip install '.[parity]'")
     from tests.pretrained.publisher_reference import REFERENCES
 
     seed = GOLDEN_SEED + 1

@@ -1,7 +1,6 @@
 """Resized weights are those of each publisher's library, on the same random weights, in float32."""
 
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -61,16 +60,10 @@ def test_golden_file_covers_every_case():
     assert set(np.load(GOLDEN_FILE)) == set(KEYS)
 
 
-def require_references() -> None:
-    if not all(map(find_spec, ("torch", "timm", "transformers"))):
-        pytest.skip("comparing live needs torch, timm and transformers: pip install '.[parity]'")
-
-
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize("method", POSITION_AXES)
 def test_positions_equal_torch(method: PositionResize):
     """Against the torch that is installed, called as publishers do; DINO's call by scale among them."""
-    require_references()
     from tests.pretrained.resize_reference import torch_position_embedding
 
     for name, case in POSITION_CASES.items():
@@ -78,10 +71,9 @@ def test_positions_equal_torch(method: PositionResize):
         check(ours(f"position.{method}.{name}", LIVE_SEED), expected)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize("method", ["bicubic", "bicubic_antialias"])
 def test_positions_equal_timm(method: PositionResize):
-    require_references()
     from tests.pretrained.resize_reference import timm_position_embedding
 
     for name, case in POSITION_CASES.items():
@@ -89,12 +81,11 @@ def test_positions_equal_timm(method: PositionResize):
         check(ours(f"position.{method}.{name}", LIVE_SEED), expected)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.filterwarnings("ignore:torch.searchsorted", "ignore:Using a non-tuple sequence")
 @pytest.mark.parametrize("method", BIAS_REFERENCES)
 def test_bias_tables_equal_their_library(method: str):
     """torch's call of Swin's authors, timm's function, and the biases that Hugging Face's BEiT adds."""
-    require_references()
     from tests.pretrained.resize_reference import BIAS_TABLES
 
     for name, case in BIAS_CASES.items():

@@ -1,7 +1,6 @@
 """What is saved for timm and Hugging Face loads there with nothing missing or left over, and computes the same."""
 
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,10 @@ from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.pretrained.to_timm import ITS_NAMES
 
-pytestmark = pytest.mark.parity
+pytestmark = pytest.mark.parity("torch", "timm", "transformers")
 
 TOLERANCE = 1e-5
 """On outputs of about 1."""
-
-NEEDED = {"timm": ("torch", "timm"), "huggingface": ("torch", "timm", "transformers")}
-
-
-def needs(format: Any) -> None:
-    if not all(map(find_spec, NEEDED[format])):
-        pytest.skip(f"comparing live needs {' and '.join(NEEDED[format])}: pip install '.[parity]'")
 
 
 def random_mask(name: str) -> np.ndarray:
@@ -57,7 +49,6 @@ def saved(name: str, format: Any, directory: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "format"), SAVED)
 def test_computes_the_same_there(name: str, format: Any, tmp_path: Path):
-    needs(format)
     folder, images = saved(name, format, tmp_path), random_images(save_case(name), 1)
     if format == "timm":
         from tests.pretrained.timm_folder import timm_outputs
@@ -72,7 +63,6 @@ def test_computes_the_same_there(name: str, format: Any, tmp_path: Path):
 
 
 def test_hugging_face_has_the_class_names(tmp_path: Path):
-    needs("huggingface")
     from tests.pretrained.huggingface_folder import huggingface_labels
 
     assert huggingface_labels(saved("vit", "huggingface", tmp_path)) == [f"class {i}" for i in range(5)]
@@ -90,7 +80,6 @@ PREPROCESSING = {
 @pytest.mark.parametrize("name", PREPROCESSING)
 def test_images_are_prepared_the_same_way_there(name: str, format: Any, tmp_path: Path):
     """But for rounding: Pillow and torchvision resample by different code."""
-    needs(format)
     model = save_case("vit").clone(preprocessing=PREPROCESSING[name], image_size=64)
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
     rows, columns = np.mgrid[:100, :150]
@@ -107,7 +96,6 @@ def test_images_are_prepared_the_same_way_there(name: str, format: Any, tmp_path
 @pytest.mark.parametrize(("format", "rounding"), [("timm", "even"), ("huggingface", "down")])
 def test_half_a_pixel_of_margin_is_rounded_as_there(format: Any, rounding: Any, tmp_path: Path):
     """43 columns are cut away, 21 or 22 of them on the left; of an image of that height nothing is resampled."""
-    needs(format)
     settings = Preprocessing((0.4,), (0.3,), crop_rounding=rounding)
     model = save_case("vit").clone(preprocessing=settings, image_size=64)
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0), format=format)
@@ -122,7 +110,6 @@ def test_half_a_pixel_of_margin_is_rounded_as_there(format: Any, rounding: Any, 
 
 
 def test_names_that_are_kept_are_timm_s():
-    needs("timm")
     from tests.pretrained.timm_folder import timm_names
 
     kept = {name for name in vit_jax.list_models() if ITS_NAMES.fullmatch(name)}

@@ -1,7 +1,6 @@
 """The encoders that Hugging Face pre-trained by masked image modelling (SimMIM), out of their files."""
 
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,7 @@ VIT = dict(image_size=32, patch_size=8, hidden_size=64, num_hidden_layers=2, num
 SWIN = dict(image_size=32, patch_size=2, embed_dim=32, depths=[2, 2], num_heads=[1, 2], window_size=4, encoder_stride=4)
 
 
-@pytest.mark.parity
-@pytest.mark.skipif(
-    not all(map(find_spec, ("torch", "timm", "transformers"))),
-    reason="comparing with Hugging Face needs it: pip install '.[parity]'",
-)
+@pytest.mark.parity("torch", "timm", "transformers")
 @pytest.mark.parametrize(("kind", "fields"), [("ViT", VIT), ("DeiT", VIT), ("Swin", SWIN), ("Swinv2", SWIN)])
 def test_the_encoder_is_taken_out_and_what_is_left_is_told(
     kind: str, fields: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture

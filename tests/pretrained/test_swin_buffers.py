@@ -1,6 +1,5 @@
 """Windows and image of Swin V2's own files are told by their buffers, also by those of a network of larger windows."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,9 @@ def test_a_table_without_offsets_is_refused(tmp_path: Path):
         vit_jax.load_pretrained(path)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "torchvision", "transformers")
 def test_networks_of_other_pretrained_windows_give_their_logits(tmp_path: Path):
     """With the tables and masks that the publisher's code makes, as its files have them."""
-    if not all(map(find_spec, ("torch", "timm", "torchvision", "transformers"))):
-        pytest.skip("comparing with the publishers' code needs it: pip install '.[parity]'")
     from tests.pretrained.publisher_reference import swinv2_of_windows
 
     images = images_for("swinv2", None, 1)

@@ -1,7 +1,6 @@
 """What timm's config says, and what the name of the network in it says: heads, the form of GELU, other blocks."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,8 @@ def test_a_margin_that_patches_leave_over_is_left_and_said_to_be(arrays, tmp_pat
     assert "images are of 16 x 16 px, whole patches: of its own 19 x 16 px" in caplog.text
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm", "torchvision", "transformers")
 def test_a_margin_is_not_seen_by_timm(arrays, tmp_path: Path):
-    if not all(map(find_spec, ("torch", "timm", "torchvision", "transformers"))):
-        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
     from tests.pretrained.publisher_reference import REFERENCES
 
     images = np.random.RandomState(0).standard_normal((2, 18, 18, 3)).astype(np.float32)
@@ -97,10 +94,8 @@ def test_the_epsilon_of_a_name(architecture: str, epsilon: float):
     assert timm_vit({"architecture": architecture})["norm_eps"] == epsilon
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm")
 def test_heads_epsilon_and_gelu_are_timm_s_of_every_network_that_loads():
-    if not all(map(find_spec, ("torch", "timm"))):
-        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
     from tests.pretrained.timm_folder import timm_networks
 
     networks = {name: network for name, network in timm_networks() if loads(network)}
@@ -157,10 +152,8 @@ def test_a_flat_config_is_read_like_a_nested_one(arrays, tmp_path: Path):
     assert loaded.model.preprocessing == Preprocessing((0.3,) * 3, (0.4,) * 3, 0.95)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch", "timm")
 def test_a_flat_config_is_timm_s():
-    if not all(map(find_spec, ("torch", "timm"))):
-        pytest.skip("comparing with timm needs it: pip install '.[parity]'")
     from tests.pretrained.timm_folder import timm_settings
 
     flat = {"architecture": "vit_tiny_patch16_224", "mean": [0.3], "std": [0.4], "crop_pct": 0.95, "labels": ["a"]}

@@ -4,8 +4,6 @@ import io
 import json
 import pickle
 import zipfile
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,11 +35,9 @@ def test_a_safetensors_header_may_be_as_long_as_another_kinds_first_bytes(tmp_pa
     assert equal(read_all(open_weights(path)), ARRAYS)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch")
 @pytest.mark.parametrize("zipped", [True, False])
 def test_pytorchs_files_are_told_by_their_content(tmp_path, zipped):
-    if not find_spec("torch"):
-        pytest.skip("writing PyTorch's files needs torch: pip install '.[parity]'")
     import torch  # pyright: ignore[reportMissingImports]
 
     content = {name: torch.from_numpy(x) for name, x in ARRAYS.items()}
@@ -90,9 +86,9 @@ def test_anything_else_is_refused_by_name(tmp_path, name, content, message):
         open_weights(tmp_path / name)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch")
 def test_other_zip_files_are_refused(tmp_path):
-    pytest.importorskip("torch", reason="a zip file that is no .npz is taken for PyTorch's: pip install '.[parity]'")
+    """As PyTorch's: a zip file that is no .npz is taken for one."""
     (tmp_path / "x.pth").write_bytes(other_zip())
     with pytest.raises(ValueError, match=r"x\.pth is a zip file that holds neither"):
         open_weights(tmp_path / "x.pth")
@@ -153,11 +149,12 @@ class TestIndex:
             open_weights(path)
 
 
-@pytest.mark.parity
+@pytest.mark.parity("torch")
 class TestIndexOfPyTorch:
     @pytest.fixture
     def path(self, tmp_path):
-        torch: Any = pytest.importorskip("torch", reason="writing PyTorch's files needs torch: pip install '.[parity]'")
+        import torch  # pyright: ignore[reportMissingImports]
+
         for i, (name, array) in enumerate(ARRAYS.items()):
             torch.save({name: torch.from_numpy(array)}, tmp_path / f"pytorch_model-{i}.bin")
         path = tmp_path / "pytorch_model.bin.index.json"
