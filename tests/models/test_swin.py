@@ -1,4 +1,4 @@
-"""The Swin Transformer's parts, options and refusals; its numbers are in test_swin_numerics.py."""
+"""The Swin Transformer's parts, options and refusals; its numbers are in test_numerics.py."""
 
 from typing import Any
 
