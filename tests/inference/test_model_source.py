@@ -61,11 +61,11 @@ def test_attention_takes_a_size(classifier, save, photo, tmp_path, capsys):
 def test_publisher_and_revision_reach_the_weights(monkeypatch: pytest.MonkeyPatch):
     asked = []
 
-    def load(*args, **named):
+    def open_stored(*args, **named):
         asked.append((args, named))
         raise ValueError("not there")
 
-    monkeypatch.setattr("vit_jax.pretrained.load.load", load)
+    monkeypatch.setattr("vit_jax.pretrained.load.open_stored", open_stored)
     options = ["--publisher", "dino", "--revision", "main", "--image-size", "96"]
     assert cli.main(["evaluate", "somebody/vit", "--data", "digits", *options]) == 2
     assert asked == [(("somebody/vit",), {"publisher": "dino", "revision": "main", "image_size": 96})]
