@@ -69,9 +69,6 @@ def test_draws_are_uniform(draw) -> None:
     assert params.sigma.mean() == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"), [(dict(sigma=(0.0, 1.0)), "0 < low <= high"), (dict(threshold=-1.0), r"in \[0, 256\]")]
-)
-def test_bad_fields_are_refused(fields, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        ThreeAugment(**fields)
+def test_a_range_that_begins_at_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 < low <= high"):
+        ThreeAugment(sigma=(0.0, 1.0))

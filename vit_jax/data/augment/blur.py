@@ -43,21 +43,18 @@ class OneOfThree(NamedTuple):
 
 @dataclass(frozen=True)
 class ThreeAugment(ImageTransform[OneOfThree]):
-    """Makes an image grey, or inverts its bright levels, or blurs it: one of the three, equally often (DeiT-III).
+    """Makes an image grey, inverts its levels from 128 up, or blurs it: one of the three, equally often (DeiT-III).
 
     From `augment.py` of DeiT's code, where `ColorJitter(0.3, 0.3, 0.3)` follows. Pillow, which that uses, makes its
     Gaussian of box blurs: some levels differ by a few.
 
     Attributes:
-        threshold: levels from here up are inverted.
         sigma: range of the blur's standard deviation, in pixels; for images of 224, and as published for all sizes.
     """
 
-    threshold: float = 128.0
     sigma: tuple[float, float] = (0.1, 2.0)
 
     def __post_init__(self) -> None:
-        require(0 <= self.threshold <= 256, self, "threshold", "in [0, 256]")
         fits = is_interval(self.sigma, 0, float("inf")) and self.sigma[0] > 0 and self.sigma[1] < float("inf")
         require(fits, self, "sigma", "(low, high) with 0 < low <= high")
 
@@ -68,6 +65,6 @@ class ThreeAugment(ImageTransform[OneOfThree]):
 
     def apply(self, image: jax.Array, params: OneOfThree) -> jax.Array:
         grey_image = jnp.broadcast_to(grey(image), image.shape)
-        solarized = jnp.where(image < self.threshold, image, 255 - image)
+        solarized = jnp.where(image < 128, image, 255 - image)
         blurred = gaussian_blur(image, params.sigma, self.sigma[1])
         return jnp.where(params.which == 0, grey_image, jnp.where(params.which == 1, solarized, blurred))

@@ -1,7 +1,7 @@
 """Augmentation policies: which operations an image gets, and how strongly.
 
 RandAugment (Cubuk et al. 2019) in timm's form, TrivialAugment (Müller and Hutter 2021), and the policy that AutoAugment
-(Cubuk et al. 2018) found on CIFAR-10. All bring `fill` in where a warp looks outside the image, and interpolate
+(Cubuk et al. 2018) found on CIFAR-10. All bring `FILL` in where a warp looks outside the image, and interpolate
 linearly, where timm draws linear or cubic each time and torchvision takes the nearest pixel. Images are rounded to
 whole levels on the way in, see `operations`.
 """
@@ -18,6 +18,9 @@ from vit_jax.data.augment.draws import sign, whole_number
 from vit_jax.data.augment.operations import Operation, apply_operation
 from vit_jax.data.augment.pipeline import ImageShape, ImageTransform
 
+FILL = 128.0
+"""The level outside the image, for all channels: the middle grey."""
+
 
 class Steps(NamedTuple):
     """The operations of one image in their order: operation int32 [n], argument float32 [n]."""
@@ -29,11 +32,9 @@ class Steps(NamedTuple):
 class Policy(ImageTransform[Steps]):
     """Applies the operations drawn."""
 
-    fill: float
-
     def apply(self, image: jax.Array, params: Steps) -> jax.Array:
         def step(image: jax.Array, drawn: Steps) -> tuple[jax.Array, None]:
-            return apply_operation(image, drawn.operation, drawn.argument, self.fill), None
+            return apply_operation(image, drawn.operation, drawn.argument, FILL), None
 
         return jax.lax.scan(step, jnp.clip(jnp.round(image), 0, 255), params)[0]
 
@@ -46,76 +47,64 @@ GREATEST_LEVEL = 10
 class RandAugment(Policy):
     """`num_ops` operations drawn uniformly, with replacement, from fifteen, at a common magnitude (Cubuk et al. 2019).
 
-    As timm runs it; the defaults are its `rand-m9-mstd0.5-inc1`, which DeiT, Swin and MAE's fine-tuning use. Note that
-    timm skips each operation with probability 0.5; the paper skips none. Posterize keeps at least one bit (none would
-    make the image black).
+    As timm runs it; the defaults are its `rand-m9-mstd0.5-inc1`, which DeiT, Swin and MAE's fine-tuning use: every
+    operation distorts more as its magnitude grows ("inc1"). Note that timm skips each operation with probability 0.5;
+    the paper skips none. Posterize keeps at least one bit (none would make the image black).
 
     Attributes:
         num_ops: operations per image.
         magnitude: mean magnitude in [0, 10].
         magnitude_std: standard deviation of a normal draw of each operation's magnitude, clipped to [0, 10]; or 0.
-        increasing: every operation distorts more as its magnitude grows (inc1). False: the ranges of TensorFlow's
-            EfficientNet code, where posterize, solarize and the four enhancements do not.
         probability: of applying each operation.
-        fill: level outside the image, for all channels.
     """
 
     num_ops: int = 2
     magnitude: float = 9.0
     magnitude_std: float = 0.5
-    increasing: bool = True
     probability: float = 0.5
-    fill: float = 128.0
 
     def __post_init__(self) -> None:
         require(isinstance(self.num_ops, int) and self.num_ops >= 1, self, "num_ops", "a whole number, 1 or more")
         require(0 <= self.magnitude <= GREATEST_LEVEL, self, "magnitude", f"in [0, {GREATEST_LEVEL}]")
         require(0 <= self.magnitude_std < float("inf"), self, "magnitude_std", "0 or more, and finite")
         require(0 <= self.probability <= 1, self, "probability", "in [0, 1]")
-        require(0 <= self.fill <= 255, self, "fill", "in [0, 255]")
 
     def draw(self, key: jax.Array, image_shape: ImageShape) -> Steps:
         uniform_key, level_key = jax.random.split(key)
         for_choice, for_sign, for_apply = jax.random.uniform(uniform_key, (3, self.num_ops))
         level = self.magnitude + self.magnitude_std * jax.random.normal(level_key, (self.num_ops,))
-        arguments = self.arguments(jnp.clip(level, 0, GREATEST_LEVEL), sign(for_sign), image_shape)
+        arguments = rand_arguments(jnp.clip(level, 0, GREATEST_LEVEL), sign(for_sign), image_shape)
 
         choice = whole_number(for_choice, len(arguments))
         operation = jnp.where(for_apply < self.probability, jnp.array(list(arguments))[choice], Operation.IDENTITY)
         by_operation = jnp.stack([jnp.broadcast_to(each, level.shape) for each in arguments.values()])
         return Steps(operation, by_operation[choice, jnp.arange(self.num_ops)])
 
-    def arguments(
-        self, level: jax.Array, direction: jax.Array, image_shape: ImageShape
-    ) -> dict[Operation, jax.Array | float]:
-        """Every operation's argument at a level in [0, 10], with direction -1 or 1 where it has one."""
-        height, width, _ = image_shape
-        strength = level / GREATEST_LEVEL
-        if self.increasing:
-            factor = jnp.maximum(1 + direction * 0.9 * strength, 0.1)
-            bits = 4 - jnp.floor(4 * strength)
-            threshold = 256 - jnp.floor(256 * strength)
-        else:
-            factor = 0.1 + 1.8 * strength
-            bits = jnp.floor(4 * strength)
-            threshold = jnp.floor(256 * strength)
-        return {
-            Operation.AUTO_CONTRAST: 0.0,
-            Operation.EQUALIZE: 0.0,
-            Operation.INVERT: 0.0,
-            Operation.ROTATE: direction * 30 * strength,
-            Operation.POSTERIZE: jnp.maximum(bits, 1),
-            Operation.SOLARIZE: threshold,
-            Operation.SOLARIZE_ADD: jnp.floor(110 * strength),
-            Operation.COLOR: factor,
-            Operation.CONTRAST: factor,
-            Operation.BRIGHTNESS: factor,
-            Operation.SHARPNESS: factor,
-            Operation.SHEAR_X: direction * 0.3 * strength,
-            Operation.SHEAR_Y: direction * 0.3 * strength,
-            Operation.TRANSLATE_X: direction * 0.45 * width * strength,
-            Operation.TRANSLATE_Y: direction * 0.45 * height * strength,
-        }
+
+def rand_arguments(
+    level: jax.Array, direction: jax.Array, image_shape: ImageShape
+) -> dict[Operation, jax.Array | float]:
+    """RandAugment's operations and their arguments at a level in [0, 10], in direction -1 or 1 where they have one."""
+    height, width, _ = image_shape
+    strength = level / GREATEST_LEVEL
+    factor = jnp.maximum(1 + direction * 0.9 * strength, 0.1)
+    return {
+        Operation.AUTO_CONTRAST: 0.0,
+        Operation.EQUALIZE: 0.0,
+        Operation.INVERT: 0.0,
+        Operation.ROTATE: direction * 30 * strength,
+        Operation.POSTERIZE: jnp.maximum(4 - jnp.floor(4 * strength), 1),
+        Operation.SOLARIZE: 256 - jnp.floor(256 * strength),
+        Operation.SOLARIZE_ADD: jnp.floor(110 * strength),
+        Operation.COLOR: factor,
+        Operation.CONTRAST: factor,
+        Operation.BRIGHTNESS: factor,
+        Operation.SHARPNESS: factor,
+        Operation.SHEAR_X: direction * 0.3 * strength,
+        Operation.SHEAR_Y: direction * 0.3 * strength,
+        Operation.TRANSLATE_X: direction * 0.45 * width * strength,
+        Operation.TRANSLATE_Y: direction * 0.45 * height * strength,
+    }
 
 
 class Magnitudes(NamedTuple):
@@ -180,15 +169,7 @@ class TrivialAugment(Policy):
 
     The wide space, torchvision's TrivialAugmentWide: shear 0.99, translation 32 pixels whatever the image's size,
     rotation 135 degrees, enhancement 1 ± 0.99, posterize to 2 bits. There is nothing to tune.
-
-    Attributes:
-        fill: level outside the image, for all channels.
     """
-
-    fill: float = 128.0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.fill <= 255, self, "fill", "in [0, 255]")
 
     def draw(self, key: jax.Array, image_shape: ImageShape) -> Steps:
         table = magnitude_table(
@@ -244,15 +225,7 @@ class CifarAutoAugment(Policy):
 
     Ranges are the paper's, read as torchvision does: magnitudes 0 to 9 run from no effect to shear 0.3, translation
     150/331 of the side, rotation 30 degrees, enhancement 1 ± 0.9, posterize to 4 bits, solarize from level 0.
-
-    Attributes:
-        fill: level outside the image, for all channels.
     """
-
-    fill: float = 128.0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.fill <= 255, self, "fill", "in [0, 255]")
 
     def draw(self, key: jax.Array, image_shape: ImageShape) -> Steps:
         height, width, _ = image_shape
