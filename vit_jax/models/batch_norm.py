@@ -8,6 +8,12 @@ from flax import linen as nn
 
 RUNNING = ("running_mean", "running_var")
 
+MOMENTUM = 0.1
+"""Share of the newest batch in the running averages: PyTorch's (Keras and Flax count the other way round)."""
+
+EPS = 1e-5
+"""Added to the variance."""
+
 
 class BatchNorm(nn.Module):
     """Normalises each channel by its mean and variance: the batch's in training, running averages otherwise.
@@ -19,14 +25,9 @@ class BatchNorm(nn.Module):
     running statistics go on following the data, as in PyTorch, since training normalises by the batch all the same.
 
     Attributes:
-        momentum: share of the newest batch in the running averages. Default 0.1, PyTorch's (Keras and Flax count the
-            other way round).
-        eps: added to the variance.
         dtype: of the result; the statistics and the normalisation are float32 always.
     """
 
-    momentum: float = 0.1
-    eps: float = 1e-5
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -47,7 +48,7 @@ class BatchNorm(nn.Module):
             mean, var = self.batch_statistics(x, running_mean, running_var)
         else:
             mean, var = running_mean, running_var
-        y = (x - mean) * (jax.lax.rsqrt(var + self.eps) * scale) + bias
+        y = (x - mean) * (jax.lax.rsqrt(var + EPS) * scale) + bias
         return y.astype(self.dtype)
 
     def batch_statistics(
@@ -63,6 +64,6 @@ class BatchNorm(nn.Module):
         if self.is_mutable_collection("statistics") and not self.is_initializing():
             unbiased = var * (values / (values - 1))
             for name, old, new in zip(RUNNING, (running_mean, running_var), (mean, unbiased), strict=True):
-                moved = (1 - self.momentum) * old + self.momentum * jax.lax.stop_gradient(new)
+                moved = (1 - MOMENTUM) * old + MOMENTUM * jax.lax.stop_gradient(new)
                 self.put_variable("statistics", name, moved)
         return mean, var
