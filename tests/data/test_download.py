@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import io
 import socket
 import threading
 import time
@@ -93,6 +94,12 @@ def test_an_interrupted_download_leaves_nothing(
     with pytest.raises(type(error)):
         download(f"{address}/file", tmp_path / "to" / "file", len(CONTENT), SHA256)
     assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_full_disk_names_the_file(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "open", lambda *_: io.FileIO("/dev/full", "w"), raising=False)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path / 'to' / 'file'}'"):
+        download(f"{address}/file", tmp_path / "to" / "file", len(CONTENT), SHA256)
 
 
 def test_a_file_the_server_has_not_is_told(address: str, tmp_path: Path):

@@ -184,6 +184,17 @@ def test_the_directory_may_be_a_disk_of_its_own(classifier, save, tmp_path, monk
     assert all(tmp_path / "out" in Path(old).parents for old, _ in replaced)
 
 
+def test_a_full_disk_names_the_directory_and_leaves_nothing(classifier, save, tmp_path, monkeypatch, capsys):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    source = save(classifier)
+    monkeypatch.setattr(Path, "write_bytes", no_space)
+    assert cli.main(["export", source, str(tmp_path / "out")]) == 2
+    assert f"No space left on device: '{tmp_path / 'out'}'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_flatbuffers_it_says_what_to_install(classifier, save, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     assert cli.main(["export", save(classifier), str(tmp_path / "out")]) == 2

@@ -2,6 +2,8 @@
 
 import json
 import struct
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -94,6 +96,18 @@ def events(path):
         content = content[16 + length :]
         for value in event.summary.value:
             yield value.tag, event.step, value.simple_value
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    def no_space(_):
+        raise OSError(28, "No space left on device")
+
+    log = MetricsLog(tmp_path, 0)
+    assert log.file is not None
+    log.file.close()
+    log.file = cast(Any, SimpleNamespace(write=no_space))
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path / 'metrics.jsonl'}'"):
+        log.write("train", 1, loss=0.5)
 
 
 def test_a_full_disk_is_an_error_and_no_hang_in_tensorboard_s_file(tmp_path, monkeypatch):
