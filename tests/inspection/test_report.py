@@ -96,7 +96,7 @@ def ordinary() -> Report:
         summary={
             "test accuracy": "98.33%",
             "parameters": "456,202",
-            "command": "python train.py --workdir runs/digits",
+            "Command": "python train.py --workdir runs/digits",
         },
         history=history,
         confusion=confusion_of(confusion),

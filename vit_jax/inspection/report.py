@@ -81,6 +81,8 @@ def render(report: Report, workdir: Path) -> str:
     """The page as text."""
     return page(
         "report.html.jinja",
+        title=report.title,
+        notes=report.notes,
         report=report,
         headline={name: value for name, value in report.summary.items() if len(value) <= LONGEST_FIGURE},
         lines={name: value for name, value in report.summary.items() if len(value) > LONGEST_FIGURE},
