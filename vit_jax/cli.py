@@ -16,8 +16,17 @@ from vit_jax.training.errors import TrainingError, explaining_full_memory
 from vit_jax.training.stop_signals import RESUME_STATUS, interrupt_on_signals
 from vit_jax.whole_file import replace_file
 
+Source = Annotated[
+    tyro.conf.Positional[str],
+    tyro.conf.arg(
+        metavar="SOURCE",
+        help="A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.",
+    ),
+]
+"""What every command that loads a network names first."""
+
 Loading = Annotated[LoadOptions, tyro.conf.arg(name="")]
-"""Flags of every command that loads a network: --publisher, --revision, --image-size."""
+"""And its flags: --publisher, --revision, --image-size."""
 
 INTERRUPTED, READER_GONE = 130, 141
 """The exit statuses that shells give to what SIGINT or SIGPIPE ended."""
@@ -107,7 +116,7 @@ def reproduce(
 
 
 def predict(
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    source: Source,
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGE [IMAGE ...]")],
     top: int = 5,
     format: Literal["table", "json", "csv"] = "table",
@@ -119,7 +128,6 @@ def predict(
     """Tell what is on images: the most probable classes of each. Status 1 if some image could not be read.
 
     Args:
-        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         images: Files, folders (with those within them), and quoted patterns such as "photos/**/*.jpg".
         top: How many classes of each image.
         format: json: one document, a list of {"image", "classes": [{"index", "name", "probability"}]}, with "error" and
@@ -136,7 +144,7 @@ def predict(
 
 
 def evaluate(
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    source: Source,
     data: str,
     split: Literal["test", "validation", "train", "all"] | None = None,
     how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
@@ -155,7 +163,6 @@ def evaluate(
     scored on a set with classes that it does not have. A network without classes is scored by its features: --how.
 
     Args:
-        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         data: digits, cifar10, cifar100, folder:DIR or tfds:NAME.
         split: Of the set; all: every image. Without it, test; by classes, all of a folder that is not divided into
             splits and that the run at SOURCE did not train on.
@@ -185,7 +192,7 @@ def evaluate(
 
 
 def export(
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    source: Source,
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     batch_size: int | None = None,
     *,
@@ -196,7 +203,6 @@ def export(
     The file is read again and compared with the model before it is kept. It needs flatbuffers.
 
     Args:
-        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         out: Directory for model.stablehlo and preprocessing.json.
         batch_size: The one batch size that the program takes. Without it, any.
     """
@@ -206,7 +212,7 @@ def export(
 
 
 def attention(
-    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")],
+    source: Source,
     image: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGE")],
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
     layer: Literal["last", "rollout"] | int = "last",
@@ -217,7 +223,6 @@ def attention(
     """Draw what a network attends to in an image: the part that it sees, beside it the same under a heat map.
 
     Args:
-        source: A run's workdir or a saved model, or any weights that vit_jax.load_pretrained reads.
         image: A JPEG, PNG, WebP, BMP, GIF or TIFF file.
         out: The picture to write, e.g. attention.png.
         layer: A layer's number from 0; last; or rollout, through all layers (Abnar & Zuidema, 2020).
