@@ -57,7 +57,7 @@ def test_each_evaluation_has_them_and_tells_them(trained):
     assert [row["step"] for row in tests] == [20, 40]
     assert all(row[f"accuracy_by_{how}"] > 0.2 for row in tests for how in ALL)
     assert "neighbours" not in tests[0]  # its accuracy is that of its answers
-    for how, title in (("knn", "nearest neighbours"), ("probe", "a linear probe"), ("few-shot", "ten images of each")):
+    for how, title in (("knn", "nearest neighbours"), ("probe", "a linear probe"), ("few-shot", "10 images of each")):
         assert any(f"by {title}" in line and f"{tests[0][f'accuracy_by_{how}']:.2%}" in line for line in lines)
     page = write_run_report(run, result, "command").read_text()
     assert f"{result.rows[-1]['accuracy_by_probe']:.2%}" in page

@@ -9,14 +9,14 @@ from vit_jax.evaluation.nearest_neighbours import Neighbours
 
 How = Literal["knn", "probe", "few-shot"]
 
+SHOTS = 10
+"""Images of each class that "few-shot" learns from."""
+
 TITLES: Mapping[How, str] = {
     "knn": "nearest neighbours",
     "probe": "a linear probe",
-    "few-shot": "ten images of each class",
+    "few-shot": f"{SHOTS} images of each class",
 }
-
-SHOTS = 10
-"""Images of each class that "few-shot" learns from."""
 
 NEEDED: Mapping[How, int] = {"knn": 0, "probe": 2, "few-shot": SHOTS}
 """The fewest training images that a class may have, if it has any; a probe holds some of them out."""
