@@ -103,8 +103,8 @@ def load_evaluation_data(
     not train on, all images: a part of them, drawn at random, would only be a less certain answer.
 
     A set that the run at `source` trained on is divided and loaded as that run did, whatever has come to its folder
-    since: its test images are no images that it learned from. Of another set, images that may differ in size are
-    prepared as `vit_jax.preprocessing(model)` does.
+    since: its test images are no images that it learned from. Images of another set that are not all of the model's
+    size are prepared as `vit_jax.preprocessing(model)` does.
 
     Raises:
         ValueError: no such set, it has no such split or no labels, or it is another than the run trained on.
