@@ -83,11 +83,6 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
     if unknown:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
     fields = dict(config["fields"])
-    fields["preprocessing"] = Preprocessing(**tuples(fields["preprocessing"]))
+    fields["preprocessing"] = Preprocessing(**fields["preprocessing"])
     fields["resizing"] = Resizing(**fields["resizing"])
     return module(**fields)
-
-
-def tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples they were."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
