@@ -1,4 +1,4 @@
-"""How BEiT's pre-training network learns and refuses: what numerics against Hugging Face cannot see."""
+"""How BEiT's pre-training network scores and refuses: what numerics against Hugging Face cannot see."""
 
 from functools import partial
 from typing import Any
@@ -32,23 +32,6 @@ def test_every_patch_has_its_tokens_scored_by_the_head():
     scores = outputs(model, params, images, {"mask": mask})
     assert scores.shape == (2, 8, 11)
     np.testing.assert_allclose(scores, expected, atol=1e-4)
-
-
-def loss(model: BeitPretraining, params: Any, images: Any, mask: Any) -> jax.Array:
-    return jnp.sum(jnp.sin(jnp.asarray(model.apply({"params": params}, images, train=True, mask=mask))))
-
-
-value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1), static_argnums=0)
-
-
-def test_every_parameter_learns_and_remat_changes_nothing():
-    model, params, images, mask = make()
-    value, gradient = value_and_gradient(model, params, images, mask)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
-        assert np.abs(leaf).max() > 1e-5, jax.tree_util.keystr(path)
-    remat_value, remat_gradient = value_and_gradient(model.clone(remat=True), params, images, mask)
-    np.testing.assert_allclose(remat_value, value, rtol=1e-5)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), remat_gradient, gradient)
 
 
 def test_bfloat16_scores_are_float32_and_near():

@@ -1,4 +1,4 @@
-"""How a masked autoencoder masks, learns and refuses: what numerics against Hugging Face cannot see."""
+"""How a masked autoencoder masks, begins and refuses: what numerics against Hugging Face cannot see."""
 
 from functools import partial
 from typing import Any
@@ -93,25 +93,6 @@ def test_the_encoder_is_a_vision_transformer(pos_embed: str):
     close(ours.pooled, np.asarray(theirs.tokens[:, model.num_prefix_tokens :]).mean(1))
     assert model.num_prefix_tokens == 1
     assert (ours.tokens.shape, ours.pooled.shape) == ((2, 17, 48), (2, 48))
-
-
-def loss(model: MaskedAutoencoder, params: Any, images: Any, noise: Any) -> jax.Array:
-    """A function of the output whose gradient is nowhere zero by symmetry."""
-    output: Any = model.apply({"params": params}, images, train=True, noise=noise)
-    return jnp.sum(jnp.sin(output.prediction))
-
-
-value_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1), static_argnums=0)
-
-
-def test_every_parameter_learns_and_remat_changes_nothing():
-    model, params, images, noise = make()
-    value, gradient = value_and_gradient(model, params, images, noise)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
-        assert np.abs(leaf).max() > 1e-5, jax.tree_util.keystr(path)
-    remat_value, remat_gradient = value_and_gradient(model.clone(remat=True), params, images, noise)
-    np.testing.assert_allclose(remat_value, value, rtol=1e-5)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), remat_gradient, gradient)
 
 
 def test_bfloat16_predictions_are_float32_and_near():

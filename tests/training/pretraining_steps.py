@@ -1,6 +1,7 @@
 """A few steps of an objective on given devices, by a constant rate: what tests of several objectives share."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -64,3 +65,11 @@ def after_steps(
     placed, batch = parallel.place_arrays(arrays), parallel.place_batch(batches, stacked=True)
     state, metrics = parallel.compile_train(step)(parallel.place_state(begun), placed, batch, jax.random.key(3))
     return jax.device_get(parallel.gather_state(state)), np.asarray(metrics["loss"])
+
+
+def assert_same_on(ways: str, train: Callable[[str], tuple[Any, np.ndarray]]) -> None:
+    """Checks that one of the `WAYS` comes to the same as one device: `train` gives the end's arrays and the losses."""
+    (ends, losses), (other_ends, other_losses) = train("one device"), train(ways)
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(other_losses, losses, rtol=0, atol=5e-6)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=0, atol=5e-6), other_ends, ends)

@@ -10,7 +10,7 @@ import pytest
 
 import vit_jax
 from tests.models.cases import random_params
-from tests.training.pretraining_steps import after_steps
+from tests.training.pretraining_steps import after_steps, assert_same_on
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.models.initialise import init_params
 from vit_jax.models.preprocessing import Preprocessing
@@ -152,11 +152,7 @@ def train_on(ways):
 
 @pytest.mark.parametrize("ways", ["fsdp", "pmap", "accumulated"])
 def test_devices_do_not_matter(ways):
-    params, losses = train_on("one device")
-    assert losses[0] != losses[1]
-    other, other_losses = train_on(ways)
-    np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-5), params, other)
+    assert_same_on(ways, train_on)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 import vit_jax
 from tests.models.cases import random_params
-from tests.training.pretraining_steps import MAE, after_steps
+from tests.training.pretraining_steps import MAE, after_steps, assert_same_on
 from vit_jax.data.augment import RandomCrop, RandomHorizontalFlip
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inspection.run_report import strips, write_run_report
@@ -160,11 +160,7 @@ def train_on(ways):
 
 @pytest.mark.parametrize("ways", ["fsdp", "pmap", "accumulated"])
 def test_masks_do_not_depend_on_the_devices(ways):
-    params, losses = train_on("one device")
-    assert losses[0] != losses[1]
-    other, other_losses = train_on(ways)
-    np.testing.assert_allclose(other_losses, losses, atol=2e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=5e-6), params, other)
+    assert_same_on(ways, train_on)
 
 
 def test_what_cannot_be_pre_trained_is_refused(small_config, tmp_path):
