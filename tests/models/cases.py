@@ -89,6 +89,12 @@ def random_params(model: Network, seed: int) -> dict[str, Any]:
     return jax.tree_util.tree_map_with_path(draw, parameter_shapes(model))
 
 
+def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
+    """A small model with random parameters and images."""
+    model = small_model(**fields)
+    return model, random_params(model, seed=0), random_images(model, seed=0)
+
+
 @partial(jax.jit, static_argnums=(0, 3))
 def logits(model: Network, params: Mapping[str, Any], images: jax.Array, train: bool = False) -> jax.Array:
     """The model's output with full float32 products; the pair that a distilled one gives in training is stacked."""

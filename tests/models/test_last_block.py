@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.cases import random_images, random_params, small_model
+from tests.models.cases import make, random_images, random_params, small_model
 from tests.models.jaxprs import equations
 from vit_jax.models.registry import create_model
 from vit_jax.models.vit import VisionTransformer
@@ -27,12 +27,6 @@ READS_TOKENS = {
     "shared_bias": dict(relative_position="shared"),
     "kernel_of_jax": dict(attention="xla"),
 }
-
-
-def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
-    """A small model with random parameters and images."""
-    model = small_model(**fields)
-    return model, random_params(model, seed=0), random_images(model, seed=0)
 
 
 def output_sum(model: VisionTransformer, params: Any, images: Any, whole: bool = False) -> jax.Array:

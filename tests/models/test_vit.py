@@ -11,18 +11,11 @@ import pytest
 from flax import linen as nn
 
 from tests.models.beit_cases import BEIT_CASES, SMALL_BEIT
-from tests.models.cases import CASES, logits, random_images, random_params, small_model
+from tests.models.cases import CASES, logits, make, random_images, random_params, small_model
 from tests.models.jaxprs import drawn_masks, equations
 from vit_jax.models.encoder_block import EncoderBlock
 from vit_jax.models.layers import Mlp, sincos_position_embedding
 from vit_jax.models.vit import VisionTransformer
-
-
-def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
-    """A small model with random parameters and images."""
-    model = small_model(**fields)
-    return model, random_params(model, seed=0), random_images(model, seed=0)
-
 
 # --- How it starts ---
 

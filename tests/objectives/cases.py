@@ -5,7 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.objective import Examples
+
+AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
+"""Pixels are the network's input."""
 
 
 def examples(pixels: Any, labels: Any = None, seed: int = 0) -> Examples:

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.objectives.cases import examples
+from tests.objectives.cases import AS_IT_IS, examples
 from vit_jax.models.network import Network
-from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.classification import Classification
 from vit_jax.objectives.objective import Given
 
@@ -21,7 +20,6 @@ class Table(Network):
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 LABELS = np.random.default_rng(1).dirichlet(np.ones(4), 6).astype(np.float32)
-AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
 GIVEN = Given(jax.random.key(0))
 BATCH = examples(LOGITS[:, None, :, None], LABELS)
 

@@ -1,5 +1,6 @@
 """DeiT's losses against their formulas in float64, values and gradients; and what is made of them."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -7,17 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.objectives.cases import examples
+from tests.objectives.cases import AS_IT_IS, examples
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
-from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.objectives.distillation import Distillation, hard_distillation_loss, soft_distillation_loss
 from vit_jax.objectives.objective import Given, Teacher
 
 RNG = np.random.default_rng(0)
 STUDENT, TEACHER = (RNG.normal(0, 2, (5, 4)).astype(np.float32) for _ in range(2))
 LABELS = RNG.dirichlet(np.ones(4), 5).astype(np.float32)
-AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
 
 
 def log_softmax(x: np.ndarray) -> np.ndarray:
@@ -71,7 +70,7 @@ def test_labels_and_teacher_are_weighed(kind: Any, distilled: bool):
     """The teacher at its own size, its outputs brought into the order of the labels."""
     second = RNG.normal(0, 2, (5, 4)).astype(np.float32)
     pixels = np.stack([STUDENT, second, TEACHER], axis=1)[..., None]  # [B, 3, 4, 1]
-    nearest = Preprocessing(mean=(0.0,), std=(1 / 255,), interpolation="nearest")
+    nearest = replace(AS_IT_IS, interpolation="nearest")
     teacher = Teacher(Constant(image_size=(6, 8), in_channels=1, preprocessing=nearest), {}, jnp.array([3, 2, 1, 0]))
     student = Student(image_size=(3, 4), in_channels=1, preprocessing=AS_IT_IS, distilled=distilled)
     objective = Distillation("somewhere", kind=kind, weight=0.3, temperature=2.0, label_smoothing=0.1)

@@ -10,16 +10,13 @@ import pytest
 from tests.models.cases import SMALL as SMALL_FIELDS
 from tests.models.cases import random_images, random_params
 from tests.models.huggingface_cases import HUGGINGFACE_CASES, small_network
-from tests.objectives.cases import examples
+from tests.objectives.cases import AS_IT_IS, examples
 from vit_jax.models.layers import patchify
 from vit_jax.models.mae import MaskedAutoencoder, Reconstruction
-from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding, normalised_patches, reconstruction_loss
 from vit_jax.objectives.objective import Given
 
-AS_IT_IS = Preprocessing(mean=(0.0,), std=(1 / 255,))
-"""Pixels are the network's input."""
 SMALL = dict(image_size=8, patch_size=2, embed_dim=16, depth=1, num_heads=2, in_channels=1)
 DECODER = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2)
 

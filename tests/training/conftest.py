@@ -39,6 +39,16 @@ def small_config():
     )
 
 
+@pytest.fixture(scope="session")
+def arrays():
+    """60 images of 8 x 8 pixels, and labels of ten classes."""
+    random = np.random.default_rng(1)
+    return {
+        "image": random.integers(0, 256, (60, 8, 8, 1), np.uint8),
+        "label": random.integers(0, 10, 60).astype(np.int32),
+    }
+
+
 def on_one_device(config, batch_size, accumulate_steps):
     assert config == ParallelConfig(), "for other ways to use devices, ask for all_devices"
     return OneProgram(jax.devices()[:1], 1)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests.models.cases import random_params
 from vit_jax import durations
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
@@ -19,9 +20,7 @@ from vit_jax.training.parameter_groups import decays, layers_of, muon_labels, pa
 @pytest.fixture(scope="module")
 def params():
     model = create_model("vit_digits_patch2_8", embed_dim=16, depth=2, num_heads=2, num_registers=1)
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
-    random = np.random.default_rng(0)
-    return jax.tree.map(lambda p: jnp.asarray(random.normal(size=p.shape), jnp.float32), params)
+    return jax.tree.map(jnp.asarray, random_params(model, 0))
 
 
 @pytest.fixture(scope="module")

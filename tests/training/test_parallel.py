@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from benchmarks.scaling.collectives import exchange
+from tests.models.cases import random_params
 from vit_jax.data.augment import Mixup, RandomCrop, RandomHorizontalFlip
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
@@ -38,19 +39,7 @@ MODEL = dict(embed_dim=16, depth=2, num_heads=2, num_classes=CLASSES)
 
 @pytest.fixture(scope="module")
 def params():
-    model = create_model("vit_digits_patch2_8", **MODEL)
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
-    random = np.random.default_rng(0)
-    return jax.tree.map(lambda p: (p + 0.1 * random.normal(size=p.shape)).astype(np.float32), params)
-
-
-@pytest.fixture(scope="module")
-def arrays():
-    random = np.random.default_rng(1)
-    return {
-        "image": random.integers(0, 256, (40, 8, 8, 1), np.uint8),
-        "label": random.integers(0, CLASSES, 40).astype(np.int32),
-    }
+    return random_params(create_model("vit_digits_patch2_8", **MODEL), 0)
 
 
 def make_step(params, replicas=TOGETHER, accumulate_steps=1, ema_decay=0.9, **model_fields):
@@ -72,7 +61,7 @@ def make_step(params, replicas=TOGETHER, accumulate_steps=1, ema_decay=0.9, **mo
 
 def batches(steps):
     """Indices [K, B] of `steps` batches."""
-    return {"index": np.random.default_rng(2).integers(0, 40, (steps, BATCH)).astype(np.int32)}
+    return {"index": np.random.default_rng(2).integers(0, 60, (steps, BATCH)).astype(np.int32)}
 
 
 def train(parallel, params, arrays, dispatches=(1, 1, 1), **step_fields):

@@ -37,15 +37,6 @@ def params():
     return jax.tree.map(lambda p: (p + 0.1 * random.random(p.shape)).astype(np.float32), params)
 
 
-@pytest.fixture(scope="module")
-def arrays():
-    random = np.random.default_rng(1)
-    return {
-        "image": random.integers(0, 256, (60, 8, 8, 1), np.uint8),
-        "label": random.integers(0, CLASSES, 60).astype(np.int32),
-    }
-
-
 BATCHES = {"index": np.random.default_rng(2).integers(0, 60, (STEPS, BATCH)).astype(np.int32)}
 
 

@@ -10,9 +10,6 @@ from vit_jax.data.augment import ImageTransform, MixingTransform
 from vit_jax.data.augment.operations import Operation
 from vit_jax.data.augment.pipeline import draw_batch
 
-# What XLA compiles matters here, not how fast it runs: half the compile time.
-COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}
-
 PillowOperation = Callable[[np.ndarray, Operation, float, int], np.ndarray]
 
 
@@ -24,7 +21,7 @@ def draw() -> Callable[..., Any]:
         def parameters() -> Any:
             return draw_batch(transform, jax.random.split(jax.random.key(0), count), image_shape)
 
-        return jax.tree.map(np.asarray, jax.jit(parameters, compiler_options=COMPILER_OPTIONS)())
+        return jax.tree.map(np.asarray, jax.jit(parameters)())
 
     return draw
 
@@ -34,7 +31,7 @@ def apply() -> Callable[..., np.ndarray]:
     """apply(transform, images, params): images [B, H, W, C] with parameters from `draw`."""
 
     def apply(transform: ImageTransform, images: np.ndarray, params: Any) -> np.ndarray:
-        return np.asarray(jax.jit(jax.vmap(transform.apply), compiler_options=COMPILER_OPTIONS)(images, params))
+        return np.asarray(jax.jit(jax.vmap(transform.apply))(images, params))
 
     return apply
 

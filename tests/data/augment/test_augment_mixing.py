@@ -12,7 +12,6 @@ from vit_jax.data.augment.mixing import draw_pasted_box
 
 KEY = jax.random.key(5)
 SHAPE = (14, 10, 3)
-COMPILER_OPTIONS = {"xla_backend_optimization_level": 0}  # half the compile time
 BATCH = 13  # odd: the one in the middle is its own partner
 
 
@@ -25,9 +24,7 @@ def examples(pictures) -> tuple[np.ndarray, np.ndarray]:
 
 def mix(transform, images, labels, params):
     """`apply` with the partners that `augment` gives it. -> numpy images and labels"""
-    mixed = jax.jit(jax.vmap(transform.apply), compiler_options=COMPILER_OPTIONS)(
-        (images, labels), (images[::-1], labels[::-1]), params
-    )
+    mixed = jax.jit(jax.vmap(transform.apply))((images, labels), (images[::-1], labels[::-1]), params)
     return [np.asarray(each) for each in mixed]
 
 
@@ -83,7 +80,7 @@ def test_augment_mixes_with_the_mirrored_place_of_the_batch(examples) -> None:
         batch = jnp.asarray(images), jnp.asarray(labels)
         return augment((Mixup(),), KEY, *batch, jnp.arange(BATCH), lambda x: x[::-1])
 
-    mixed_images, mixed_labels = jax.jit(mixup_batch, compiler_options=COMPILER_OPTIONS)()
+    mixed_images, mixed_labels = jax.jit(mixup_batch)()
     for i in range(BATCH):
         own, partner = images[i] - images[BATCH - 1 - i], images[BATCH - 1 - i]
         weight = np.sum((mixed_images[i] - partner) * own) / max(np.sum(own * own), 1)
