@@ -82,9 +82,12 @@ class Attention(nn.Module):
         if queries is not None:
             kernel = "matmul"  # with few rows, the others have nothing to gain; one that cannot serve was refused
 
-        x = x.reshape(batch, tokens, 3, self.num_heads, head_dim)
-        # Each [B, heads, N, D / heads]; of the kernels of JAX [B, N, heads, D / heads].
-        q, k, v = x.transpose((2, 0, 3, 1, 4) if kernel == "matmul" else (2, 0, 1, 3, 4))
+        if kernel == "matmul":  # q, k, v each [B, heads, N, D / heads]
+            q, k, v = x.reshape(batch, tokens, 3, self.num_heads, head_dim).transpose(2, 0, 3, 1, 4)
+        else:  # JAX's kernels take [B, N, heads, D / heads]
+            # Slices: one kernel on a GPU then joins their gradients and sums them for the bias (docs/performance.md).
+            columns = (x[:, start : start + width] for start in (0, width, 2 * width))
+            q, k, v = (part.reshape(batch, tokens, self.num_heads, head_dim) for part in columns)
         if queries is not None:
             q, bias = q[:, :, :queries], None if bias is None else bias[:, :queries]
         if self.qk_norm:
