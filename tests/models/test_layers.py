@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from vit_jax.models.layers import (
+    DenseGelu,
     DropPath,
     Gelu,
     LayerScale,
@@ -134,13 +136,27 @@ def test_swiglu_is_gated_by_the_first_half():
 
 
 @pytest.mark.parametrize("form", ["erf", "tanh"])
-def test_gelu_keeps_only_its_input_for_the_backward_pass(form: Gelu):
-    """A hidden layer is the largest array of an MLP: one of it is kept for the GELU, not two."""
-    x = jnp.linspace(-4, 4, 101)
-    _, backward = jax.vjp(lambda x: gelu(x, form), x)
-    assert sum(leaf.size for leaf in jax.tree.leaves(backward)) == x.size
-    reference = jax.grad(lambda x: jax.nn.gelu(x, approximate=form == "tanh").sum())(x)
-    np.testing.assert_allclose(backward(jnp.ones_like(x))[0], reference, atol=1e-6)
+def test_gelu_keeps_only_its_inputs_for_the_backward_pass(form: Gelu):
+    """A hidden layer is the largest array of an MLP: the product is kept for the GELU, not the sum as well."""
+    x, bias = jnp.linspace(-4, 4, 99).reshape(33, 3), jnp.array([-0.5, 0.0, 1.0])
+    _, backward = jax.vjp(lambda x, bias: gelu(x, bias, form), x, bias)
+    assert sum(leaf.size for leaf in jax.tree.leaves(backward)) == x.size + bias.size
+    reference = jax.grad(lambda x: jax.nn.gelu(x + bias, approximate=form == "tanh").sum())(x)
+    of_x, of_bias = backward(jnp.ones_like(x))
+    np.testing.assert_allclose(of_x, reference, atol=1e-6)
+    np.testing.assert_allclose(of_bias, reference.sum(0), atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 1e-2)])
+def test_dense_gelu_is_a_dense_layer_and_a_gelu(dtype: Any, tolerance: float):
+    x = np.random.default_rng(0).standard_normal((5, 4), dtype=np.float32)
+    layer = DenseGelu(6, "erf", dtype, nn.initializers.normal(), nn.initializers.normal())
+    variables = layer.init(jax.random.key(0), x)
+    ours: Any = layer.apply(variables, x)
+    dense: Any = nn.Dense(6, dtype=dtype).apply(variables, x)
+    assert ours.dtype == dtype
+    expected = jax.nn.gelu(dense.astype(jnp.float32), approximate=False)
+    np.testing.assert_allclose(ours.astype(jnp.float32), expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize(("height", "width", "patch"), [(4, 6, (2, 3)), (6, 3, (3, 1)), (8, 8, (4, 4))])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vit_jax.models.layers import SMALL, gelu, unit_vectors
+from vit_jax.models.layers import SMALL, DenseGelu, unit_vectors
 from vit_jax.models.pretraining import PretrainingNetwork, VisionTransformerPretraining
 from vit_jax.models.resizing import Resizing
 from vit_jax.models.swin import SwinTransformer
@@ -49,7 +49,7 @@ class ProjectionHead(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps features [B, D] to cosines, float32 [B, prototypes]."""
         for name, width in (("fc1", self.hidden_dim), ("fc2", self.hidden_dim)):
-            x = gelu(nn.Dense(width, kernel_init=SMALL, dtype=self.dtype, name=name)(x), "erf")
+            x = DenseGelu(width, "erf", self.dtype, kernel_init=SMALL, name=name)(x)
         x = nn.Dense(self.bottleneck_dim, kernel_init=SMALL, dtype=self.dtype, name="fc3")(x)
         return Prototypes(self.prototypes, name="last_layer")(unit_vectors(x))
 
