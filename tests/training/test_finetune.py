@@ -101,7 +101,8 @@ def test_its_features_are_those_of_the_source(network, config, tmp_path):
     run = prepare(config, tmp_path / "run")
     images = np.random.default_rng(1).normal(size=(2, 16, 16, 1)).astype(np.float32)
     expected = vit_jax.features(model, params, images).pooled
-    ours = vit_jax.features(run.model, run.params, images).pooled
+    params = run.initial_state().params
+    ours = vit_jax.features(run.model, params, images).pooled
     np.testing.assert_array_equal(ours, expected)
 
 

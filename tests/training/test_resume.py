@@ -145,16 +145,12 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
     *straight, _ = run_to_end(small_config, tmp_path / "straight", **changes)
     stop, count, original = StopSignals(), 0, evaluating.collect
 
-    def collect(predict, batches):
+    def collect(results):
         nonlocal count
         count += 1
-
-        def predict_batch(batch):
-            if count == evaluation:
-                stop.received = "SIGTERM"
-            return predict(batch)
-
-        return original(predict_batch, batches)
+        if count == evaluation:
+            stop.received = "SIGTERM"
+        return original(results)
 
     with monkeypatch.context() as patch:
         patch.setattr(evaluating, "collect", collect)
