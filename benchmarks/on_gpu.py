@@ -30,7 +30,10 @@ SHOWN = 1500
 
 
 class Step(NamedTuple):
-    """A name, the arguments of python (with {cifar10} for the folder, and {runs}), and the seconds that it may take."""
+    """A name, the arguments of python, and the seconds that it should take at most.
+
+    In the arguments {cifar10} stands for the folder and {runs} for RUNS. It is ended after half as many seconds again.
+    """
 
     name: str
     command: str
@@ -99,12 +102,14 @@ def main() -> int:
     args = parser.parse_args()
     cifar10 = args.cifar10 and args.cifar10.resolve(strict=True)
     todo = [step for step in STEPS if cifar10 or "{cifar10}" not in step.command]
+    if args.first not in [step.name for step in todo]:
+        parser.error(f"{args.first} trains: it needs --cifar10")
     todo = todo[[step.name for step in todo].index(args.first) :]
     args.out.mkdir(parents=True, exist_ok=True)
     began, since, failed = time.monotonic(), time.time(), []
     while todo and (left := args.seconds - (time.monotonic() - began)) >= todo[0].seconds:
         step = todo.pop(0)
-        if not run(step, cifar10, args.out / "on_gpu.log", left):
+        if not run(step, cifar10, args.out / "on_gpu.log", min(left, 1.5 * step.seconds)):
             failed.append(step.name)
         copy_results(args.out, since)
     print(f"failed: {' '.join(failed) or 'nothing'}; left: {' '.join(step.name for step in todo) or 'nothing'}")

@@ -29,11 +29,11 @@ if not IS_WORKER:  # workers inherit it
 
 
 def pytest_runtest_setup(item: pytest.Item):
-    """Skips a comparison where a package that it names is not installed."""
+    """Skips a test marked "parity" where a package that it names is not installed."""
     needed = dict.fromkeys(package for mark in item.iter_markers("parity") for package in mark.args)
     missing = [package for package in needed if find_spec(package) is None]
     if missing:
-        pytest.skip(f"comparing live needs {' and '.join(missing)}: pip install '.[parity]'")
+        pytest.skip(f"needs {' and '.join(missing)}: pip install '.[parity]'")
 
 
 def pytest_unconfigure():

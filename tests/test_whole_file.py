@@ -23,6 +23,8 @@ def test_what_fails_leaves_the_file_as_it_was_and_names_it(tmp_path: Path):
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.bin", "before")]
     with pytest.raises(FileNotFoundError, match=r"'[^']*nowhere/page\.html'$"):
         replace_text(tmp_path / "nowhere" / "page.html", "text")
+    with pytest.raises(FileNotFoundError, match=r"'[^']*nowhere/page\.html'$"):  # while another is written
+        replace_file(path, lambda temporary: replace_text(tmp_path / "nowhere" / "page.html", "text"))
 
 
 def test_names_that_are_no_utf_8_are_written_as_escapes(tmp_path: Path):

@@ -24,11 +24,12 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 @contextmanager
 def errors_name(path: Path) -> Iterator[None]:
-    """Errors of the system name this file: that of a full disk names none, others a temporary one."""
+    """Errors of the system name this file: that of a full disk names none, others a temporary one. Those that name
+    another file by this function keep its name."""
     try:
         yield
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or isinstance(error.__cause__, OSError):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

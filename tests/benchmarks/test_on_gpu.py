@@ -44,7 +44,7 @@ def test_a_step_that_fails_does_not_stop_the_others(results, tmp_path, monkeypat
     (results / "throughput_old.json").touch()
     time.sleep(0.05)
     writes = python(RESULT.format(path=str(results / "throughput_nvidia.json")))
-    steps = [Step("wrong", python("print(6 * 7); raise SystemExit(3)"), 5), Step("right", writes, 5)]
+    steps = [Step("wrong", python("print(6 * 7); raise SystemExit(3)"), 30), Step("right", writes, 30)]
     assert ran(monkeypatch, tmp_path / "out", steps) == 1
     log = (tmp_path / "out" / "on_gpu.log").read_text()
     assert "\n42\n== wrong: exit status 3, " in log
@@ -60,7 +60,7 @@ def test_a_step_that_fails_does_not_stop_the_others(results, tmp_path, monkeypat
 def test_results_are_there_as_soon_as_their_step_is_done(results, tmp_path, monkeypatch: pytest.MonkeyPatch):
     writes = python(RESULT.format(path=str(results / "first.json")))
     looks = python(f"import os; assert 'first.json' in os.listdir({str(tmp_path / 'out')!r})")
-    assert ran(monkeypatch, tmp_path / "out", [Step("writes", writes, 5), Step("looks", looks, 5)]) == 0
+    assert ran(monkeypatch, tmp_path / "out", [Step("writes", writes, 30), Step("looks", looks, 30)]) == 0
 
 
 def test_what_no_longer_fits_is_left(results, tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
@@ -87,14 +87,17 @@ def test_trainings_take_a_folder_and_leave_their_metrics(results, tmp_path, monk
     written = tmp_path / "runs" / "some_run" / "metrics.jsonl"
     written.parent.mkdir()
     given = python(f"import pathlib, sys; pathlib.Path({str(written)!r}).write_text(sys.argv[1])") + " 'in {cifar10}'"
-    steps = [Step("train", given, 5)]
+    steps = [Step("train", given, 30)]
     with pytest.raises(FileNotFoundError):
         ran(monkeypatch, tmp_path / "out", steps, "--cifar10", str(tmp_path / "none"))
     (tmp_path / "the images").mkdir()
     assert ran(monkeypatch, tmp_path / "out", steps, "--cifar10", str(tmp_path / "the images")) == 0
     assert (tmp_path / "out" / "some_run.jsonl").read_text() == f"in {tmp_path / 'the images'}"
-    assert ran(monkeypatch, tmp_path / "out", [Step("first", python("pass"), 5), *steps]) == 0
+    assert ran(monkeypatch, tmp_path / "out", [Step("first", python("pass"), 30), *steps]) == 0
     assert "train" not in capsys.readouterr().out.splitlines()[-1]
+    with pytest.raises(SystemExit):
+        ran(monkeypatch, tmp_path / "out", steps, "--from", "train")
+    assert "train trains: it needs --cifar10" in capsys.readouterr().err
 
 
 class UnderstoodError(Exception):

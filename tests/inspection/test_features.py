@@ -8,16 +8,9 @@ import numpy as np
 import pytest
 
 import vit_jax
-from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, random_images, random_params, small_model
+from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, make, random_images, random_params, small_model
 from tests.models.swin_cases import small_swin
 from vit_jax.models.network import Network
-from vit_jax.models.vit import VisionTransformer
-
-
-def make(**fields: Any) -> tuple[VisionTransformer, dict[str, Any], np.ndarray]:
-    """A small model with random parameters and images."""
-    model = small_model(**fields)
-    return model, random_params(model, GOLDEN_SEED), random_images(model, GOLDEN_SEED)
 
 
 def layer_norm(x: np.ndarray, params: Any) -> np.ndarray:

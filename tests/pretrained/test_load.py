@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 import vit_jax
 from tests.models.cases import random_params
+from tests.models.swin_cases import small_swin
 from tests.pretrained.publisher_cases import CASES, SWIN, VIT, draw, golden_shapes, write
 from vit_jax.models.parameters import parameter_shapes, shapes_by_path
 from vit_jax.models.preprocessing import Preprocessing
@@ -438,3 +439,10 @@ def test_a_module_of_another_kind_than_is_stored_is_refused_with_all_that_does_n
         vit_jax.load_pretrained(tmp_path, model=wanted, **size)
     assert "unexpected: pos_embed" in str(error.value)
     assert "unexpected: blocks_0/attn/qkv/kernel" in str(error.value)
+
+
+def test_a_swin_with_fewer_blocks_than_are_stored_is_refused_with_all_that_does_not_fit(tmp_path: Path):
+    model = small_swin(image_size=20, depths=(2,), num_heads=(2,))
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    with pytest.raises(ValueError, match="unexpected: layers_0/blocks_1/"):
+        vit_jax.load_pretrained(tmp_path, model=model.clone(depths=(1,)), window_size=2)

@@ -216,6 +216,10 @@ def test_a_truncated_file_is_refused_by_name(saved, keep):
         ("[]", r"config\.json is damaged"),
         ('{"format": "vit_jax", "module": "Swine"}', "does not describe a model of this package"),
         ('{"format": "vit_jax", "module": "VisionTransformer", "fields": {"widht": 3}}', "does not know: widht"),
+        (
+            '{"format": "vit_jax", "module": "VisionTransformer", "fields": {}}',
+            "no model of this version: .*preprocessing",
+        ),
     ],
 )
 def test_a_config_of_something_else_is_refused(saved, text, message):

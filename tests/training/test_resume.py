@@ -148,9 +148,15 @@ def test_stopped_during_an_evaluation_it_does_it_again(evaluation, small_config,
     def collect(results):
         nonlocal count
         count += 1
-        if count == evaluation:
-            stop.received = "SIGTERM"
-        return original(results)
+        number = count
+
+        def signalled():
+            for result in results:
+                if number == evaluation:
+                    stop.received = "SIGTERM"  # after the first batch
+                yield result
+
+        return original(signalled())
 
     with monkeypatch.context() as patch:
         patch.setattr(evaluating, "collect", collect)

@@ -171,7 +171,7 @@ def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
     size.
 
     Raises:
-        ValueError: if the model's images are neither grey nor in colour.
+        ValueError: as `vit_jax.preprocessing`.
     """
     differ = any(isinstance(source, ResizingSource) and source.resize for source in data.sources)
     if not differ and data.image_shape[:2] == model.input_shape[:2]:

@@ -90,10 +90,7 @@ def of_channels(values: Any, name: str) -> tuple[float, ...]:
     Raises:
         ValueError: if it is something else, or not finite; says the name.
     """
-    try:
-        array = np.atleast_1d(np.asarray(values, np.float64))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numbers, one a channel, not {values!r}") from error
-    if array.ndim != 1 or not np.isfinite(array).all():
+    array = np.atleast_1d(np.asarray(values))
+    if array.ndim != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers, one a channel, not {values!r}")
-    return tuple(array.tolist())
+    return tuple(map(float, array))

@@ -79,11 +79,14 @@ def with_sizes(stored: StoredNetwork, image_size: Any, window_size: Any) -> Stor
         stored, wanted = with_learned_positions(stored), wanted.clone(pos_embed="learned")
     if isinstance(stored.model, SwinTransformer) and isinstance(wanted, SwinTransformer):
         wanted = stored.format.rescaled(stored.model, wanted)
-    fitting = shapes_by_path(stored.model)
-    parameters = {  # what does not fit its own network stays as it is, for `check` to list
-        path: resized(path, x, stored.model, wanted, stored.format) if x.shape == fitting.get(path) else x
-        for path, x in stored.converted.parameters.items()
-    }
+    fitting, expected = shapes_by_path(stored.model), shapes_by_path(wanted)
+
+    def fitted(path: str, parameter: Parameter) -> Parameter:
+        if path not in expected or parameter.shape != fitting.get(path):
+            return parameter  # for `check` to list
+        return resized(path, parameter, stored.model, wanted, stored.format)
+
+    parameters = {path: fitted(path, x) for path, x in stored.converted.parameters.items()}
     if stored.others and any(parameters[path] is not x for path, x in stored.converted.parameters.items()):
         message = "resized as %s does; %s write the same names and resize otherwise: say publisher= if it is theirs"
         logger.warning(message, stored.format.publisher, " and ".join(stored.others))

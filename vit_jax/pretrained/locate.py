@@ -54,6 +54,7 @@ def locate(source: str | Path, revision: str | None = None) -> Located:
         FileNotFoundError: if there is nothing at `source`, or no weights in it.
         ValueError: if it is not clear which file is meant, it is a `config.json`, that is damaged, or the hub refuses.
         ConnectionError: if the hub cannot be reached and has not been asked before.
+        OSError: as `fetch`.
         ModuleNotFoundError: for a hub id without huggingface_hub.
     """
     prefix = next((p for p in HUB_PREFIXES if str(source).startswith(p)), None)

@@ -83,6 +83,9 @@ def module_of(config: Mapping[str, Any], path: Path) -> Network:
     if unknown:
         raise ValueError(f"{path} has fields that {config['module']} does not know: {', '.join(unknown)}")
     fields = dict(config["fields"])
-    fields["preprocessing"] = Preprocessing(**fields["preprocessing"])
-    fields["resizing"] = Resizing(**fields["resizing"])
-    return module(**fields)
+    try:
+        fields["preprocessing"] = Preprocessing(**fields["preprocessing"])
+        fields["resizing"] = Resizing(**fields["resizing"])
+        return module(**fields)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} describes no model of this version: {error!r}") from error

@@ -106,8 +106,8 @@ def huggingface_preprocessing(processor: Mapping[str, Any] | None, default: Prep
         fraction = processor.get("crop_pct", min(cropped[0] / sides[0], 1.0))
     normalises = processor.get("do_normalize", True)
     return Preprocessing(
-        mean=channel_values(processor.get("image_mean", default.mean)) if normalises else (0.0,),
-        std=channel_values(processor.get("image_std", default.std)) if normalises else (1.0,),
+        mean=processor.get("image_mean", default.mean) if normalises else (0.0,),
+        std=processor.get("image_std", default.std) if normalises else (1.0,),
         crop_fraction=fraction,
         interpolation=RESAMPLING.get(processor.get("resample"), default.interpolation),
         squash=not (isinstance(resized, Mapping) and "shortest_edge" in resized),
@@ -124,8 +124,3 @@ def crop_size(processor: Mapping[str, Any]) -> tuple[int, int] | None:
 def sides_of(size: Any) -> list[int]:
     """The numbers of a size, which is one number, a dict of them with their names, or null for none."""
     return [size] if isinstance(size, int) else [side for side in (size or {}).values() if isinstance(side, int)]
-
-
-def channel_values(value: Any) -> tuple[float, ...]:
-    """One number for all channels, or one for each."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)

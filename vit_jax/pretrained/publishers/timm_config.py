@@ -185,8 +185,8 @@ def timm_preprocessing(config: Mapping[str, Any], default: Preprocessing) -> Pre
     """What timm's config says; the default for what it does not."""
     settings = pretrained_cfg(config)
     return Preprocessing(
-        mean=tuple(settings.get("mean", default.mean)),
-        std=tuple(settings.get("std", default.std)),
+        mean=settings.get("mean", default.mean),
+        std=settings.get("std", default.std),
         crop_fraction=settings.get("crop_pct", default.crop_fraction),
         interpolation=settings.get("interpolation", default.interpolation),
         squash=settings.get("crop_mode", "center") == "squash",
