@@ -238,7 +238,7 @@ def test_what_is_attended_to_stands_beside_the_image(tmp_path):
     assert len(page.having("img", class_="small")) == 3
     (drawn,) = page.having("img", class_="small", alt="attention of the last block")
     assert drawn["src"] == picture(attention)
-    assert "what is attended to" in page.text
+    assert "what the last block attends to" in page.text
 
 
 def test_without_attention_the_page_does_not_speak_of_it(tmp_path):
