@@ -333,6 +333,14 @@ def test_a_run_on_another_set_says_nothing_about_this_one(folder, tmp_path):
     assert division["test_fraction"] == 0.5
 
 
+def test_a_config_that_does_not_say_how_its_run_divided_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"data": {"name": "digits", "load_size": 8}}')
+    with pytest.raises(
+        ValueError, match=r"config\.json is damaged.*: of data it lacks data_dir, validation_fraction, "
+    ):
+        trained_division(tmp_path, "digits")
+
+
 def test_a_split_that_is_not_there_is_refused(folder):
     with pytest.raises(ValueError, match="no validation split"):
         load("nothing", folder, "validation")

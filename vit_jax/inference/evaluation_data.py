@@ -181,14 +181,18 @@ def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
 
 
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
-    """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set."""
+    """How the run in a workdir divides and loads a set; None if it is no workdir, or its run trained on another set.
+
+    Raises:
+        ValueError: if the run's config does not say it.
+    """
     path = workdir / "config.json"
     data = read_json(path).get("data") if path.is_file() else None
     if not isinstance(data, dict):
         return None
-    if not is_set_of(workdir, data["name"], name):
-        return None
-    return {field: data[field] for field in DIVISION}
+    if missing := [field for field in ("name", *DIVISION) if field not in data]:
+        raise ValueError(f"{path} is damaged, or of another version: of data it lacks {', '.join(missing)}")
+    return {field: data[field] for field in DIVISION} if is_set_of(workdir, data["name"], name) else None
 
 
 def split_sources(dataset: Dataset, split: Split) -> list[Source]:
