@@ -446,3 +446,15 @@ def test_a_swin_with_fewer_blocks_than_are_stored_is_refused_with_all_that_does_
     vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
     with pytest.raises(ValueError, match="unexpected: layers_0/blocks_1/"):
         vit_jax.load_pretrained(tmp_path, model=model.clone(depths=(1,)), window_size=2)
+
+
+def test_a_module_for_pre_training_is_heeded_where_a_head_is_asked_for(tmp_path: Path):
+    sizes = dict(embed_dim=8, depth=1, num_heads=2)
+    model = create_model("beit_pretraining_cifar_patch4_32", **sizes)
+    vit_jax.save_pretrained(tmp_path, model, random_params(model, 0))
+    larger, params = vit_jax.load_pretrained(tmp_path, model=model.clone(image_size=48), num_classes=3)
+    assert (larger.image_size, larger.num_classes) == (48, 3)
+    assert params["blocks_0"]["attn"]["relative_position_bias"]["table"].shape == (23 * 23 + 3, 2)
+    with pytest.raises(ValueError, match="unexpected: blocks_0/attn/relative_position_bias/table"):
+        other = create_model("dino_pretraining_vit_cifar_patch4_32", **sizes)
+        vit_jax.load_pretrained(tmp_path, model=other, num_classes=3)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.models.network import Network
-from vit_jax.models.pretraining import PretrainingNetwork
+from vit_jax.models.pretraining import PretrainingNetwork, encoder_of
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
 from vit_jax.pretrained import native
@@ -210,13 +210,21 @@ def classifier_of(stored: StoredNetwork) -> StoredNetwork:
     """
     if not isinstance(stored.model, PretrainingNetwork):
         return stored
-    module, converted = stored.model.make_encoder(), encoder_parameters(stored.converted)
-    if isinstance(module, VisionTransformer):
-        module = module.clone(mask_token=False)
-        if module.relative_position == "shared":
-            module = module.clone(relative_position="per_block")
-            converted = with_bias_of_each_block(converted, module.depth)
-    return replace(stored, model=module, wanted=module, converted=converted)
+    converted = encoder_parameters(stored.converted)
+    encoder = encoder_of(stored.model)
+    if isinstance(encoder, VisionTransformer) and encoder.relative_position == "shared":
+        converted = with_bias_of_each_block(converted, encoder.depth)
+    model, wanted = classifying_encoder(stored.model), classifying_encoder(stored.wanted)
+    return replace(stored, model=model, wanted=wanted, converted=converted)
+
+
+def classifying_encoder(model: Network) -> Network:
+    """The encoder of a pre-training network as it is fine-tuned: nothing is masked, each block has its own biases."""
+    encoder = encoder_of(model)
+    if not isinstance(encoder, VisionTransformer):
+        return encoder
+    own = "per_block" if encoder.relative_position == "shared" else encoder.relative_position
+    return encoder.clone(mask_token=False, relative_position=own)
 
 
 def with_bias_of_each_block(converted: Converted, depth: int) -> Converted:
