@@ -96,6 +96,9 @@ def test_an_earlier_conversion_is_replaced_and_nothing_else(
     assert "holds something else (notes.txt)" in capsys.readouterr().err
     assert cli.main(["convert", str(source), str(target / "notes.txt"), "--to", "timm"]) == 2
     assert "is a file" in capsys.readouterr().err
+    assert cli.main(["convert", str(source), str(tmp_path / "weights.safetensors"), "--to", "timm"]) == 2
+    assert "is a name of a file; a model is a folder" in capsys.readouterr().err
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 def test_what_the_format_cannot_hold_is_told_and_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -6,7 +6,7 @@ from vit_jax.json_file import write_json
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_count
 from vit_jax.pretrained.load import open_stored, read
-from vit_jax.pretrained.save import SaveFormat, save
+from vit_jax.pretrained.save import SaveFormat, check_folder, save
 from vit_jax.whole_file import is_unfinished, remove_unfinished
 
 MARK = "conversion.json"
@@ -37,7 +37,8 @@ def convert(
 
     Raises:
         FileExistsError: if the directory holds something else.
-        ValueError: if the weights do not load, the format cannot hold their network, or that has no such epsilon.
+        ValueError: if it is named as a file of weights, the weights do not load, the format cannot hold their network,
+            or that has no such epsilon.
     """
     check_replaceable(directory)
     stored = open_stored(source, publisher=publisher, revision=revision)
@@ -74,9 +75,8 @@ def with_norm_eps(model: Network, norm_eps: float) -> Network:
 
 
 def check_replaceable(directory: Path) -> None:
-    """Raises a FileExistsError if a directory holds anything but an earlier conversion."""
-    if directory.exists() and not directory.is_dir():
-        raise FileExistsError(f"{directory} is a file; a conversion is a folder")
+    """Raises a FileExistsError if a directory holds anything but an earlier conversion; as `check_folder`, besides."""
+    check_folder(directory)
     found = sorted(path.name for path in directory.iterdir() if not is_unfinished(path)) if directory.is_dir() else []
     known = {MARK}.union(*FILES.values()) if MARK in found else set()
     other = [name for name in found if name not in known]

@@ -59,10 +59,7 @@ def save_pretrained(
     """
     check_network(model)
     directory = Path(os.path.expanduser(directory))
-    if directory.exists() and not directory.is_dir():
-        raise FileExistsError(f"{directory} is a file; a model is a folder")
-    if is_weights(directory.name) and not directory.exists():
-        raise ValueError(f"{directory} is a name of a file; a model is a folder: name one")
+    check_folder(directory)
     if any((directory / name).exists() for name in OF_A_RUN):
         raise ValueError(f"{directory} is the workdir of a run, whose model is in its model/: name another folder")
     if isinstance(class_names, str | Mapping | Set) or not isinstance(class_names, Iterable):
@@ -72,6 +69,14 @@ def save_pretrained(
         raise ValueError(f"class_names must be strings, one a class, not {class_names!r}")
     for note in save(directory, model, params, names, format):
         logger.warning("%s: %s", directory, note)
+
+
+def check_folder(directory: Path) -> None:
+    """Raises a FileExistsError if a path is a file's, and a ValueError if its name is one of a file of weights."""
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(f"{directory} is a file; a model is a folder")
+    if is_weights(directory.name) and not directory.exists():
+        raise ValueError(f"{directory} is a name of a file; a model is a folder: name one")
 
 
 def save(
