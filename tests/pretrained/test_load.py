@@ -455,6 +455,6 @@ def test_a_module_for_pre_training_is_heeded_where_a_head_is_asked_for(tmp_path:
     larger, params = vit_jax.load_pretrained(tmp_path, model=model.clone(image_size=48), num_classes=3)
     assert (larger.image_size, larger.num_classes) == (48, 3)
     assert params["blocks_0"]["attn"]["relative_position_bias"]["table"].shape == (23 * 23 + 3, 2)
+    other = create_model("dino_pretraining_vit_cifar_patch4_32", **sizes)
     with pytest.raises(ValueError, match="unexpected: blocks_0/attn/relative_position_bias/table"):
-        other = create_model("dino_pretraining_vit_cifar_patch4_32", **sizes)
         vit_jax.load_pretrained(tmp_path, model=other, num_classes=3)
