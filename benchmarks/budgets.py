@@ -3,13 +3,15 @@
     python -m benchmarks.budgets
 
 Reads benchmarks/results/budgets, where the metrics.jsonl of each run is kept as CONFIG_MINUTES_SEED.jsonl. Prints a
-table in Markdown and draws docs/budgets.svg. Time is counted at the speed of each config's shortest run with seed 0, as
-the others ran beside other work: the steps are the same, however long they took.
+table in Markdown and draws docs/budgets.svg. Time is counted at the speed that each config had in one
+comparison, benchmarks/results/cifar10_600_seconds.csv, as most runs had other work beside them: the steps are the
+same, however long they took.
 """
 
 import argparse
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +22,8 @@ import numpy as np
 from benchmarks import markdown
 from benchmarks.measure import RESULTS
 
-RUNS, DRAWING = RESULTS / "budgets", Path(__file__).parents[1] / "docs" / "budgets.svg"
+RUNS, COMPARISON = RESULTS / "budgets", RESULTS / "cifar10_600_seconds.csv"
+DRAWING = Path(__file__).parents[1] / "docs" / "budgets.svg"
 TRAINING_IMAGES = 50_000
 NAMES = {"resnet9_cifar10_cpu": "ResNet-9", "swin_cifar10_cpu": "Swin", "vit_cifar10_cpu": "ViT"}
 
@@ -40,11 +43,6 @@ class BudgetRun:
     budget: int
     seed: int
     rows: Sequence[dict[str, Any]]
-
-    @property
-    def speed(self) -> float:
-        """Training images a second, the median of the run."""
-        return float(np.median([row["images_per_second"] for row in self.rows if row["kind"] == "train"]))
 
     @property
     def tests(self) -> np.ndarray:
@@ -73,9 +71,10 @@ def by_length(runs: Sequence[BudgetRun]) -> list[list[BudgetRun]]:
     return [list(alike) for _, alike in groupby(runs, key=lambda run: (run.config, run.budget))]
 
 
-def speeds(runs: Sequence[BudgetRun]) -> dict[str, float]:
-    """Images a second of each config, by its shortest run with seed 0."""
-    return {run.config: run.speed for run in sorted(runs, key=lambda run: (run.config, -run.budget, -run.seed))}
+def read_speeds(comparison: Path = COMPARISON) -> dict[str, float]:
+    """Training images a second of each config, from the table of a comparison."""
+    with comparison.open(newline="") as file:
+        return {row["config"]: float(row["images_per_second"]) for row in csv.DictReader(file)}
 
 
 def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
@@ -83,18 +82,18 @@ def minutes(epochs: np.ndarray, speed: float) -> np.ndarray:
     return epochs * TRAINING_IMAGES / speed / 60
 
 
-def table(runs: Sequence[BudgetRun]) -> str:
-    """Epochs, minutes and the final accuracy with each seed, in Markdown."""
+def table(runs: Sequence[BudgetRun], speeds: Mapping[str, float]) -> str:
+    """Epochs, minutes at each config's speed and the final accuracy with each seed, in Markdown."""
     rows = []
     for alike in by_length(runs):
         config, epochs = alike[0].config, alike[0].tests[-1, 0]
         accuracies = ", ".join(f"{run.tests[-1, 1]:.2%}" for run in alike)
-        taken = minutes(epochs, speeds(runs)[config])
+        taken = minutes(epochs, speeds[config])
         rows.append((NAMES.get(config, config), f"{epochs:.1f}", f"{taken:.1f}", accuracies))
     return markdown.table(("network", "epochs", "minutes of training", "test accuracy"), rows)
 
 
-def draw(runs: Sequence[BudgetRun], path: Path) -> None:
+def draw(runs: Sequence[BudgetRun], speeds: Mapping[str, float], path: Path) -> None:
     """Draws accuracy along the minutes of training: a colour for each config, a line for each run; in the legend the
     end of each length, the mean over seeds."""
     import matplotlib as mpl  # the table does without
@@ -102,11 +101,11 @@ def draw(runs: Sequence[BudgetRun], path: Path) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for place, (config, speed) in enumerate(speeds(runs).items()):
+    for place, config in enumerate(dict.fromkeys(run.config for run in runs)):
         colour, of_config = f"C{place}", [run for run in runs if run.config == config]
         for run in of_config:
             epochs, accuracy = run.tests.T
-            along, percent = minutes(epochs, speed), 100 * accuracy
+            along, percent = minutes(epochs, speeds[config]), 100 * accuracy
             axes.plot(along, percent, color=colour, linewidth=1)
             axes.plot(along[-1], percent[-1], "o", color=colour, markersize=4)
         ends = [f"{np.mean([run.tests[-1, 1] for run in alike]):.1%}" for alike in by_length(of_config)]
@@ -121,7 +120,7 @@ def draw(runs: Sequence[BudgetRun], path: Path) -> None:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    found = read_runs(RUNS)
-    print(table(found))
-    draw(found, DRAWING)
+    found, speed_of = read_runs(RUNS), read_speeds()
+    print(table(found, speed_of))
+    draw(found, speed_of, DRAWING)
     print("drawn in", DRAWING)

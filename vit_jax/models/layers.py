@@ -147,10 +147,10 @@ def gelu(x: jax.Array, bias: jax.Array, form: Gelu) -> jax.Array:
     """x [..., D] + bias [D] times the normal distribution function of it, or the approximation of that by tanh or the
     sigmoid of 1.702 times it.
 
-    In float32 and written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower (5% of a training step
-    on a CPU). The backward pass computes it again from x and the bias. Otherwise erf and the sum would be kept for it,
-    arrays of the hidden layer's size: the first takes more time than the work (a sixth of Swin-T's training step on a
-    CPU), the second is 3% of the bytes of a ViT's on a GPU (docs/performance.md).
+    In float32 and written with erf, as PyTorch computes it: the erfc of `jax.nn.gelu` is slower on a CPU. The backward
+    pass computes it again from x and the bias. Otherwise erf and the sum would be kept for it, arrays of the hidden
+    layer's size: on a CPU the first takes more time than the work, the second is 3% of the bytes of a ViT's training
+    step on a GPU (docs/performance.md).
     """
     x = x + bias
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # in 16 bits, 1 + erf(x) of negative x has few left

@@ -204,8 +204,7 @@ def base_optimizer(
     if config.name == "lamb":
         # As published code has it (apex, timm), and optax.lamb has not: what does not decay is not scaled either. By
         # the norms' ratio a layer scale of 1e-4 could hardly move, and a bias of zero hardly leave it; nor could the
-        # heads here, which begin as zeros: the digits came to 40% in 20 epochs at 4e-3, without it to 94%. (That code
-        # scales nothing where there is no decay at all; the paper does.)
+        # heads here, which begin as zeros. (That code scales nothing where there is no decay at all; the paper does.)
         return optax.chain(
             optax.scale_by_adam(b1, b2, eps),
             optax.add_decayed_weights(weight_decay, decay_mask),
