@@ -1,7 +1,11 @@
 """Reading prepared TFDS sets."""
 
+import errno
 import multiprocessing
+import os
 import pickle
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +116,7 @@ def test_validation_stands_in_for_a_missing_test_and_unused_splits_are_told(tmp_
     data = load(tmp_path)
     assert data.validation is None
     assert isinstance(data.test, PreparedSource)
-    assert data.test.split == "validation"
+    assert data.test.split.name == "validation"
     assert "splits not used: extra" in data.notes
     assert "no test split: the set's validation split is used as the test split" in data.notes
 
@@ -133,7 +137,7 @@ def test_a_test_split_without_labels_is_as_one_that_is_missing(validation: bool,
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), splits)
     data = load(tmp_path)
     assert isinstance(data.test, PreparedSource)
-    assert (data.test.split, len(data.test)) == (("validation", 4) if validation else ("train", 4))
+    assert (data.test.split.name, len(data.test)) == (("validation", 4) if validation else ("train", 4))
     assert data.notes[:2] == ("TFDS set tiny/1.0.0", "test split not used: it has no labels")
     assert not any("splits not used" in note for note in data.notes)
 
@@ -176,6 +180,44 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path):
     file.unlink()
     with pytest.raises(ValueError, match=r"tiny/1\.0\.0 is damaged: .*tiny-train"):
         load(tmp_path)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    """The limit of open files, which is soon reached."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = open_files() + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, before[1]))
+    yield few
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_set_of_more_files_than_may_be_open_raises_the_limit_and_opens_each_once(tmp_path: Path, few_files: int):
+    """ImageNet's training images are 1,024 files, as many as the usual limit."""
+    prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": examples(noise(60, 6, 6, 3))}, shards=60)
+    before = open_files()
+    source = tfds_sets.open_tfds("tiny", DataConfig(data_dir=str(tmp_path))).splits["train"]
+    for part in (source, source.subset(np.arange(40)), source.subset(np.arange(60))):
+        assert len(part.as_arrays()[0]) == len(part)
+    assert 60 <= open_files() - before < 80
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    tfds_sets.allow_open_files(few_files)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == limits  # it is never lowered
+
+
+def test_where_the_limit_cannot_be_raised_the_set_is_not_called_damaged(
+    tmp_path: Path, few_files: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A set of 150 GB must not be deleted for it; and no image be left out, which is what a ValueError may lead to."""
+    prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": examples(noise(60, 6, 6, 3))}, shards=60)
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    with pytest.raises(OSError, match=rf"more open files than the {few_files} .* ulimit -n, to 1084 or more") as error:
+        load(tmp_path)
+    assert error.value.errno == errno.EMFILE
 
 
 def test_a_set_that_is_not_prepared_says_how_to_prepare_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

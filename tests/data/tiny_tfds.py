@@ -46,9 +46,18 @@ def noise(count: int, *shape: int) -> list[np.ndarray]:
 LABEL = tfds.features.ClassLabel(names=["cat", "dog"])
 
 
-def prepared(directory: Path, image: Any, splits: dict[str, list[Example]], file_format: str = "array_record", **more):
+def prepared(
+    directory: Path,
+    image: Any,
+    splits: dict[str, list[Example]],
+    file_format: str = "array_record",
+    shards: int | None = None,
+    **more,
+):
+    """`shards`: files of a split; None: as many as its size needs, which is one."""
     features = {"image": image, "label": LABEL, **more}
-    Tiny(features, splits, data_dir=directory, file_format=file_format).download_and_prepare()
+    builder = Tiny(features, splits, data_dir=directory, file_format=file_format)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
 
 
 def examples(images: list[np.ndarray]) -> list[Example]:

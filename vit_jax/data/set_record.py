@@ -80,7 +80,7 @@ def record_of_split(source: Source, name: str) -> dict[str, Any]:
     from vit_jax.data.tfds_sets import PreparedSource  # imports TFDS, 0.3 s, which other sets need not wait for
 
     if isinstance(source, PreparedSource):
-        record["version"] = source.directory.name
+        record["version"] = source.split.directory.name
         if source.places is not None:
             record["sha256"] = digest_of({"places": source.places})
     return record

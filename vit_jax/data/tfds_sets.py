@@ -1,7 +1,10 @@
 """Prepared TFDS sets, read without TensorFlow."""
 
+import errno
+import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,22 +30,110 @@ from vit_jax.data.splits import divide
 CHUNK = 1024
 """Records read at a time, where all are."""
 
+OTHER_FILES = 1024
+"""What a process may have open besides the files of a set: the usual limit of all that it has."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSplit:
+    """The records of one split of a prepared set. Each of its files is opened when it is first read, and stays open.
+
+    Attributes:
+        directory: of the prepared set.
+        name: of the split in the set.
+    """
+
+    directory: Path
+    name: str
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        # What is sent to a worker process leaves the open files behind.
+        return type(self), (self.directory, self.name)
+
+    def read(self, places: Sequence[int]) -> list[bytes]:
+        """The records at `places`.
+
+        Raises:
+            ValueError: the set is damaged.
+            OSError: the system does not let the process open as many files as the set has.
+        """
+        try:
+            # Reading several at once starts threads, which one is not worth.
+            return self._records.__getitems__(places) if len(places) > 1 else [self._records[places[0]]]
+        except RuntimeError as error:  # what the reader makes of a wrong checksum, or a missing file
+            if os.strerror(errno.EMFILE) in str(error):
+                limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+                why = f"{self.directory} needs more open files than the {limit} that the system allows"
+                much = f"raise the limit, ulimit -n, to {self._most_files} or more"
+                raise OSError(errno.EMFILE, f"{why}: {much}") from error
+            raise damaged(self.directory, error) from error
+
+    def label(self, record: bytes) -> int:
+        return int(self._label_only.deserialize_example_np(record)["label"])
+
+    def image_and_label(self, record: bytes) -> tuple[np.ndarray | bytes, int]:
+        """What a record holds; the image encoded where the set has it so."""
+        example = self._features.deserialize_example_np(record, decoders=self._decoders)
+        return example["image"], int(example["label"])
+
+    @cached_property
+    def _builder(self) -> Any:
+        return read_prepared(self.directory)
+
+    @cached_property
+    def _records(self) -> Any:
+        allow_open_files(self._most_files)
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        return self._builder.as_data_source(self.name, deserialize_method=raw)
+
+    @property
+    def _most_files(self) -> int:
+        """How many files a process has open at most that reads the whole set."""
+        return OTHER_FILES + sum(split.num_shards for split in self._builder.info.splits.values())
+
+    @cached_property
+    def _features(self) -> Any:
+        # A set's other features (boxes, masks, captions) are left undecoded.
+        features = self._builder.info.features
+        return tfds.features.FeaturesDict({name: features[name] for name in ("image", "label")})
+
+    @cached_property
+    def _label_only(self) -> Any:
+        return tfds.features.FeaturesDict({"label": self._features["label"]})
+
+    @cached_property
+    def _decoders(self) -> dict[str, Any]:
+        # TFDS's own decoding gives a grey or palette JPEG or PNG as it comes, without looking at the feature's shape.
+        encoded = isinstance(self._features["image"], tfds.features.Image)
+        return {"image": tfds.decode.SkipDecoding()} if encoded else {}
+
+
+def allow_open_files(count: int) -> None:
+    """Raises the number of files that this process, and those it starts, may have open to `count`, if it is lower; not
+    above what the system lets it."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY:
+        count = min(count, most)
+    if limit != resource.RLIM_INFINITY and limit < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
+
 
 @dataclass(frozen=True, eq=False)
 class PreparedSource:
     """The images and labels of one split of a prepared set, read from its files when they are asked for.
 
     Attributes:
-        directory: of the prepared set.
-        split: its name in the set.
+        split: its records; sources of a split's parts share them, and so its open files.
         image_shape: (H, W, C) of every image as it is given.
         resize: whether the set's images are resized to that shape: the centre square, in colour.
         num_classes: labels are below this.
         places: int [N], of the examples in the split; None: all of them.
     """
 
-    directory: Path
-    split: str
+    split: PreparedSplit
     image_shape: tuple[int, int, int]
     resize: bool
     num_classes: int
@@ -53,11 +144,11 @@ class PreparedSource:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         place = self._places[index]
-        return self._example(place, self._read([place])[0], self.resize)
+        return self._example(place, self.split.read([place])[0], self.resize)
 
     def as_stored(self, index: int) -> tuple[np.ndarray, int]:
         place = self._places[index]
-        return self._example(place, self._read([place])[0], resize=False)
+        return self._example(place, self.split.read([place])[0], resize=False)
 
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         images = np.empty((len(self), *self.image_shape), np.uint8)
@@ -75,73 +166,32 @@ class PreparedSource:
     def labels(self) -> np.ndarray:
         """The labels, int32 [N]; reads all records, without decoding their images."""
         records = (record for _, chunk in self._chunks() for _, record in chunk)
-        labels = np.array([self._label(record) for record in records], np.int32)
-        check_labels(labels, self.num_classes, f"{self.directory}, {self.split} split")
+        labels = np.array([self.split.label(record) for record in records], np.int32)
+        check_labels(labels, self.num_classes, f"{self.split.directory}, {self.split.name} split")
         return labels
 
     @property
     def begins_unlabelled(self) -> bool:
         """Whether the first example has no label, for which TFDS writes -1: so are test splits whose labels are kept
         secret."""
-        return self._label(self._read([self._places[0]])[0]) == -1
+        return self.split.label(self.split.read([self._places[0]])[0]) == -1
 
     def subset(self, indices: np.ndarray) -> "PreparedSource":
-        places = np.asarray(self._places)[indices]
-        return PreparedSource(self.directory, self.split, self.image_shape, self.resize, self.num_classes, places)
+        return replace(self, places=np.asarray(self._places)[indices])
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        # What is sent to a worker process leaves the open files behind.
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
-
-    @cached_property
-    def _builder(self) -> Any:
-        return read_prepared(self.directory)
-
-    @cached_property
-    def _records(self) -> Any:
-        raw = tfds.decode.DeserializeMethod.RAW_BYTES
-        return self._builder.as_data_source(self.split, deserialize_method=raw)
-
-    @cached_property
-    def _features(self) -> Any:
-        # A set's other features (boxes, masks, captions) are left undecoded.
-        features = self._builder.info.features
-        return tfds.features.FeaturesDict({name: features[name] for name in ("image", "label")})
-
-    @cached_property
-    def _decoders(self) -> dict[str, Any]:
-        # TFDS's own decoding gives a grey or palette JPEG or PNG as it comes, without looking at the feature's shape.
-        encoded = isinstance(self._features["image"], tfds.features.Image)
-        return {"image": tfds.decode.SkipDecoding()} if encoded else {}
-
-    @cached_property
+    @property
     def _places(self) -> Any:
-        return range(len(self._records)) if self.places is None else self.places.tolist()
+        return range(len(self.split)) if self.places is None else self.places
 
     def _chunks(self) -> Iterator[tuple[int, Iterator[tuple[int, bytes]]]]:
         """Every example's place in the split and record, in chunks that begin at the index given with them."""
         for start in range(0, len(self), CHUNK):
-            places = self._places[start : start + CHUNK]
-            yield start, zip(places, self._read(places), strict=True)
-
-    def _read(self, places: Sequence[int]) -> list[bytes]:
-        try:
-            # Reading several at once starts threads, which one is not worth.
-            return self._records.__getitems__(places) if len(places) > 1 else [self._records[places[0]]]
-        except RuntimeError as error:  # what the reader makes of a wrong checksum, or a missing file
-            raise damaged(self.directory, error) from error
-
-    @cached_property
-    def _label_only(self) -> Any:
-        return tfds.features.FeaturesDict({"label": self._features["label"]})
-
-    def _label(self, record: bytes) -> int:
-        return int(self._label_only.deserialize_example_np(record)["label"])
+            places = list(self._places[start : start + CHUNK])
+            yield start, zip(places, self.split.read(places), strict=True)
 
     def _example(self, place: int, record: bytes, resize: bool) -> tuple[np.ndarray, int]:
-        name = f"{self.directory}, {self.split} example {place}"
-        example = self._features.deserialize_example_np(record, decoders=self._decoders)
-        image, label = example["image"], int(example["label"])
+        name = f"{self.split.directory}, {self.split.name} example {place}"
+        image, label = self.split.image_and_label(record)
         if not 0 <= label < self.num_classes:
             raise ValueError(f"{name} has label {label}, outside 0 to {self.num_classes - 1}")
         height, _, channels = self.image_shape
@@ -165,8 +215,9 @@ def load_cifar(layout: CifarLayout, config: DataConfig) -> Dataset:
         raise damaged(prepared.directory, "label.labels.txt, the names of its classes, is missing")
     class_names, image_shape = info.features["label"].names, info.features["image"].shape
 
-    def read(split: str) -> ArraySource:
-        return ArraySource(*PreparedSource(prepared.directory, split, image_shape, False, len(class_names)).as_arrays())
+    def read(name: str) -> ArraySource:
+        split = PreparedSplit(prepared.directory, name)
+        return ArraySource(*PreparedSource(split, image_shape, False, len(class_names)).as_arrays())
 
     return divide(config, class_names, image_shape, read("train"), test=read("test"), notes=[prepared.provenance])
 
@@ -223,7 +274,7 @@ def open_tfds(name: str, config: DataConfig) -> OpenedSet:
     class_names = _class_names(info, name)
     image_shape, resize = _image_shape(info, name, config.load_size)
     sources = {
-        split: PreparedSource(directory, split, image_shape, resize, len(class_names))
+        split: PreparedSource(PreparedSplit(directory, split), image_shape, resize, len(class_names))
         for split in ("train", "validation", "test")
         if split in info.splits
     }
