@@ -14,23 +14,20 @@ def test_results_are_in_order(count: int, worth: float, monkeypatch: pytest.Monk
     assert map_files.map_files(lambda x: x * x, range(count)) == [x * x for x in range(count)]
 
 
-@pytest.mark.parametrize(("seconds", "in_threads"), [(2 * map_files.WORTH_THREADS, True), (0.0, False)])
-def test_slow_items_are_done_in_threads_and_quick_ones_are_not(
-    seconds: float, in_threads: bool, monkeypatch: pytest.MonkeyPatch
-):
-    """By a clock that goes only while an item is done: the machine may be busy."""
-    now = 0.0
+@pytest.mark.parametrize("quick", [0, 1, 2, 4])
+def test_items_are_done_in_threads_from_the_first_slow_ones_on(quick: int, monkeypatch: pytest.MonkeyPatch):
+    """Of four chunks so many are quick. By a clock that goes only while an item is done: the machine may be busy."""
+    now, alone, chunk = 0.0, threading.get_ident(), map_files.CHUNK
 
-    def item(_: int) -> int:
+    def item(number: int) -> int:
         nonlocal now
-        now += seconds
+        now += 2 * map_files.WORTH_THREADS if number >= quick * chunk else 0
         return threading.get_ident()
 
     monkeypatch.setattr(map_files.time, "perf_counter", lambda: now)
-    done_by = map_files.map_files(item, range(200))
-    assert set(done_by[: map_files.CHUNK]) == {threading.get_ident()}
-    rest = set(done_by[map_files.CHUNK :])
-    assert threading.get_ident() not in rest if in_threads else rest == {threading.get_ident()}
+    done_by = map_files.map_files(item, range(4 * chunk))
+    assert set(done_by[: (quick + 1) * chunk]) == {alone}
+    assert alone not in done_by[(quick + 1) * chunk :]
 
 
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in threads", "alone"])

@@ -10,7 +10,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 CHUNK = 64
-"""Items a thread takes at a time; the first chunk is done alone, to see how long an item takes."""
+"""Items done at a time, by one thread; how long they take tells whether the next are worth threads."""
 
 WORTH_THREADS = 1e-3
 """Seconds an item. Below, threads lose: they fight over the interpreter's lock. (Headers of 60,000 small files on a
@@ -19,17 +19,22 @@ decoding, which both leave the lock to others."""
 
 
 def map_files(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
-    """[function(item) for item in items], in threads if the first items show that this is faster."""
-    remaining = iter(items)
+    """[function(item) for item in items]; in threads from the first chunk on that shows that this is faster.
+
+    The first files of a million may be in memory still, from a start that was interrupted, and the others not.
+    """
+    remaining, results = iter(items), []
+    chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
 
     def do(chunk: list[A]) -> list[B]:
         return [function(item) for item in chunk]
 
-    start = time.perf_counter()
-    results = do(list(islice(remaining, CHUNK)))
-    if time.perf_counter() - start < WORTH_THREADS * len(results):
-        return results + do(list(remaining))
+    for chunk in chunks:
+        start = time.perf_counter()
+        results += do(chunk)
+        if time.perf_counter() - start >= WORTH_THREADS * len(chunk):
+            break
     with ThreadPoolExecutor() as pool:
-        for done in pool.map(do, iter(lambda: list(islice(remaining, CHUNK)), [])):
+        for done in pool.map(do, chunks):
             results += done
     return results
