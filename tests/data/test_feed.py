@@ -1,6 +1,8 @@
 """The resident and the streaming feed bring the same batches."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -104,3 +106,9 @@ def test_auto_keeps_small_sets_on_the_device_and_streams_large_ones(source):
     assert isinstance(make_feed(source, DataConfig(), (2**14, 2**14, 3), Share()), StreamingFeed)
     assert isinstance(make_feed(source, DataConfig(feed="streaming"), (4, 6, 3), Share()), StreamingFeed)
     assert isinstance(make_feed(source, DataConfig(feed="resident"), (4, 6, 3), Share()), ResidentFeed)
+
+
+def test_worker_processes_do_not_import_jax():
+    """It takes a second and 0.1 GB, in each of them."""
+    program = "import sys, vit_jax.data.feed, vit_jax.data.folder, vit_jax.data.tfds_sets; print('jax' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"

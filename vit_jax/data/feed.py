@@ -4,14 +4,15 @@ Both give the same batches in the same order. A batch on the host is a dict of n
 inside its own program, is `gather(feed.arrays, batch)`: uint8 images [B, H, W, C] and int32 labels [B].
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import jax
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, DivisibleSource, Source
@@ -19,6 +20,9 @@ from vit_jax.data.in_threads import in_threads
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
 from vit_jax.data.workers import in_processes
+
+if TYPE_CHECKING:
+    import jax  # 0.1 GB in each worker process, which needs it for no more
 
 RESIDENT_LIMIT = 2 * 2**30
 """Bytes of images up to which `feed="auto"` keeps a set on the device."""
