@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vit_jax.data import folder
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
 from vit_jax.data.listing import LISTING, write_listing
@@ -53,8 +54,32 @@ def test_a_file_that_is_gone_stops_the_run_where_it_may_not_be_left_out(config: 
     write_listing(dataset, tmp_path / LISTING)
     gone = Path(files(dataset)[0][3])
     gone.unlink()
-    with pytest.raises(ValueError, match=f"{gone} cannot be read as an image: .*No such file"):
+    Path(files(dataset)[0][5]).unlink()
+    told = rf"{gone} cannot be read as an image: .*No such file.* \(and 1 more in train\)\. Put it back, or ask"
+    with pytest.raises(ValueError, match=told):
         load_dataset(config, tmp_path / LISTING)
+    (tmp_path / "images" / "a" / "0").symlink_to("..")  # the folder cannot be listed to its end
+    with pytest.raises(ValueError, match=told):
+        load_dataset(config, tmp_path / LISTING)
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_files_are_not_opened_before_they_are_read(
+    skip: bool, config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A million headers are minutes; and what has gone bad is told by the same words later."""
+    config = replace(config, skip_unreadable=skip)
+    before = load_dataset(config)
+    write_listing(before, tmp_path / LISTING)
+    bad = Path(files(before)[0][3])
+    bad.write_text("not an image")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "image_size", None)
+        after = load_dataset(config, tmp_path / LISTING)
+    assert files(after) == files(before)
+    assert after.notes[: len(before.notes)] == before.notes
+    with pytest.raises(ValueError, match=f"{bad} cannot be read as an image: not a JPEG"):
+        after.train.as_arrays()
 
 
 def test_a_list_that_rotted_is_refused(config: DataConfig, tmp_path: Path):

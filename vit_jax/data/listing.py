@@ -55,11 +55,11 @@ def read_listing(path: Path) -> dict[str, Any]:
 def load_listed(config: DataConfig, path: Path) -> Dataset:
     """The folder of images that a config names, as `write_listing` wrote its list to `path`.
 
-    Files are looked at only where unreadable ones are not to be skipped: where they are, each keeps its place, and
-    reading it finds out (see `vit_jax.data.unreadable`).
+    Each file keeps its place. Reading it finds out whether it is a readable image still; here it is only seen to be
+    there, by listing the folder, where unreadable ones are not to be skipped (see `vit_jax.data.unreadable`).
 
     Raises:
-        ValueError: the list is damaged; or a file is not a readable image any more, unless these are skipped.
+        ValueError: the list is damaged; or a file is not there any more, unless these are skipped.
     """
     content = read_listing(path)
     root = folder_root(config.name)
@@ -72,13 +72,17 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
         for name, split in content["splits"].items()
     }
     notes = [*content["notes"], f"the images are those of the run's beginning, as {path.name} lists them"]
-    listed = {file for source in splits.values() for file in source.files}
+    unseen, others = {file for source in splits.values() for file in source.files}, 0
     contents(root)  # says so if it is not there
     with suppress(OSError, ValueError):  # what is of no use to the run must not end it
-        if others := sum(file not in listed for file in files_below(root)):
+        for file in files_below(root):
+            others += file not in unseen
+            unseen.discard(file)
+        if others:
             notes.append(f"other files in {root} are not used, left out then or come since: {others:,}")
     if not config.skip_unreadable:
-        check_files(splits, config, [])
+        gone = {name: [i for i, file in enumerate(source.files) if file in unseen] for name, source in splits.items()}
+        check_files({name: splits[name].subset(np.array(places, int)) for name, places in gone.items()}, config, [])
     return Dataset(
         name=config.name,
         class_names=tuple(content["class_names"]),
