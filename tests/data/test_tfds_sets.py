@@ -18,7 +18,7 @@ from vit_jax.data import tfds_sets
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.decoding import decode
 from vit_jax.data.sources import load_dataset
-from vit_jax.data.tfds_sets import PreparedSource
+from vit_jax.data.tfds_sets import PreparedSource, PreparedSplit
 
 
 def unlabelled(count: int) -> list[Example]:
@@ -108,6 +108,22 @@ def test_a_subset_of_a_subset_is_in_the_order_asked_for(tmp_path: Path):
     subset = source.subset(np.array([5, 1, 2])).subset(np.array([2, 0]))
     np.testing.assert_array_equal(subset.as_arrays()[0], [images[2], images[5]])
     assert subset.labels.tolist() == [0, 1]
+
+
+def test_no_label_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Those of a million records are minutes: all of them to divide a set, and again to weigh its classes."""
+    images = {s: examples(noise(n, 6, 6, 3)) for s, n in (("train", 20), ("test", 4))}
+    prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), images)
+    monkeypatch.setattr(tfds_sets, "CHUNK", 4)
+    read, original = [], PreparedSplit.read
+    monkeypatch.setattr(PreparedSplit, "read", lambda self, places: read.extend(places) or original(self, places))
+    source = tfds_sets.open_tfds("tiny", DataConfig(data_dir=str(tmp_path))).splits["train"]
+    read.clear()
+    labels = source.subset(np.array([5, 2, 8, 10, 12, 15])).labels
+    assert (labels.tolist(), labels.dtype, sorted(read)) == ([1, 0, 0, 0, 0, 1], np.int32, [2, 5, 8, 10, 12, 15])
+    assert source.labels.tolist() == [0, 1] * 10
+    assert source.subset(np.array([7, 4])).labels.tolist() == [1, 0]
+    assert sorted(read) == list(range(20))
 
 
 def test_validation_stands_in_for_a_missing_test_and_unused_splits_are_told(tmp_path: Path):
@@ -281,7 +297,10 @@ def test_a_source_can_be_sent_to_a_worker_process(tmp_path: Path):
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), {"train": examples(noise(10, 6, 6, 3))})
     source = load(tmp_path).test
     assert isinstance(source, PreparedSource)
-    copy = pickle.loads(pickle.dumps(source))
+    pickled = pickle.dumps(source)
+    assert source.labels.tolist() == [0, 1]
+    assert pickle.dumps(source) == pickled  # labels are left behind: those of a million images are megabytes
+    copy = pickle.loads(pickled)
     np.testing.assert_array_equal(copy[1][0], source[1][0])
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(read_in_worker, (source,)) == read_in_worker(source)

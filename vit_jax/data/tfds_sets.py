@@ -3,7 +3,7 @@
 import errno
 import os
 import resource
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,9 @@ from vit_jax.data.splits import divide
 CHUNK = 1024
 """Records read at a time, where all are."""
 
+UNREAD = np.iinfo(np.int32).min
+"""Stands for a label that was not read yet: TFDS itself has -1 for what is not labelled."""
+
 OTHER_FILES = 1024
 """What a process may have open besides the files of a set: the usual limit of all that it has."""
 
@@ -50,7 +53,7 @@ class PreparedSplit:
         return len(self._records)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        # What is sent to a worker process leaves the open files behind.
+        # What is sent to a worker process leaves the open files and the labels behind.
         return type(self), (self.directory, self.name)
 
     def read(self, places: Sequence[int]) -> list[bytes]:
@@ -70,6 +73,11 @@ class PreparedSplit:
                 much = f"raise the limit, ulimit -n, to {self._most_files} or more"
                 raise OSError(errno.EMFILE, f"{why}: {much}") from error
             raise damaged(self.directory, error) from error
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The labels that are known, int32 [N], and `UNREAD`."""
+        return np.full(len(self), UNREAD, np.int32)
 
     def label(self, record: bytes) -> int:
         return int(self._label_only.deserialize_example_np(record)["label"])
@@ -126,7 +134,7 @@ class PreparedSource:
     """The images and labels of one split of a prepared set, read from its files when they are asked for.
 
     Attributes:
-        split: its records; sources of a split's parts share them, and so its open files.
+        split: its records; sources of a split's parts share them, and so its open files and known labels.
         image_shape: (H, W, C) of every image as it is given.
         resize: whether the set's images are resized to that shape: the centre square, in colour.
         num_classes: labels are below this.
@@ -158,15 +166,20 @@ class PreparedSource:
             index, (place, record) = item
             images[index], labels[index] = self._example(place, record, self.resize)
 
-        for start, chunk in self._chunks():
-            map_files(put, enumerate(chunk, start))
+        for start in range(0, len(self), CHUNK):
+            places = list(self._places[start : start + CHUNK])
+            map_files(put, enumerate(zip(places, self.split.read(places), strict=True), start))
         return images, labels
 
     @property
     def labels(self) -> np.ndarray:
-        """The labels, int32 [N]; reads all records, without decoding their images."""
-        records = (record for _, chunk in self._chunks() for _, record in chunk)
-        labels = np.array([self.split.label(record) for record in records], np.int32)
+        """The labels, int32 [N]; reads the records whose labels are not known yet, without decoding their images."""
+        known, places = self.split.labels, np.asarray(self._places)
+        unread = places[known[places] == UNREAD]
+        for start in range(0, len(unread), CHUNK):
+            chunk = unread[start : start + CHUNK]
+            known[chunk] = [self.split.label(record) for record in self.split.read(chunk.tolist())]
+        labels = known[places]
         check_labels(labels, self.num_classes, f"{self.split.directory}, {self.split.name} split")
         return labels
 
@@ -182,12 +195,6 @@ class PreparedSource:
     @property
     def _places(self) -> Any:
         return range(len(self.split)) if self.places is None else self.places
-
-    def _chunks(self) -> Iterator[tuple[int, Iterator[tuple[int, bytes]]]]:
-        """Every example's place in the split and record, in chunks that begin at the index given with them."""
-        for start in range(0, len(self), CHUNK):
-            places = list(self._places[start : start + CHUNK])
-            yield start, zip(places, self.split.read(places), strict=True)
 
     def _example(self, place: int, record: bytes, resize: bool) -> tuple[np.ndarray, int]:
         name = f"{self.split.directory}, {self.split.name} example {place}"
