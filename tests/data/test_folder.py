@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_jax.data import map_files
+from vit_jax.data import folder, map_files
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.decoding import read_square
 from vit_jax.data.folder import FolderSource, load_folder
@@ -145,6 +145,19 @@ def test_load_size_larger_than_all_images_is_told(make_folder: MakeFolder):
     note = "every image is enlarged to load_size 16; 10 would hold each in full"
     assert note in load_folder(root, replace(CONFIG, load_size=16)).notes
     assert len(load_folder(root, replace(CONFIG, load_size=10)).notes) == 1
+
+
+@pytest.mark.parametrize(("skip", "what"), [(False, "the header of every image"), (True, "every image")])
+def test_that_many_files_are_looked_at_is_said_before(
+    skip: bool, what: str, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """It takes minutes, in which nothing else is seen."""
+    monkeypatch.setattr(map_files, "MANY", 9)
+    said: list[list[str]] = []
+    monkeypatch.setattr(folder, "image_size", lambda *_, **__: said.append(caplog.messages.copy()) or (8, 8))
+    root = make_folder({"train/a": 5, "train/b": 5, "test/a": 4, "test/b": 4})
+    load_folder(root, replace(CONFIG, skip_unreadable=skip))
+    assert said == 8 * [[]] + 10 * [[f"reading {what} of train: 10"]]
 
 
 BAD = {"text": b"not an image", "empty": b"", "pdf": b"%PDF-1.4 and so on"}

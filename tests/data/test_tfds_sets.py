@@ -15,7 +15,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.data.tiny_tfds import Example, encoded, examples, noise, prepared
-from vit_jax.data import tfds_sets
+from vit_jax.data import map_files, tfds_sets
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.decoding import decode
 from vit_jax.data.sources import load_dataset
@@ -111,7 +111,7 @@ def test_a_subset_of_a_subset_is_in_the_order_asked_for(tmp_path: Path):
     assert subset.labels.tolist() == [0, 1]
 
 
-def test_no_label_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_label_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     """Those of a million records are minutes: all of them to divide a set, and again to weigh its classes."""
     images = {s: examples(noise(n, 6, 6, 3)) for s, n in (("train", 20), ("test", 4))}
     prepared(tmp_path, tfds.features.Image(shape=(6, 6, 3)), images)
@@ -120,9 +120,11 @@ def test_no_label_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(PreparedSplit, "read", lambda self, places: read.extend(places) or original(self, places))
     source = tfds_sets.open_tfds("tiny", DataConfig(data_dir=str(tmp_path))).splits["train"]
     read.clear()
+    monkeypatch.setattr(map_files, "MANY", 13)
     labels = source.subset(np.array([5, 2, 8, 10, 12, 15])).labels
     assert (labels.tolist(), labels.dtype, sorted(read)) == ([1, 0, 0, 0, 0, 1], np.int32, [2, 5, 8, 10, 12, 15])
     assert source.labels.tolist() == [0, 1] * 10
+    assert caplog.messages == [f"reading the labels of {tmp_path}/tiny/1.0.0, train split: 14"]
     assert source.subset(np.array([7, 4])).labels.tolist() == [1, 0]
     assert sorted(read) == list(range(20))
 

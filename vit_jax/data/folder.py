@@ -14,7 +14,7 @@ import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.decoding import image_size, read_square, read_upright
-from vit_jax.data.map_files import map_files
+from vit_jax.data.map_files import announce, map_files
 from vit_jax.data.splits import divide
 
 FOLDER = "folder:"
@@ -238,6 +238,7 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
 
     checked, skipped, largest = {}, [], 0
     for split, source in splits.items():
+        announce(f"{'every image' if config.skip_unreadable else 'the header of every image'} of {split}", len(source))
         seen = map_files(look, source.files)
         errors = [error for error in seen if isinstance(error, ValueError)]
         if errors and not config.skip_unreadable:

@@ -1,10 +1,13 @@
 """Doing one thing to many files, in threads where that is faster."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+logger = logging.getLogger(__name__)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -16,6 +19,15 @@ WORTH_THREADS = 1e-3
 """Seconds an item. Below, threads lose: they fight over the interpreter's lock. (Headers of 60,000 small files on a
 local disk: 1.8 s one after another, 2.6 to 4.9 s in threads.) Above, the time goes into waiting for a disk or into
 decoding, which both leave the lock to others."""
+
+MANY = 20_000
+"""Files, or records: reading more may take minutes, in which nothing else is said."""
+
+
+def announce(what: str, count: int) -> None:
+    """Logs what is about to be read, of how many files or records, if these are more than `MANY`."""
+    if count > MANY:
+        logger.warning("reading %s: %s", what, f"{count:,}")
 
 
 def map_files(function: Callable[[A], B], items: Iterable[A]) -> list[B]:

@@ -16,7 +16,7 @@ from tensorflow_datasets.core.read_only_builder import builder_from_files
 from vit_jax.data.cifar import CifarLayout
 from vit_jax.data.dataset import ArraySource, DataConfig, Dataset, check_labels
 from vit_jax.data.decoding import decode
-from vit_jax.data.map_files import map_files
+from vit_jax.data.map_files import announce, map_files
 from vit_jax.data.prepare import (
     damaged,
     default_data_dir,
@@ -176,6 +176,7 @@ class PreparedSource:
         """The labels, int32 [N]; reads the records whose labels are not known yet, without decoding their images."""
         known, places = self.split.labels, np.asarray(self._places)
         unread = places[known[places] == UNREAD]
+        announce(f"the labels of {self.split.directory}, {self.split.name} split", len(unread))
         for start in range(0, len(unread), CHUNK):
             chunk = unread[start : start + CHUNK]
             known[chunk] = [self.split.label(record) for record in self.split.read(chunk.tolist())]
