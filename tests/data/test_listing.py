@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vit_jax.data import folder
+from vit_jax.data import folder, listing
 from vit_jax.data.dataset import DataConfig, Dataset
 from vit_jax.data.folder import FolderSource
-from vit_jax.data.listing import LISTING, write_listing
+from vit_jax.data.listing import LISTING, read_listing, write_listing
 from vit_jax.data.sources import load_dataset
 
 
@@ -98,6 +98,22 @@ def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     dataset = load_dataset(replace(config, name="folder:pictures"), tmp_path / LISTING)
     assert len(dataset.train.as_arrays()[0]) == 30
+
+
+def test_a_list_is_written_anew_only_where_the_folder_was_moved(
+    config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """That of a million images takes seconds to write, and to see that it is as it was written."""
+    path = tmp_path / LISTING
+    write_listing(load_dataset(config), path)
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "sealed", None)
+        patch.setattr(listing, "unsealed", None)
+        write_listing(load_dataset(config), path)
+    before = read_listing(path)
+    (tmp_path / "images").rename(tmp_path / "pictures")
+    write_listing(load_dataset(replace(config, name=f"folder:{tmp_path / 'pictures'}"), path), path)
+    assert read_listing(path) == {**before, "root": str(tmp_path / "pictures")}
 
 
 def test_the_first_list_stays_and_other_sets_have_none(config: DataConfig, tmp_path: Path):

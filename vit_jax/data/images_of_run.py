@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from vit_jax.data.folder import FOLDER, folder_root
-from vit_jax.data.listing import LISTING, read_listing
+from vit_jax.data.listing import LISTING, listed_root, read_listing
 from vit_jax.json_file import read_json
 
 SAME = 0.9
@@ -30,7 +30,7 @@ def root_of(workdir: Path, name: str) -> Path:
             whole path.
     """
     listing = workdir / LISTING
-    return Path(read_listing(listing)["root"]) if listing.is_file() else folder_root(name).resolve()
+    return listed_root(listing) if listing.is_file() else folder_root(name).resolve()
 
 
 def may_be_set_of(workdir: Path, trained: str, name: str) -> bool:

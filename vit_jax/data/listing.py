@@ -22,8 +22,8 @@ LISTING = "images.json"
 def write_listing(dataset: Dataset, path: Path) -> None:
     """Lists the files of a folder's splits and their labels, by their names within the folder, and where that lies.
 
-    Of a list that is there already only the place is written anew: the folder may have been moved. Does nothing for a
-    set that is no folder.
+    A list that is there already stays, but for the place, if the folder has been moved. Does nothing for a set that is
+    no folder.
 
     Raises:
         OSError: it cannot be written.
@@ -32,7 +32,8 @@ def write_listing(dataset: Dataset, path: Path) -> None:
         return
     root = folder_root(dataset.name)
     if path.exists():
-        write_json(path, sealed({**read_listing(path), "root": str(root.resolve())}))
+        if listed_root(path) != root.resolve():
+            write_json(path, sealed({**read_listing(path), "root": str(root.resolve())}))
         return
     splits = {
         name: {"files": [os.path.relpath(file, root) for file in source.files], "labels": source.labels.tolist()}
@@ -50,6 +51,14 @@ def read_listing(path: Path) -> dict[str, Any]:
         ValueError: if it is damaged.
     """
     return unsealed(read_json(path), path)
+
+
+def listed_root(path: Path) -> Path:
+    """Where a folder lay when its list was written to `path`, absolute.
+
+    The list's seal is not looked at, which takes four times as long as to read it: `read_listing` does.
+    """
+    return Path(read_json(path)["root"])
 
 
 def load_listed(config: DataConfig, path: Path) -> Dataset:
