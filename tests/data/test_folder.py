@@ -15,7 +15,7 @@ from PIL import Image
 from vit_jax.data import folder, map_files
 from vit_jax.data.dataset import DataConfig
 from vit_jax.data.decoding import read_square
-from vit_jax.data.folder import FolderSource, load_folder
+from vit_jax.data.folder import FolderSource, load_folder, names_within
 
 MakeFolder = Callable[..., Path]
 CONFIG = DataConfig(name="folder:images", load_size=8, test_fraction=0.25)
@@ -158,6 +158,16 @@ def test_that_many_files_are_looked_at_is_said_before(
     root = make_folder({"train/a": 5, "train/b": 5, "test/a": 4, "test/b": 4})
     load_folder(root, replace(CONFIG, skip_unreadable=skip))
     assert said == 8 * [[]] + 10 * [[f"reading {what} of train: 10"]]
+
+
+@pytest.mark.parametrize("root", ["pictures", "/data/pictures/", "../pictures", "~/a/../pictures", "."])
+def test_names_within_a_folder_are_its_files_paths_from_there(root: str, monkeypatch: pytest.MonkeyPatch):
+    paths = [os.path.join(root, name) for name in ("loose.png", "a/1.png", "a/2.png", "a/b/3.png", "a/..png", "4.png")]
+    expected = [os.path.relpath(path, root) for path in paths]
+    seen, relpath = [], os.path.relpath
+    monkeypatch.setattr(os.path, "relpath", lambda path, start: seen.append(path) or relpath(path, start))
+    assert names_within(Path(root), paths) == expected
+    assert len(seen) == 3  # of each folder once: of a million files that alone took seconds
 
 
 BAD = {"text": b"not an image", "empty": b"", "pdf": b"%PDF-1.4 and so on"}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
-from vit_jax.data.folder import FOLDER, FolderSource, check_files, contents, files_below, folder_root
+from vit_jax.data.folder import FOLDER, FolderSource, check_files, contents, files_below, folder_root, names_within
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
 LISTING = "images.json"
@@ -36,7 +36,7 @@ def write_listing(dataset: Dataset, path: Path) -> None:
             write_json(path, sealed({**read_listing(path), "root": str(root.resolve())}))
         return
     splits = {
-        name: {"files": [os.path.relpath(file, root) for file in source.files], "labels": source.labels.tolist()}
+        name: {"files": names_within(root, source.files), "labels": source.labels.tolist()}
         for name in ("train", "validation", "test")
         if isinstance(source := getattr(dataset, name), FolderSource)
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vit_jax.data.dataset import ArraySource, Dataset, Source
-from vit_jax.data.folder import FOLDER, FolderSource, folder_root
+from vit_jax.data.folder import FOLDER, FolderSource, folder_root, names_within
 from vit_jax.digest import digest_of
 from vit_jax.json_file import read_json, sealed, unsealed, write_json
 
@@ -69,8 +69,7 @@ def record_of_split(source: Source, name: str) -> dict[str, Any]:
     of that. `name` is the set's."""
     record: dict[str, Any] = {"examples": len(source)}
     if isinstance(source, FolderSource):  # its files by their names, wherever the folder lies; not what is in them
-        root = folder_root(name)
-        files = "\n".join(os.path.relpath(file, root) for file in source.files)
+        files = "\n".join(names_within(folder_root(name), source.files))
         record["sha256"] = digest_of({"labels": source.labels}, beside=os.fsencode(files).hex())  # perhaps no UTF-8
         return record
     if isinstance(source, ArraySource):
