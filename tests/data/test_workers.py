@@ -6,14 +6,16 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from vit_jax.data.workers import in_processes
+from vit_jax.data.workers import give, in_processes
 
 PROLOGUE = "import os, signal, sys, time; from vit_jax.data.workers import in_processes\n"
 
@@ -101,6 +103,18 @@ def test_a_worker_that_cannot_begin_is_an_error(monkeypatch: pytest.MonkeyPatch)
     for items in (range(4), [bytes(10**6)]):  # found out in reading, and in writing
         with pytest.raises(ChildProcessError, match="ended with status 1"):
             next(in_processes(own_id, items, 1))
+
+
+def test_what_a_worker_is_to_do_is_not_copied():
+    """It may hold the names of a million files, and there is a worker for each processor."""
+    pickled = bytes(10**7)
+    with Path(os.devnull).open("wb") as pipe:
+        worker: Any = SimpleNamespace(stdin=pipe)
+        tracemalloc.start()
+        give(worker, pickled, range(4))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < len(pickled) / 2
 
 
 def test_workers_end_when_the_results_are_no_longer_asked_for():

@@ -86,7 +86,8 @@ def give(worker: Worker, pickled: bytes, items: Sequence[Any]) -> None:
     assert worker.stdin is not None
     try:
         with worker.stdin as pipe:
-            pipe.write(pickled + pickle.dumps(items))
+            pipe.write(pickled)  # joined with the items, it would be copied for each worker: the names of all files
+            pipe.write(pickle.dumps(items))
     except BrokenPipeError:
         raise death(worker) from None
 
