@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from vit_jax.data.dataset import ArraySource, DataConfig
-from vit_jax.data.feed import ResidentFeed, Share, StreamingFeed, gather, make_feed
+from vit_jax.data.feed import ResidentFeed, Share, StreamingFeed, gather, load, make_feed
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,35 @@ def test_in_order_many_processors_read_one_batch(source, monkeypatch):
 
     (batch,) = StreamingFeed(Waiting(source.images[:8], source.labels[:8]), 0).in_order(8)
     np.testing.assert_array_equal(batch["image"], source.images[:8])
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 3), (1, 1, 3)])
+def test_an_image_of_another_shape_is_an_error(source, shape):
+    """Even of one that NumPy would spread over the others' shape."""
+
+    class Differing(ArraySource):
+        def __getitem__(self, index):
+            image, label = super().__getitem__(index)
+            return (np.zeros(shape, np.uint8), label) if index == 5 else (image, label)
+
+    differing = Differing(source.images, source.labels)
+    with pytest.raises(ValueError, match=r"example 5 has shape \(\d, \d, 3\), and others have \(4, 6, 3\)"):
+        load(differing, np.arange(8), skip=False)
+
+
+def test_a_batch_is_in_memory_once():
+    """Each worker process has several under way."""
+
+    class Drawn(ArraySource):
+        def __getitem__(self, index):
+            return np.full((100, 100, 3), index, np.uint8), 0
+
+    tracemalloc.start()
+    batch, _ = load(Drawn(np.empty(0), np.empty(100)), np.arange(100), skip=False)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert batch["image"][:, 0, 0, 0].tolist() == list(range(100))
+    assert most < 1.2 * batch["image"].nbytes
 
 
 def test_in_order_a_batch_may_be_larger_than_the_set(source):

@@ -105,7 +105,8 @@ class DataConfig:
             True: every file is decoded once at the start, and those that cannot be are left out, counted and named.
             Of those that go bad later, others take the place in training, and evaluation does not count them.
         feed: "resident" keeps the set on the device, "streaming" reads it in worker processes, "auto" goes by size.
-        workers: processes of the streaming feed.
+        workers: processes of the streaming feed. Each has up to three batches of images in memory, and of a folder the
+            names of all files.
         repeats: how many times an image stands in a batch, augmented each time anew (repeated augmentation; DeiT: 3).
             Epochs are as long as without, and have so many times fewer images.
     """

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -128,11 +128,20 @@ def load(source: Source, index: np.ndarray, skip: bool) -> tuple[Batch, dict[int
     """The examples at `index` as one batch: "image" uint8 [B, H, W, C] and "label" int32 [B].
 
     If so asked, others stand in for unreadable ones: the second value are these, with the reasons.
+
+    Raises:
+        ValueError: an image has another shape than the first.
     """
     unreadable: dict[int, str] = {}
     read = partial(read_or_next, source, unreadable=unreadable) if skip else source.__getitem__
-    images, labels = zip(*(read(int(i)) for i in index), strict=True)
-    return {"image": np.stack(images), "label": np.array(labels, np.int32)}, unreadable
+    examples = map(read, index.tolist())
+    first = next(examples)
+    images, labels = np.empty((len(index), *first[0].shape), np.uint8), np.empty(len(index), np.int32)
+    for row, (image, label) in enumerate(chain([first], examples)):
+        if image.shape != images.shape[1:]:
+            raise ValueError(f"example {index[row]} has shape {image.shape}, and others have {images.shape[1:]}")
+        images[row], labels[row] = image, label
+    return {"image": images, "label": labels}, unreadable
 
 
 class StreamingFeed:
