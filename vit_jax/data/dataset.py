@@ -94,7 +94,7 @@ class DataConfig:
         data_dir: where prepared TFDS sets live. None: $TFDS_DATA_DIR, or else ~/tensorflow_datasets.
         validation_fraction: of the images being divided, held out for validation; in [0, 1). Taken from the training
             images where the set brings its own test split, and not used where it brings a validation split too. Of a
-            TFDS set every record is read for it at each start, to see its label.
+            TFDS set every record is read at each start for this division and the next, to see its label.
         test_fraction: of the images, held out for testing where the set brings neither a test nor a validation split;
             in (0, 1).
         split_seed: of the divisions, which are stratified by class.
