@@ -8,6 +8,7 @@ import pytest
 
 import vit_jax
 from tests.training.pretraining_steps import MAE
+from vit_jax.data.sources import load_dataset
 from vit_jax.evaluation.few_shot import few_shot
 from vit_jax.evaluation.judge import SHOTS
 from vit_jax.evaluation.linear_probe import linear_probe
@@ -16,7 +17,7 @@ from vit_jax.inspection.run_report import write_run_report
 from vit_jax.objectives.masked_autoencoding import MaskedAutoencoding
 from vit_jax.training.config import ModelConfig
 from vit_jax.training.errors import TrainingError
-from vit_jax.training.run import prepare
+from vit_jax.training.run import check_labels, prepare
 
 ALL = ("knn", "probe", "few-shot")
 NEIGHBOURS = Neighbours(k=5, examples=300)
@@ -86,11 +87,20 @@ def test_a_network_without_classes_is_judged_beside_its_neighbours(small_config,
 def test_too_few_shots_are_refused_before_any_step(small_config, tmp_path):
     config = dataclasses.replace(small_config, judge_features=("few-shot",), neighbours=Neighbours(k=5, examples=40))
     of_classes = (
-        r"few-shot needs 10 images of each class among the 40 training images .*; '\d' has \d, .*more have too few"
+        r"judge_features: few-shot needs 10 images of each class among the 40 training images .*; '\d' has \d, .*more "
+        r"have too few\); a larger neighbours\.examples has more of each$"
     )
     with pytest.raises(ValueError, match=of_classes):
         prepare(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_more_examples_are_not_advised_where_all_are_known(small_config):
+    config = dataclasses.replace(small_config, judge_features=("few-shot",))
+    dataset = load_dataset(config.data)
+    few = dataclasses.replace(dataset, train=dataset.train.subset(np.arange(40)))
+    with pytest.raises(ValueError, match=r"among the 40 training images .*more have too few\)$"):
+        check_labels(config, few)
 
 
 def test_too_few_examples_that_are_left_end_the_run_and_say_so(small_config, run_to_end, tmp_path, monkeypatch):

@@ -153,7 +153,11 @@ def check_labels(config: Config, dataset: Dataset) -> None:
         raise ValueError(f"judge_features needs classes; {dataset.name} is read without labels (data.labels False)")
     for how in config.judge_features:
         known = some_of(dataset.train, config.neighbours.examples)
-        check_examples(how, known.labels, dataset.class_names)
+        try:
+            check_examples(how, known.labels, dataset.class_names)
+        except ValueError as error:
+            more = "; a larger neighbours.examples has more of each" if len(known) < len(dataset.train) else ""
+            raise ValueError(f"judge_features: {error}{more}") from None
 
 
 def make_step(
