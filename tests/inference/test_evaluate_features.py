@@ -1,16 +1,22 @@
 """`vit-jax evaluate --how knn|probe|few-shot`: any network, judged by its features."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vit_jax
 from tests.models.cases import random_params
 from vit_jax import cli
-from vit_jax.data.dataset import DataConfig
+from vit_jax.data.dataset import ArraySource, DataConfig
+from vit_jax.data.folder import FolderSource
 from vit_jax.data.sources import load_dataset
+from vit_jax.evaluation import judge
+from vit_jax.evaluation.few_shot import draw_few, few_shot
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes
+from vit_jax.inference import evaluate_features
 
 
 def as_json(capsys, *args):
@@ -32,8 +38,8 @@ def saved(request, tmp_path_factory):
     return folder
 
 
-def test_neighbours_are_those_of_the_features(saved, capsys):
-    score = as_json(capsys, saved, "--data", "digits", "--how", "knn", "--batch-size", 100)
+def by_hand(saved):
+    """The features and labels of digits: those to learn from, and those to judge."""
     dataset = load_dataset(DataConfig("digits"))
     model, params = vit_jax.load_pretrained(saved)
     preprocess = vit_jax.preprocessing(model)
@@ -42,7 +48,12 @@ def test_neighbours_are_those_of_the_features(saved, capsys):
         images, labels = source.as_arrays()
         return np.asarray(vit_jax.features(model, params, np.stack([preprocess(x) for x in images])).pooled), labels
 
-    (known, labels), (judged, expected) = features_of(dataset.train), features_of(dataset.test)
+    return features_of(dataset.train), features_of(dataset.test)
+
+
+def test_neighbours_are_those_of_the_features(saved, capsys):
+    score = as_json(capsys, saved, "--data", "digits", "--how", "knn", "--batch-size", 100)
+    (known, labels), (judged, expected) = by_hand(saved)
     votes = nearest_neighbour_votes(known, labels, judged, 10)
     assert score["accuracy"] == pytest.approx(np.mean(votes.argmax(1) == expected), abs=0.006)  # two images of 359
     assert score["split"] == "test"
@@ -56,7 +67,54 @@ def test_probe_and_few_shot(saved, capsys):
     assert probe["accuracy"] > 0.5
     assert probe["strength"] in [strength for strength, _ in probe["validation"]]
     assert 0.2 < few["accuracy"] < probe["accuracy"]
-    assert (few["shots"], len(few["accuracies"])) == (10, 5)
+    assert few["shots"] == 10
+
+
+def test_few_shot_reads_no_more_than_it_draws(saved, capsys, monkeypatch):
+    """And the figures are those of draws from all."""
+    read, get = [], ArraySource.__getitem__
+    monkeypatch.setattr(ArraySource, "__getitem__", lambda self, index: read.append(index) or get(self, index))
+    few = as_json(capsys, saved, "--data", "digits", "--how", "few-shot", "--batch-size", 50)
+    known, judged = by_hand(saved)
+    drawn = draw_few(known[1], shots=10)
+    assert few["learned_from"] == len(np.unique(drawn)) < 5 * 10 * 10
+    assert len(read) < few["learned_from"] + 50 + few["examples"] + 50  # the last batches are filled up
+    assert few["accuracies"] == pytest.approx(few_shot(*known, *judged, drawn), abs=0.006)
+
+
+def test_few_shot_draws_anew_where_images_have_vanished(classifier, save, tmp_path, monkeypatch, capsys):
+    """From those that it can read, and that it had drawn before."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 80), ("test", 2)):
+        for name in ("ant", "bee"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(count):
+                picture = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8))
+                picture.save(tmp_path / "set" / split / name / f"{i:02}.png")
+    only_drawn = evaluate_features.only_drawn
+
+    def vanishing(training):
+        few, drawn = only_drawn(training)
+        (source,) = few.sources
+        assert isinstance(source, FolderSource)
+        Path(source.files[0]).unlink()
+        return few, drawn
+
+    monkeypatch.setattr(evaluate_features, "only_drawn", vanishing)
+    args = [save(classifier), "--data", f"folder:{tmp_path / 'set'}", "--how", "few-shot", "--skip-unreadable"]
+    assert cli.main(["evaluate", *args, "--format", "json"]) == 0
+    out, err = capsys.readouterr()
+    score = json.loads(out)
+    assert "left out, as skip_unreadable says" in err
+    assert 20 < score["learned_from"] < 100
+    assert len(score["accuracies"]) == 5
+
+
+def test_a_class_with_too_few_images_is_refused_before_any_is_embedded(saved, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate_features, "features_of", lambda *_: pytest.fail("embedded"))
+    monkeypatch.setitem(judge.NEEDED, "few-shot", 10_000)
+    assert cli.main(["evaluate", str(saved), "--data", "digits", "--how", "few-shot"]) == 2
+    assert "few-shot needs 10000 images of each class" in capsys.readouterr().err
 
 
 def test_the_table_says_how(saved, capsys):

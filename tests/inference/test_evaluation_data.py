@@ -19,7 +19,6 @@ from vit_jax.data.set_record import keep_record
 from vit_jax.data.sources import load_dataset
 from vit_jax.inference.evaluation_data import (
     EvaluationData,
-    Prepared,
     Split,
     load_evaluation_data,
     prepared_for,
@@ -58,7 +57,6 @@ def load(source, folder, split: Split | None = "test"):
 def files(data):
     """The files of the first source."""
     (source, *_) = data.sources
-    source = source.source if isinstance(source, Prepared) else source
     assert isinstance(source, FolderSource)
     return source.files
 

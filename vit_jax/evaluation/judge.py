@@ -54,7 +54,14 @@ def check_examples(how: How, labels: np.ndarray, class_names: Sequence[str]) -> 
         )
 
 
-def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, neighbours: Neighbours) -> Judgement:
+def judge(
+    how: How,
+    learned_from: Labelled,
+    judged: Labelled,
+    num_classes: int,
+    neighbours: Neighbours,
+    drawn: np.ndarray | None = None,
+) -> Judgement:
     """Predicts the classes of features from those of other images.
 
     Args:
@@ -63,6 +70,7 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
         judged: those to predict.
         num_classes: number of classes.
         neighbours: of "knn", which takes all it is given.
+        drawn: of "few-shot", from `draw_few`: which of the known ones each draw takes. None: they are drawn here.
 
     Raises:
         ValueError: if there are too few examples of a class to learn from.
@@ -80,9 +88,10 @@ def judge(how: How, learned_from: Labelled, judged: Labelled, num_classes: int, 
         probe = linear_probe(*learned_from, *judged)
         description = f"a linear probe on {known}, strength {probe.strength:g} of {len(probe.validation)} tried"
         return Judgement(probe.accuracy, {"strength": probe.strength, "validation": probe.validation}, description)
-    from vit_jax.evaluation.few_shot import few_shot
+    from vit_jax.evaluation.few_shot import draw_few, few_shot
 
-    few = few_shot(*learned_from, *judged, shots=SHOTS)
-    low, high = min(few.accuracies), max(few.accuracies)
-    description = f"{few.shots} images of each class, drawn {len(few.accuracies)} times: {low:.2%} to {high:.2%}"
-    return Judgement(few.accuracy, {"shots": few.shots, "accuracies": few.accuracies}, description)
+    drawn = draw_few(learned_from[1], SHOTS) if drawn is None else drawn
+    accuracies = few_shot(*learned_from, *judged, drawn)
+    low, high = min(accuracies), max(accuracies)
+    description = f"{SHOTS} images of each class, drawn {len(accuracies)} times: {low:.2%} to {high:.2%}"
+    return Judgement(float(np.mean(accuracies)), {"shots": SHOTS, "accuracies": accuracies}, description)

@@ -1,5 +1,6 @@
 """The score of a network's frozen features on a data set: `vit-jax evaluate --how knn|probe|few-shot`."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -7,7 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from vit_jax.evaluation.judge import How, Labelled, check_examples, judge
+from vit_jax.evaluation.judge import SHOTS, How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inference.compiled import compile_for_rows, require_finite
 from vit_jax.inference.evaluate import tracked, write_table
@@ -40,14 +41,16 @@ def evaluate_features(
         raise ValueError(f"--how {how} learns from the training images: judge it on --split test or validation")
     model, params, _ = source.load()
     model = model.clone(dtype=np.dtype(dtype))
-    both: list[Labelled] = []
-    for part in ("train", split):
-        examples = load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable)
-        both.append(features_of(model, params, examples, batch_size, part))
-        if part == "train":
-            check_examples(how, both[0][1], examples.class_names)
-    learned_from, judged = both
-    judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours())
+    training, examples = (
+        load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable) for part in ("train", split)
+    )
+    training, drawn = only_drawn(training) if how == "few-shot" else (training, None)
+    learned_from = features_of(model, params, training, batch_size, "train")
+    check_examples(how, learned_from[1], training.class_names)
+    if len(learned_from[1]) < len(training):
+        drawn = None  # some were unreadable: drawn anew from the others
+    judged = features_of(model, params, examples, batch_size, split)
+    judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours(), drawn)
     if output == "json":
         asked = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
         counted = {"examples": len(judged[1]), "learned_from": len(learned_from[1])}
@@ -56,6 +59,21 @@ def evaluate_features(
         title = f"{len(judged[1]):,} ({data}, {split})"
         rows = {"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.description}
         write_table(rows, examples.notes)
+
+
+def only_drawn(training: EvaluationData) -> tuple[EvaluationData, np.ndarray]:
+    """The training images that "few-shot" draws, and which of these each draw takes: no other need be decoded.
+
+    Raises:
+        ValueError: if a class has too few.
+    """
+    from vit_jax.evaluation.few_shot import draw_few  # with scikit-learn, which takes a second to import
+
+    (source,) = training.sources
+    labels = source.labels
+    check_examples("few-shot", labels, training.class_names)
+    places, drawn = np.unique(draw_few(labels, SHOTS), return_inverse=True)
+    return dataclasses.replace(training, sources=[source.subset(places)]), drawn
 
 
 def features_of(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vit_jax.data.dataset import DataConfig, Dataset, ResizingSource, Source
+from vit_jax.data.dataset import DataConfig, Dataset, DivisibleSource, ResizingSource, Source
 from vit_jax.data.feed import StreamingFeed
 from vit_jax.data.folder import FOLDER, folder_root
 from vit_jax.data.images_of_run import describe_learned, is_set_of, workdir_of
@@ -65,14 +65,16 @@ class EvaluationData:
         image_shape: (H, W, C) of every image.
         skip_unreadable: whether images that cannot be read are left out, and not an error.
         notes: what is to be known of the set.
+        prepare: makes images of that shape of those that are stored; None: the sources' are taken as they are.
     """
 
     split: Split
-    sources: Sequence[Source]
+    sources: Sequence[DivisibleSource]
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     skip_unreadable: bool
     notes: tuple[str, ...]
+    prepare: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return sum(len(source) for source in self.sources)
@@ -88,7 +90,8 @@ class EvaluationData:
         """
         for source in self.sources:
             skip = Unreadable(len(source), lambda line: print(line, file=sys.stderr)) if self.skip_unreadable else None
-            for batch in StreamingFeed(source, workers=0, skip=skip).in_order(batch_size):
+            images = source if self.prepare is None else Prepared(source, self.prepare)
+            for batch in StreamingFeed(images, workers=0, skip=skip).in_order(batch_size):
                 counts = batch["counts"]  # not those that fill the last batch up
                 if counts.any():
                     yield {name: batch[name][counts] for name in ("image", "label")}
@@ -176,8 +179,7 @@ def prepared_for(model: Network, data: EvaluationData) -> EvaluationData:
     differ = any(isinstance(source, ResizingSource) and source.resize for source in data.sources)
     if not differ and data.image_shape[:2] == model.input_shape[:2]:
         return data
-    sources = [Prepared(source, cropped_pixels(model)) for source in data.sources]
-    return dataclasses.replace(data, sources=sources, image_shape=model.input_shape)
+    return dataclasses.replace(data, prepare=cropped_pixels(model), image_shape=model.input_shape)
 
 
 def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
@@ -195,7 +197,7 @@ def trained_division(workdir: Path, name: str) -> dict[str, Any] | None:
     return {field: data[field] for field in DIVISION} if is_set_of(workdir, data["name"], name) else None
 
 
-def split_sources(dataset: Dataset, split: Split) -> list[Source]:
+def split_sources(dataset: Dataset, split: Split) -> list[DivisibleSource]:
     """The sources that make up a split; "all" is every image of the set.
 
     Raises:
