@@ -1,6 +1,7 @@
 """`vit-jax evaluate --how knn|probe|few-shot`: any network, judged by its features."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from vit_jax.evaluation import judge
 from vit_jax.evaluation.few_shot import draw_few, few_shot
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes
 from vit_jax.inference import evaluate_features
+from vit_jax.inference.evaluation_data import load_evaluation_data
 
 
 def as_json(capsys, *args):
@@ -133,4 +135,32 @@ def test_features_that_are_not_finite_are_not_judged(diverged, save, capsys):
     assert cli.main(["evaluate", save(diverged), "--data", "digits", "--how", "knn"]) == 2
     out, err = capsys.readouterr()
     assert not out
-    assert "the outputs for 1,438 of 1,438 images are not finite" in err
+    assert "the outputs for 128 of 128 images are not finite" in err  # at the first batch
+
+
+class WideFeatures:
+    """Stands for a compiled network whose features are wide: each is the sum of an image's pixels."""
+
+    batch_size, width = 100, 5_000
+
+    def __call__(self, batch):
+        sums = batch["image"].sum((1, 2, 3)).astype(np.float32)
+        return {"feature": np.repeat(sums[:, None], self.width, axis=1)}
+
+
+def test_features_are_in_memory_once(saved, monkeypatch):
+    """Of a million images they are gigabytes."""
+    monkeypatch.setattr(evaluate_features, "compile_for_rows", lambda *_: WideFeatures())
+    model, params = vit_jax.load_pretrained(saved)
+    data = load_evaluation_data("nothing", model, "digits", "train", None, False)
+    tracemalloc.start()
+    try:
+        features, labels = evaluate_features.features_of(model, params, data, 100, "")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    images, expected = load_dataset(DataConfig("digits")).train.as_arrays()
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(features[:, -1], images.sum((1, 2, 3)))
+    assert features.shape == (1438, WideFeatures.width)
+    assert peak < 1.3 * features.nbytes

@@ -79,17 +79,24 @@ def only_drawn(training: EvaluationData) -> tuple[EvaluationData, np.ndarray]:
 def features_of(
     model: Network, params: Mapping[str, Any], data: EvaluationData, batch_size: int, title: str
 ) -> Labelled:
-    """The pooled features and labels of all of a split.
+    """The pooled features and labels of all of a split that can be read.
+
+    They are in memory once: a million of a large network's are gigabytes.
 
     Raises:
         ValueError: if the features are not finite.
     """
     compiled = compile_for_rows(make_pooled(model), params, batch_size, len(data))
-    batches = tracked(data, compiled.batch_size, f"features, {title}")
-    found = [(compiled({"image": batch["image"]})["feature"], batch["label"]) for batch in batches]
-    features, labels = map(np.concatenate, zip(*found, strict=True))
-    require_finite(features)
-    return features, labels
+    features, labels, done = np.empty((0, 0), np.float32), np.empty(len(data), np.int32), 0
+    for batch in tracked(data, compiled.batch_size, f"features, {title}"):
+        found = compiled({"image": batch["image"]})["feature"]
+        require_finite(found)
+        if not done:
+            features = np.empty((len(data), found.shape[1]), np.float32)
+        rows = slice(done, done + len(found))
+        features[rows], labels[rows] = found, batch["label"]
+        done = rows.stop
+    return features[:done], labels[:done]
 
 
 def make_pooled(model: Network) -> Callable[[Any, Mapping[str, jax.Array]], dict[str, jax.Array]]:
