@@ -148,6 +148,7 @@ def evaluate(
     data: str,
     split: Literal["test", "validation", "train", "all"] | None = None,
     how: Literal["classes", "knn", "probe", "few-shot"] = "classes",
+    examples: int | None = None,
     classes: Literal["name", "number"] = "name",
     batch_size: int = 128,
     dtype: Literal["float32", "bfloat16"] = "float32",
@@ -168,6 +169,8 @@ def evaluate(
             splits and that the run at SOURCE did not train on.
         how: classes: by the model's own answers. knn: by the 20 nearest training images. probe: by a linear classifier
             trained on the features of all training images. few-shot: by one trained on 10 images of each class.
+        examples: With --how knn, probe or few-shot: how many of the training images to take, drawn at random. Without
+            it, all; a million need much time, and a probe of them far more.
         classes: How the set's are found among the model's. number: label 0 is the model's first class, and so on,
             whatever they are called: ImageNet's folders have other names than Hugging Face's classes.
         batch_size: Images at once.
@@ -183,12 +186,14 @@ def evaluate(
     compilation_cache.enable()
     model = ModelSource(source, options)
     settings = batch_size, dtype, format, data_dir, skip_unreadable
+    if how == "classes" and examples is not None:
+        raise ValueError("--examples are training images to learn from, and go with --how knn, probe or few-shot")
     if how == "classes":
         evaluate(model, data, split, *settings, by_number=classes == "number")
     elif classes == "number":
         raise ValueError(f"--classes number goes with the model's own answers, not with --how {how}")
     else:
-        evaluate_features(model, how, data, split, *settings)
+        evaluate_features(model, how, data, split, *settings, examples=examples)
 
 
 def export(

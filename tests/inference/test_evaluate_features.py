@@ -14,6 +14,7 @@ from vit_jax import cli
 from vit_jax.data.dataset import ArraySource, DataConfig
 from vit_jax.data.folder import FolderSource
 from vit_jax.data.sources import load_dataset
+from vit_jax.data.splits import some_of
 from vit_jax.evaluation import judge
 from vit_jax.evaluation.few_shot import draw_few, few_shot
 from vit_jax.evaluation.nearest_neighbours import nearest_neighbour_votes
@@ -110,6 +111,36 @@ def test_few_shot_draws_anew_where_images_have_vanished(classifier, save, tmp_pa
     assert "left out, as skip_unreadable says" in err
     assert 20 < score["learned_from"] < 100
     assert len(score["accuracies"]) == 5
+
+
+@pytest.mark.parametrize("how", ["knn", "probe", "few-shot"])
+def test_fewer_training_images_are_drawn_before_they_are_read(how, saved, capsys, monkeypatch):
+    embedded, features_of = [], evaluate_features.features_of
+    monkeypatch.setattr(evaluate_features, "features_of", lambda *args: embedded.append(args[2]) or features_of(*args))
+    score = as_json(capsys, saved, "--data", "digits", "--how", how, "--examples", 300)
+    drawn = some_of(load_dataset(DataConfig("digits")).train, 300)
+    taken = drawn.labels if how != "few-shot" else drawn.labels[np.unique(draw_few(drawn.labels, shots=10))]
+    np.testing.assert_array_equal(embedded[0].sources[0].labels, taken)
+    assert score["learned_from"] == len(taken)
+    assert "300 of the 1,438 training images are there to learn from, drawn at random" in score["notes"]
+
+
+def test_more_examples_than_there_are_are_all(saved, capsys):
+    score = as_json(capsys, saved, "--data", "digits", "--how", "knn", "--examples", 9999)
+    assert score["learned_from"] == 1438
+    assert not any("to learn from" in note for note in score["notes"])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--how", "knn", "--examples", "0"], "--examples must be at least 1, not 0"),
+        (["--examples", "5"], "--examples are training images to learn from, and go with --how knn, probe or few-shot"),
+    ],
+)
+def test_examples_that_mean_nothing_are_refused(args, message, saved, capsys):
+    assert cli.main(["evaluate", str(saved), "--data", "digits", *args]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_class_with_too_few_images_is_refused_before_any_is_embedded(saved, capsys, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from vit_jax.data.splits import some_of
 from vit_jax.evaluation.judge import SHOTS, How, Labelled, check_examples, judge
 from vit_jax.evaluation.nearest_neighbours import Neighbours
 from vit_jax.inference.compiled import compile_for_rows, require_finite
@@ -28,10 +29,11 @@ def evaluate_features(
     output: Literal["table", "json"],
     data_dir: str | None,
     skip_unreadable: bool,
+    examples: int | None,
 ) -> None:
     """Judges the features of a network, which needs no classes for that, and prints what came of it.
 
-    Those of the training split are learned from.
+    Those of the training split are learned from: of so many `examples` of it, always the same, or of all.
 
     Raises:
         ValueError, FileNotFoundError: with what is wrong in what was asked for.
@@ -39,26 +41,32 @@ def evaluate_features(
     split = split or "test"
     if split in ("train", "all"):
         raise ValueError(f"--how {how} learns from the training images: judge it on --split test or validation")
+    if examples is not None and examples < 1:
+        raise ValueError(f"--examples must be at least 1, not {examples}")
     model, params, _ = source.load()
     model = model.clone(dtype=np.dtype(dtype))
-    training, examples = (
+    training, held_out = (
         load_evaluation_data(source.source, model, data, part, data_dir, skip_unreadable) for part in ("train", split)
     )
+    notes = held_out.notes
+    if examples is not None and examples < len(training):
+        notes += (f"{examples:,} of the {len(training):,} training images are there to learn from, drawn at random",)
+        training = dataclasses.replace(training, sources=[some_of(images, examples) for images in training.sources])
     training, drawn = only_drawn(training) if how == "few-shot" else (training, None)
     learned_from = features_of(model, params, training, batch_size, "train")
     check_examples(how, learned_from[1], training.class_names)
     if len(learned_from[1]) < len(training):
         drawn = None  # some were unreadable: drawn anew from the others
-    judged = features_of(model, params, examples, batch_size, split)
-    judgement = judge(how, learned_from, judged, len(examples.class_names), Neighbours(), drawn)
+    judged = features_of(model, params, held_out, batch_size, split)
+    judgement = judge(how, learned_from, judged, len(held_out.class_names), Neighbours(), drawn)
     if output == "json":
-        asked = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=examples.notes)
+        asked = dict(source=source.source, data=data, split=split, how=how, dtype=dtype, notes=notes)
         counted = {"examples": len(judged[1]), "learned_from": len(learned_from[1])}
         print(json.dumps({**asked, **counted, "accuracy": judgement.accuracy, **judgement.details}, indent=2))
     else:
         title = f"{len(judged[1]):,} ({data}, {split})"
         rows = {"images": title, "accuracy": f"{judgement.accuracy:.2%}", "by": judgement.description}
-        write_table(rows, examples.notes)
+        write_table(rows, notes)
 
 
 def only_drawn(training: EvaluationData) -> tuple[EvaluationData, np.ndarray]:
