@@ -40,6 +40,21 @@ def test_a_link_to_an_image_is_that_image(here):
     assert image_files(["link.jpg", "b.jpg"]).images == ["link.jpg"]
 
 
+def test_an_image_in_a_folder_that_is_linked_is_that_image(here):
+    os.symlink(here / "in", here / "way")
+    assert image_files(["way/c.webp", "in", "way"]).images == ["way/c.webp", "in/deep/d.tiff"]
+
+
+def test_where_a_folder_leads_is_asked_once(here, monkeypatch):
+    """Of a million files it would be most of the time that it takes to find them."""
+    for i in range(50):
+        (here / "in" / f"{i}.png").touch()
+    asked, realpath = [], os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path, **kwargs: asked.append(path) or realpath(path, **kwargs))
+    assert len(image_files(["in"]).images) == 52
+    assert len(asked) < 10
+
+
 def test_a_link_to_nothing_is_found_to_be_no_image_later(here):
     os.symlink("gone.jpg", here / "link.jpg")
     assert image_files(["*.jpg", "link.jpg"]).images == ["b.jpg", "link.jpg"]

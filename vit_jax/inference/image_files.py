@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from PIL import Image
@@ -42,7 +43,7 @@ def image_files(named: Sequence[str]) -> ImageFiles:
     """
     if not named:
         raise ValueError("no image was named: give files, folders or patterns")
-    suffixes = image_suffixes()
+    suffixes, real_folder = image_suffixes(), cache(os.path.realpath)
     files: dict[str, str] = {}
     others: dict[str, str] = {}
     for name in named:
@@ -50,7 +51,10 @@ def image_files(named: Sequence[str]) -> ImageFiles:
         if not any(is_image for _, is_image in found):
             raise FileNotFoundError(f"no image {nothing_at(name)}")
         for file, is_image in found:
-            (files if is_image else others).setdefault(os.path.realpath(file), file)
+            folder, base = os.path.split(file)
+            # What a path leads to is asked step by step, of each file anew: only its folder's may be kept.
+            path = os.path.realpath(file) if os.path.islink(file) else os.path.join(real_folder(folder), base)
+            (files if is_image else others).setdefault(path, file)
     return ImageFiles(list(files.values()), [file for path, file in others.items() if path not in files])
 
 
