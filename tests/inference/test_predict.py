@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -165,8 +166,25 @@ def test_the_table_has_every_image_and_class(classifier, save, pictures, capsys)
 def test_in_a_pipe_no_path_is_folded(capsys):
     path = f"pictures/{'holiday/' * 10}one.jpg"
     answers = iter([predicting.Answer(path, (predicting.Guess(0, "cat", 0.9), predicting.Guess(1, "dog", 0.1)), None)])
-    predicting.write_table(answers, [path], ["cat", "dog"])
+    predicting.write_table(answers, [path])
     assert path in capsys.readouterr().out
+
+
+def test_a_pipe_gets_the_lines_of_a_wide_terminal_without_a_layout(capsys, monkeypatch):
+    """Which takes a millisecond an image, so that a fast device would wait for it."""
+    guesses = predicting.Guess(0, "[red] panda", 1.0), predicting.Guess(1, "猫", 0.04567), predicting.Guess(2, "", 0)
+    answers = [predicting.Answer(path, guesses) for path in ("a.jpg", "日本 [b].jpg")]
+    files = [answer.image for answer in answers]
+    with monkeypatch.context() as patch:
+        patch.setenv("FORCE_COLOR", "1")
+        patch.setenv("COLUMNS", "100")
+        predicting.write_table(iter(answers), files)
+    terminal = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out)
+    monkeypatch.setattr(predicting.Console, "print", lambda *_: pytest.fail("laid out"))
+    predicting.write_table(iter(answers), files)
+    piped = capsys.readouterr().out
+    assert [line.rstrip() for line in piped.splitlines()] == [line.rstrip() for line in terminal.splitlines()]
+    assert piped.splitlines()[:2] == ["image         classes", "a.jpg         100.00%  [red] panda"]
 
 
 def test_a_name_that_is_no_text_can_be_shown():

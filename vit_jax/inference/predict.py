@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import numpy as np
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -75,7 +75,7 @@ def predict(
     elif output == "json":
         write_json(answers)
     else:
-        write_table((answer for answer in answers if answer.error is None), files, names(classifier))
+        write_table((answer for answer in answers if answer.error is None), files)
     if unreadable:
         print(f"vit-jax: {len(unreadable):,} of {len(files):,} images could not be read", file=sys.stderr)
     return 1 if unreadable else 0
@@ -161,18 +161,22 @@ def write_csv(answers: Iterator[Answer]) -> None:
         )
 
 
-def write_table(answers: Iterator[Answer], files: Sequence[str], class_names: Sequence[str]) -> None:
+def write_table(answers: Iterator[Answer], files: Sequence[str]) -> None:
     """Prints a row an image. Its columns are as wide as they will have to be: nothing waits for the last image."""
     widest_image = max(5, *(cell_len(shown(file)) for file in files))
     console = Console()
     if console.is_terminal:
-        widest_image = max(5, min(widest_image, console.width // 2))
-    else:  # a file or a pipe has no width: nothing is folded
-        console = Console(width=max(80, widest_image + max(map(cell_len, class_names)) + 16))
+        write_folded(answers, console, max(5, min(widest_image, console.width // 2)))
+    else:
+        write_lines(answers, widest_image)
+
+
+def write_folded(answers: Iterator[Answer], console: Console, width: int) -> None:
+    """The table on a terminal; paths take so many of its columns, and what is longer is folded."""
     header = True
     for image, classes, _ in answers:
         table = Table(box=None, show_header=header, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("image", width=widest_image, overflow="fold")
+        table.add_column("image", width=width, overflow="fold")
         table.add_column("classes")
         guesses = Table.grid(padding=(0, 2, 0, 0))
         guesses.add_column(justify="right", width=7)
@@ -182,6 +186,18 @@ def write_table(answers: Iterator[Answer], files: Sequence[str], class_names: Se
         table.add_row(Text(shown(image)), guesses)
         console.print(table)
         header = False
+
+
+def write_lines(answers: Iterator[Answer], width: int) -> None:
+    """The table in a file or a pipe, which has no width: nothing is folded, and nobody waits for a layout."""
+    header = f"{'image':<{width}}  classes\n"
+    for image, classes, _ in answers:
+        beside = chain([set_cell_size(shown(image), width)], repeat(" " * width))
+        lines = [
+            f"{left}  {guess.probability:>7.2%}  {guess.name}" for left, guess in zip(beside, classes, strict=False)
+        ]
+        print(header + "\n".join(lines), flush=True)
+        header = ""
 
 
 def shown(path: str) -> str:
