@@ -124,6 +124,14 @@ def test_the_seed_decides_the_order_and_every_draw(small_config, tmp_path, monke
     assert key == jax.random.key(3)
 
 
+def test_a_single_batch_is_not_copied():
+    batches = [{"image": np.full((4, 2, 2, 1), number, np.uint8)} for number in range(3)]
+    alone = loop.stacked(batches[:1])["image"]
+    assert np.shares_memory(alone, batches[0]["image"])
+    np.testing.assert_array_equal(alone, np.zeros((1, 4, 2, 2, 1)))
+    np.testing.assert_array_equal(loop.stacked(batches)["image"][:, 0, 0, 0, 0], [0, 1, 2])
+
+
 def test_a_save_that_failed_in_the_background_stops_the_run_at_the_next_step(
     small_config, run_to_end, tmp_path, monkeypatch
 ):

@@ -1,7 +1,7 @@
 """The training loop: restore, step, log, evaluate, save; in the end test."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vit_jax.data.feed import Batch
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.pretrained.native import save_native
 from vit_jax.training.best import BEST, forget_best, is_better, write_reached
@@ -229,7 +230,13 @@ def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, i
     key = jax.random.key(config.seed)
     step = start
     while group := list(islice(batches, config.steps_per_dispatch)):
-        stacked = {name: np.stack([batch[name] for batch in group]) for name in group[0]}
-        state, metrics = compiled(state, arrays, parallel.place_batch(stacked, stacked=True), key)
+        state, metrics = compiled(state, arrays, parallel.place_batch(stacked(group), stacked=True), key)
         step += len(group)
         yield step, len(group), state, metrics
+
+
+def stacked(batches: Sequence[Batch]) -> dict[str, np.ndarray]:
+    """K batches [B, ...] as one, [K, B, ...]; a single one is not copied, which would cost the step time."""
+    if len(batches) == 1:
+        return {name: x[None] for name, x in batches[0].items()}
+    return {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
