@@ -28,7 +28,9 @@ class Neighbours:
     Attributes:
         k: training examples that vote on each image.
         temperature: of the votes: the lower, the more the nearest ones count.
-        examples: training examples that may vote, drawn once from all; more than there are: all of them.
+        examples: training examples that may vote, drawn once from all; more than there are: all of them. In training
+            they have a feed of their own: up to 2 GiB of images (10,000 of 256 px) are decoded at each start of a run
+            and kept in memory, more are decoded at each evaluation (`data.feed` overrides this).
     """
 
     k: int = 20
