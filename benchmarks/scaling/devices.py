@@ -2,8 +2,8 @@
 
 On a CPU the devices are simulated and share its cores: the ideal is the same time, 1.0 times that of one device, or
 less by as much as cores waited for one another. On NVIDIA GPUs they are the first of those at hand, as many as there
-are, and the ideal is 1 / devices. Each number of devices has a process of its own, in which one device takes turns with all
-(`benchmarks.scaling.on_devices` says how).
+are, and the ideal is 1 / devices. Each number of devices has a process of its own, in which one device takes turns with
+all (`benchmarks.scaling.on_devices` says how).
 """
 
 import json

@@ -237,7 +237,7 @@ def test_a_run_that_waits_for_images_says_so(small_config, run_to_end, tmp_path,
     _, _, lines = run_to_end(small_config, tmp_path, data=data, duration="8 steps", log_every="3 steps")
     told = [line for line in lines if "training waits for images" in line]
     assert len(told) == 1
-    assert "more data.workers read them faster (now 0," in told[0]
+    assert "data.workers reads them in 0 processes" in told[0]
 
 
 def test_the_next_batch_is_on_its_way_while_the_device_computes(small_config, run_to_end, tmp_path, monkeypatch):

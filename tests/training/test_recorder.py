@@ -123,6 +123,6 @@ def test_much_waiting_for_images_is_told_once(run, clock, share):
     told = [line for line in console.export_text().splitlines() if "waits for images" in line]
     cores = os.cpu_count()
     assert told == [
-        f"training waits for images, 70% of the time: more data.workers read them faster (now 2, on {cores} cores)"
+        f"training waits for images, 70% of the time; data.workers reads them in 2 processes, on {cores} cores"
     ] * (share > 0.5)
     assert not list(batches)

@@ -114,9 +114,10 @@ class Recorder:
         if self.told_waiting or self.timed_waiting <= self.timed_seconds / 2:
             return
         self.told_waiting = True
+        share, workers = self.timed_waiting / self.timed_seconds, self.run.config.data.workers
         self.display.say(
-            f"training waits for images, {self.timed_waiting / self.timed_seconds:.0%} of the time: more data.workers "
-            f"read them faster (now {self.run.config.data.workers}, on {os.cpu_count()} cores)"
+            f"training waits for images, {share:.0%} of the time; data.workers reads them in {workers} processes, on "
+            f"{os.cpu_count()} cores"
         )
 
     def evaluation(self, kind: str, step: int, evaluation: Evaluation, **extra: Any) -> None:
