@@ -41,6 +41,7 @@ def test_completion_lists_public_names():
         vit_jax.preprocessing,
         lambda model: vit_jax.seen_part(model, IMAGES),
         lambda model: vit_jax.attention_picture(model, {}, IMAGES),
+        lambda model: vit_jax.adapt(model, {}, num_classes=2),
         lambda model: vit_jax.save_pretrained("not/made", model, {}),
         lambda model: vit_jax.load_pretrained("not/read", model=model),
     ],

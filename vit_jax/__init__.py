@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vit_jax.inspection.rollout import attention_rollout
     from vit_jax.models.preprocessing import Preprocessing
     from vit_jax.models.registry import create_model, list_models
+    from vit_jax.pretrained.adapt import adapt
     from vit_jax.pretrained.load import class_names, load_pretrained
     from vit_jax.pretrained.preprocess import preprocessing
     from vit_jax.pretrained.save import save_pretrained
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cost",
     "Preprocessing",
+    "adapt",
     "attention_extent",
     "attention_maps",
     "attention_picture",
@@ -46,6 +48,7 @@ HOMES = {
     "inspection.rollout": ("attention_rollout",),
     "models.preprocessing": ("Preprocessing",),
     "models.registry": ("create_model", "list_models"),
+    "pretrained.adapt": ("adapt",),
     "pretrained.load": ("class_names", "load_pretrained"),
     "pretrained.preprocess": ("preprocessing",),
     "pretrained.save": ("save_pretrained",),

@@ -191,5 +191,5 @@ def advice_on(shape: tuple[int, ...], expected: tuple[int, int, int]) -> str:
     if len(shape) == 4 and shape[3] != expected[2]:
         if shape[1] == expected[2]:
             return "Channels come last: images.transpose(0, 2, 3, 1)"
-        return f"The model has in_channels={expected[2]}: set another when making or loading it"
-    return "Another image_size needs other parameters: set image_size when making or loading the model"
+        return f"The model has in_channels={expected[2]}: set another when making or loading it, or by vit_jax.adapt"
+    return "Another image_size needs other parameters: set it when making or loading the model, or by vit_jax.adapt"

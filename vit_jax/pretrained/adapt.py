@@ -3,25 +3,99 @@
 import dataclasses
 import logging
 import math
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.models.parameters import shapes_by_path
 from vit_jax.models.pretraining import encoder_of
 from vit_jax.models.relative_position import CLASS_TOKEN_ENTRIES, table_rows
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
-from vit_jax.pretrained.converted import Parameter
+from vit_jax.pretrained.channels import with_channels
+from vit_jax.pretrained.converted import Converted, Parameter, check, read_parameters
 from vit_jax.pretrained.fixed_positions import fixed_positions
+from vit_jax.pretrained.folder import check_parameters
 from vit_jax.pretrained.publishers.format import Format
+from vit_jax.pretrained.publishers.formats import own_format
 from vit_jax.pretrained.resize import resize_bias_table, resize_position_embedding
-from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of
+from vit_jax.pretrained.stored_network import StoredNetwork, classifier_of, named_errors
 
 logger = logging.getLogger(__name__)
 
 HEADS = ("head/", "head_dist/")
+
+
+def adapt(
+    model: Network,
+    params: Mapping[str, Any],
+    *,
+    num_classes: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    window_size: int | tuple[int, ...] | None = None,
+    in_channels: int | None = None,
+) -> tuple[Network, dict[str, Any]]:
+    """A network for other classes, images or windows, made of one in memory: what `load_pretrained` with the same
+    arguments makes of it once it is saved, except that it keeps its `dtype`, `remat` and `attention`.
+
+    >>> model, params = adapt(model, params, num_classes=10, image_size=384)
+
+    Not for use under `jit`: arrays are changed by NumPy.
+
+    Args:
+        model: the module.
+        params: its parameters, the nested dict of `model.init(...)["params"]`. They stay as they are.
+        num_classes: of a new head of zeros, or 0 for none, as for `load_pretrained`; so are the others.
+        image_size: height and width; position embeddings and bias tables are resized as `model.resizing` says.
+        window_size: of a Swin, likewise.
+        in_channels: of the images.
+
+    Returns:
+        The module, and its parameters: a nested dict of float32 arrays on the default device, of the shapes that
+        `model.init` of this module gives.
+
+    Raises:
+        ValueError: if this is no network, these are not its parameters (what is wrong is listed), or it cannot be made
+            as is asked for.
+    """
+    check_network(model)
+    check_parameters(model, params)
+    flat: dict[str, Any] = flatten_dict(dict(params), sep="/")
+    parameters = {path: Parameter(np.shape(array), partial(np.asarray, array)) for path, array in flat.items()}
+    stored = StoredNetwork(model, model, Converted(parameters), own_format(flat, model.resizing))
+    stored = with_changes(stored, f"this {type(model).__name__}", num_classes, image_size, window_size, in_channels)
+    return stored.model, read_parameters(stored.converted.parameters, jax.device_put)
+
+
+def with_changes(
+    stored: StoredNetwork,
+    whose: str,
+    num_classes: int | None,
+    image_size: Any,
+    window_size: Any,
+    in_channels: int | None,
+) -> StoredNetwork:
+    """A network with all that is asked for, None for its own, and checked; errors say whose it is.
+
+    Raises:
+        ValueError: if it cannot be made; if its parameters do not fit it, with every line of what is wrong.
+    """
+    with named_errors(whose):
+        if num_classes is not None:
+            stored = with_new_head(stored, num_classes)
+        if in_channels is not None:
+            stored = with_channels(stored, in_channels)
+        stored = with_sizes(stored, image_size, window_size)
+        problems = stored.converted.problems + check(stored.converted, stored.model, stored.format.table)
+    if problems:
+        lines = "\n  ".join(problems)
+        raise ValueError(f"{whose} does not fit a {type(stored.model).__name__}:\n  {lines}")
+    return dataclasses.replace(stored, model=stored.model.clone(resizing=stored.format.resizing))
 
 
 def with_new_head(stored: StoredNetwork, num_classes: int) -> StoredNetwork:

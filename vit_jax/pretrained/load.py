@@ -1,16 +1,14 @@
 """Pretrained weights of any publisher as a module of this package with its parameters."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from vit_jax.models.network import Network, check_network
-from vit_jax.pretrained.adapt import with_new_head, with_sizes
-from vit_jax.pretrained.channels import with_channels
-from vit_jax.pretrained.converted import check, read_parameters
+from vit_jax.pretrained.adapt import with_changes
+from vit_jax.pretrained.converted import read_parameters
 from vit_jax.pretrained.locate import Located, locate, read_config
 from vit_jax.pretrained.publishers.huggingface_config import crop_size
 from vit_jax.pretrained.stored_network import StoredNetwork, named_errors, read_network
@@ -154,16 +152,8 @@ def fitted(
     in_channels: int | None = None,
 ) -> StoredNetwork:
     """A network made fit for another task or image, as `load_pretrained` does, and checked; not read yet."""
-    with named_errors(located.weights, stored.format.publisher):
+    whose = f"{located.weights} ({stored.format.publisher})"
+    with named_errors(whose):
         if image_size is None:
             warn_other_crop(stored, located)
-        if num_classes is not None:
-            stored = with_new_head(stored, num_classes)
-        if in_channels is not None:
-            stored = with_channels(stored, in_channels)
-        stored = with_sizes(stored, image_size, window_size)
-        problems = stored.converted.problems + check(stored.converted, stored.model, stored.format.table)
-    if problems:
-        lines = "\n  ".join(problems)
-        raise ValueError(f"{located.weights} does not fit a {type(stored.model).__name__}:\n  {lines}")
-    return replace(stored, model=stored.model.clone(resizing=stored.format.resizing))
+    return with_changes(stored, whose, num_classes, image_size, window_size, in_channels)

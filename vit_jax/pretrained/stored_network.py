@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from vit_jax.models.network import Network
@@ -72,7 +71,7 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
     format, arrays, others = recognise(weights, located.config, publisher)
     converted = convert(arrays, format.table, format.left_out)
     log_left_out(located, converted)
-    with named_errors(weights.path, format.publisher, converted.problems):
+    with named_errors(f"{weights.path} ({format.publisher})", converted.problems):
         configured = {} if located.config is None else format.configured(located.config)
         class_names = format.class_names(located.config or {})
         stated = {**format.fields_in_arrays(arrays), **configured}
@@ -91,14 +90,13 @@ def read_network(located: Located, model: Network | None, publisher: str | None)
 
 
 @contextmanager
-def named_errors(path: Path, publisher: str, problems: Sequence[str] = ()) -> Iterator[None]:
+def named_errors(whose: str, problems: Sequence[str] = ()) -> Iterator[None]:
     """Whatever error a file or the JSON beside it leads to is a ValueError that names the file.
 
     A stranger's values may be of any kind and size, and are not looked at one by one.
 
     Args:
-        path: of the file.
-        publisher: whose it is taken for.
+        whose: the file, and the publisher whose it is taken for.
         problems: what else is wrong with it, a line each.
     """
     try:
@@ -111,7 +109,7 @@ def named_errors(path: Path, publisher: str, problems: Sequence[str] = ()) -> It
         else:
             reason = f"something in it, in a config beside it or asked for is of a wrong kind or size: {error!r}"
         listed = "".join(f"\n  {problem}" for problem in problems)
-        raise ValueError(f"{path} ({publisher}): {reason}{listed}") from error
+        raise ValueError(f"{whose}: {reason}{listed}") from error
 
 
 def log_left_out(located: Located, converted: Converted) -> None:
@@ -181,7 +179,7 @@ def read_own(located: Located, weights: Weights, model: Network | None) -> Store
     converted = convert(weights.arrays, format.table, {})
     if isinstance(config, PretrainingNetwork) and not isinstance(model, PretrainingNetwork | None):
         config, converted = config.make_encoder(), encoder_parameters(converted)
-    with named_errors(located.weights, format.publisher, converted.problems):
+    with named_errors(f"{located.weights} ({format.publisher})", converted.problems):
         stored = config or known.clone(**stored_sizes(known, converted.shapes()))
         wanted = model or stored
         if config is not None and model is not None:
