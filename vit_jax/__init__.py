@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vit_jax.pretrained.load import class_names, load_pretrained
     from vit_jax.pretrained.preprocess import preprocessing
     from vit_jax.pretrained.save import save_pretrained
+    from vit_jax.training.parameter_groups import layers_of
 
 __all__ = [
     "Cost",
@@ -31,6 +32,7 @@ __all__ = [
     "create_model",
     "feature_picture",
     "features",
+    "layers_of",
     "list_models",
     "load_pretrained",
     "overlay",
@@ -52,6 +54,7 @@ HOMES = {
     "pretrained.load": ("class_names", "load_pretrained"),
     "pretrained.preprocess": ("preprocessing",),
     "pretrained.save": ("save_pretrained",),
+    "training.parameter_groups": ("layers_of",),
 }
 """Where each public name is at home."""
 

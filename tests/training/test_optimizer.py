@@ -1,7 +1,10 @@
 """What moves, how fast, and what stays."""
 
 import math
+import operator
+import re
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +12,12 @@ import numpy as np
 import optax
 import pytest
 
+import vit_jax
 from tests.models.cases import random_params
 from vit_jax import durations
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
-from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer, make_schedule
+from vit_jax.training.optimizer import OptimizerConfig, ScheduleConfig, make_optimizer, make_schedule, scale_layers
 from vit_jax.training.parameter_groups import decays, layers_of, muon_labels, parameter_paths
 
 
@@ -276,6 +280,37 @@ def test_layer_decay_follows_the_published_layers(params, gradient):
         "blocks_0/norm1/scale": 2, "blocks_1/mlp/fc2/kernel": 1, "norm/scale": 0, "head/kernel": 0,
     }.items():  # fmt: skip
         np.testing.assert_allclose(decayed[path], plain[path] * 0.5**power, rtol=1e-6, err_msg=path)
+
+
+def test_the_document_s_layer_decay_is_the_optimizer_s(params, gradient):
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    found = re.search(r"```python\n(layers = vit_jax\.layers_of.*?)```", page, re.DOTALL)
+    assert found
+    names = {"vit_jax": vit_jax, "jax": jax, "optax": optax, "operator": operator, "params": params}
+    exec(found[1], names)
+    plain = optax.adamw(5e-4, weight_decay=0.05)
+    theirs = optax.chain(plain, scale_layers(0.75, params))
+    result, expected, undecayed = (
+        jax.jit(optimizer.update)(gradient, optimizer.init(params), params)[0]
+        for optimizer in (names["optimizer"], theirs, plain)
+    )
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), result, expected)
+    np.testing.assert_allclose(result["cls_token"], undecayed["cls_token"] * 0.75**3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "around", [lambda p: {"params": p}, lambda p: {"backbone": p, "head": [p["head"]]}, lambda p: {}]
+)
+def test_parameters_of_something_larger_have_no_layers(around, params):
+    """All would be one layer, and no learning rate lower."""
+    with pytest.raises(ValueError, match=r'none of these .* give the network\'s own, such as params\["backbone"\]'):
+        vit_jax.layers_of(around(params))
+
+
+@pytest.mark.parametrize("name", ["cnn_small_32", "resnet9_narrow_32", "discrete_vae_patch4_32"])
+def test_every_other_network_has_layers(name):
+    _, layer = layers_by_path(name)
+    assert max(layer.values()) > 1
 
 
 def test_a_norm_before_the_first_block_learns_with_the_embeddings():

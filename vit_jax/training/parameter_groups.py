@@ -22,7 +22,9 @@ INSIDE = re.compile(r"(?:^|/)(?:blocks_\d+|downsample)/")
 
 def parameter_paths(params: Params) -> Params:
     """The tree of every parameter's path, e.g. "blocks_0/attn/qkv/kernel"."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: "/".join(str(key.key) for key in path), params)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
+    )
 
 
 def decays(path: str, parameter: jax.Array) -> bool:
@@ -52,9 +54,24 @@ def layers_of(params: Params) -> Params:
 
     A decoder is on top of its encoder, and so is BEiT's table of position biases that all blocks share. Sources:
     `optim_factory.py` of BEiT; `util/lr_decay.py` of MAE; for the patch merging of Swin, `optimizer.py` of SimMIM.
+
+    Args:
+        params: of a network of this package, the nested dict of `model.init(...)["params"]`.
+
+    Returns:
+        A tree of the same structure, of whole numbers.
+
+    Raises:
+        ValueError: if no parameter is of a block, as where the network is a part of something larger.
     """
     paths = parameter_paths(params)
     blocks = sorted({block for path in jax.tree.leaves(paths) if (block := block_of(path)) and block[1] >= 0})
+    if not blocks:
+        example = next(iter(jax.tree.leaves(paths)), "")
+        raise ValueError(
+            f"none of these parameters is of a block of a network of this package (the first is {example!r}): give the "
+            'network\'s own, such as params["backbone"] of something larger'
+        )
 
     def layer(path: str) -> int:
         block = block_of(path)
