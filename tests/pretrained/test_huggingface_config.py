@@ -30,6 +30,27 @@ def test_a_network_that_computes_something_else_is_refused(
         vit_jax.load_pretrained(path)
 
 
+@pytest.mark.parametrize(
+    ("problem", "options", "warned"),
+    [
+        ("multi_label_classification", {}, True),
+        ("regression", {}, True),
+        ("single_label_classification", {}, False),
+        (None, {}, False),
+        ("regression", {"num_classes": 2}, False),  # a head of one's own
+    ],
+)
+def test_outputs_that_are_no_alternatives_are_told(
+    problem: str | None, options: dict[str, Any], warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """`vit-jax predict` prints a softmax."""
+    path = write(CASES["huggingface_vit"], draw(golden_shapes()["huggingface_vit"], 0), tmp_path)
+    config = {**(CASES["huggingface_vit"].config or {}), "problem_type": problem}
+    (path / "config.json").write_text(json.dumps(config))
+    vit_jax.load_pretrained(path, **options)
+    assert (f"are no alternatives (problem_type {problem})" in caplog.text) == warned
+
+
 @pytest.mark.parity("torch", "transformers")
 @pytest.mark.parametrize("size", [(32, 48), (48, 32), (32, 32)])
 def test_a_beit_for_oblong_images_computes_what_hugging_face_does(size: tuple[int, int], tmp_path: Path):

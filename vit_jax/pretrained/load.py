@@ -15,6 +15,9 @@ from vit_jax.pretrained.stored_network import StoredNetwork, named_errors, read_
 
 logger = logging.getLogger(__name__)
 
+OTHER_PROBLEMS = ("multi_label_classification", "regression")
+"""What Hugging Face calls the tasks whose loss is not that of a softmax."""
+
 
 class Pretrained(NamedTuple):
     """A module with its parameters.
@@ -137,6 +140,17 @@ def warn_other_crop(stored: StoredNetwork, located: Located) -> None:
         logger.warning(message, located.directory, height, width, *crop, as_there)
 
 
+def warn_no_alternatives(stored: StoredNetwork, located: Located) -> None:
+    """Says where the outputs of Hugging Face's network are no classes of which one holds: its loss was another."""
+    problem = (located.config or {}).get("problem_type")
+    if stored.format.publisher == "huggingface" and stored.model.num_classes and problem in OTHER_PROBLEMS:
+        message = (
+            "%s: its outputs are no alternatives (problem_type %s): the probabilities of vit-jax predict, a softmax, "
+            "do not hold"
+        )
+        logger.warning(message, located.directory, problem)
+
+
 def read(stored: StoredNetwork) -> Pretrained:
     """Reads the parameters of a network that is checked."""
     params = read_parameters(stored.converted.parameters, jax.device_put)
@@ -156,4 +170,6 @@ def fitted(
     with named_errors(whose):
         if image_size is None:
             warn_other_crop(stored, located)
+        if num_classes is None:
+            warn_no_alternatives(stored, located)
     return with_changes(stored, whose, num_classes, image_size, window_size, in_channels)
