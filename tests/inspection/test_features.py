@@ -1,5 +1,7 @@
 """Features and attention maps are those that the logits were made of."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +13,7 @@ import vit_jax
 from tests.models.cases import CASES, GOLDEN_FILE, GOLDEN_SEED, make, random_images, random_params, small_model
 from tests.models.swin_cases import small_swin
 from vit_jax.models.network import Network
+from vit_jax.models.registry import create_model
 
 
 def layer_norm(x: np.ndarray, params: Any) -> np.ndarray:
@@ -39,6 +42,43 @@ def test_each_stage_is_its_blocks_output():
     assert (len(first), len(both)) == (1, 2)
     np.testing.assert_allclose(both[0], first[0], atol=1e-5)
     assert np.abs(both[1] - both[0]).max() > 0.1
+
+
+def document_s_layers(model: Network, params: Any, images: np.ndarray) -> list[np.ndarray]:
+    """What the code in docs/weights.md gives for the tokens of the last four blocks."""
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
+    found = re.search(r"```python\n(def last_blocks.*?)```", page, re.DOTALL)
+    assert found
+    names: dict[str, Any] = {"model": model, "params": params, "images": images}
+    exec(found[1], names)
+    for tokens, patches in zip(names["layers"], names["patches"], strict=True):
+        np.testing.assert_array_equal(patches, tokens[:, model.num_prefix_tokens :])
+    return names["layers"]
+
+
+def test_the_document_s_tokens_of_several_blocks_are_those_of_features():
+    """Of each block, what the network cut after it ends in."""
+    model, params, images = make(depth=5, num_registers=2)
+    layers = document_s_layers(model, params, images)
+    assert len(layers) == 4
+    for depth, tokens in enumerate(layers, 2):
+        above = {f"blocks_{i}" for i in range(depth, 5)}
+        cut = {path: x for path, x in params.items() if path not in above}
+        np.testing.assert_allclose(tokens, vit_jax.features(model.clone(depth=depth), cut, images).tokens, atol=1e-4)
+
+
+@pytest.mark.parity("torch", "timm", "torchvision")
+def test_the_document_s_tokens_of_several_blocks_are_timm_s(tmp_path: Path):
+    from tests.pretrained.timm_folder import timm_intermediates
+
+    network = create_model("vit_tiny_patch16_224", image_size=32, depth=5, num_classes=5)
+    params = random_params(network, seed=0)
+    vit_jax.save_pretrained(tmp_path, network, params, format="timm")
+    images = random_images(network, seed=1)
+    for tokens, expected in zip(
+        document_s_layers(network, params, images), timm_intermediates(tmp_path, images, 4), strict=True
+    ):
+        np.testing.assert_allclose(tokens, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(

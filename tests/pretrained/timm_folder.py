@@ -28,6 +28,14 @@ def timm_outputs(folder: Path, images: np.ndarray, **options: Any) -> np.ndarray
         return timm_model(folder, **options)(torch.tensor(images).permute(0, 3, 1, 2)).numpy()
 
 
+def timm_intermediates(folder: Path, images: np.ndarray, blocks: int) -> list[np.ndarray]:
+    """All tokens [B, N, D] of so many of the last blocks, each normalised, for images [B, H, W, C]."""
+    asked = dict(indices=blocks, norm=True, return_prefix_tokens=True, output_fmt="NLC", intermediates_only=True)
+    with torch.no_grad():
+        found = timm_model(folder).forward_intermediates(torch.tensor(images).permute(0, 3, 1, 2), **asked)
+    return [torch.cat([prefix, patches], dim=1).numpy() for patches, prefix in found]
+
+
 def timm_pixels(folder: Path, image: Any) -> np.ndarray:
     """What timm's transform for the network makes of an image: [H, W, C]."""
     transform: Any = create_transform(**resolve_model_data_config(timm_model(folder)), is_training=False)
