@@ -1,6 +1,7 @@
 """One image to the network's input."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,12 +112,28 @@ def test_a_very_long_image_takes_no_more_memory_than_its_centre(monkeypatch):
     assert made == [(48, 32)]
 
 
+BATCH = r"; of a batch: np\.stack\(\[preprocess\(image\) for image in images\]\)"
+LAST, WHOLE = r"; channels come last: image\.transpose\(1, 2, 0\)", "; pixels are whole numbers from 0 to 255"
+
+
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((4, 4, 3), np.float32), ((4, 4, 2), np.uint8), ((4,), np.uint8), ((0, 4, 3), np.uint8)]
+    ("wrong", "answer"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), r"uint8 \[4, 4, 2\]"),
+        (np.zeros(4, np.uint8), r"uint8 \[4\]"),
+        (np.zeros((0, 4, 3), np.uint8), r"uint8 \[0, 4, 3\]"),
+        (np.zeros((4, 4, 3), np.float32), rf"float32 \[4, 4, 3\]{WHOLE}"),
+        (np.zeros((3, 4, 3), np.float32), rf"float32 \[3, 4, 3\]{WHOLE}"),
+        (np.zeros((3, 4, 5), np.uint8), rf"uint8 \[3, 4, 5\]{LAST}"),
+        (np.zeros((3, 4, 5), np.float32), rf"float32 \[3, 4, 5\]{LAST}{WHOLE}"),
+        (np.zeros((4, 20, 20, 3), np.uint8), rf"uint8 \[4, 20, 20, 3\]{BATCH}"),
+        ([picture(4, 5), picture(6, 7)], f"a list{BATCH}"),
+        ("cat.png", r"a str; open it with PIL\.Image\.open\(path\)"),
+        (Path("cat.png"), r"a PosixPath; open it with PIL\.Image\.open\(path\)"),
+    ],
 )
-def test_other_arrays_are_refused(shape, dtype):
-    wrong = np.zeros(shape, dtype)
-    with pytest.raises(ValueError, match="an image is uint8"):
+def test_what_is_not_one_image_is_answered_with_what_to_do(wrong, answer):
+    with pytest.raises(ValueError, match=rf"^an image is PIL's or uint8 \[H, W\] or \[H, W, 1 or 3\], not {answer}$"):
         vit_jax.preprocessing(model())(wrong)
 
 

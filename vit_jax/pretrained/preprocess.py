@@ -1,8 +1,9 @@
 """From one image to a network's input, the way its weights expect."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from PIL import Image
 
 from vit_jax.models.network import Network, check_network
 from vit_jax.rgb import MAX_PIXELS, to_rgb
+
+OF_BATCH = "of a batch: np.stack([preprocess(image) for image in images])"
+OF_FILE = "open it with PIL.Image.open(path)"
+"""What to do with what is not one image."""
 
 
 def preprocessing(model: Network) -> Callable[[Any], np.ndarray]:
@@ -97,13 +102,30 @@ def to_picture(image: Any) -> Image.Image:
     """A PIL image, upright and on white, or a uint8 array [H, W], [H, W, 1] or [H, W, 3], as a grey or RGB PIL image.
 
     Raises:
-        ValueError: if it is of another type or shape, or without pixels.
+        ValueError: if it is of another type or shape, or without pixels; says what to do with it.
     """
     if isinstance(image, Image.Image):
         if 0 in image.size:
             raise ValueError(f"the image has no pixels: it is of {image.width} x {image.height}")
         return to_rgb(image)
+    if isinstance(image, str | Path | list | tuple):
+        raise no_image(f"a {type(image).__name__}", OF_BATCH if isinstance(image, list | tuple) else OF_FILE)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,)) or not array.size:
-        raise ValueError(f"an image is uint8 [H, W] or [H, W, 1 or 3], not {array.dtype} {list(array.shape)}")
+        raise no_image(f"{array.dtype} {list(array.shape)}", *advice_on(array))
     return Image.fromarray(array[:, :, 0] if array.shape[2:] == (1,) else array)
+
+
+def no_image(what: str, *advice: str) -> ValueError:
+    """The error of something that is no image, with what to do."""
+    return ValueError("; ".join((f"an image is PIL's or uint8 [H, W] or [H, W, 1 or 3], not {what}", *advice)))
+
+
+def advice_on(array: np.ndarray) -> Iterator[str]:
+    """What to do with an array that is no image."""
+    if array.ndim == 4:
+        yield OF_BATCH
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+        yield "channels come last: image.transpose(1, 2, 0)"
+    if np.issubdtype(array.dtype, np.floating):
+        yield "pixels are whole numbers from 0 to 255"
