@@ -176,7 +176,8 @@ def test_each_rate_draws_the_masks_of_its_places(rate: str):
         (dict(version=2, pretrained_window_sizes=(4,)), "pretrained_window_sizes (4,) is for 1"),
         (
             dict(window_rule="keras"),
-            "window_rule must be one of microsoft, huggingface_v2, timm, torchvision; not 'keras'",
+            "window_rule must be one of microsoft, huggingface_v2, huggingface_backbone, timm, torchvision; "
+            "not 'keras'",
         ),
         (dict(drop_path_rate=1.0), "drop_path_rate must be in [0, 1), not 1.0"),
     ],

@@ -1,6 +1,7 @@
 """Windows, their shift, its mask and relative positions, each against its definition written out token by token."""
 
 import math
+from typing import get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from vit_jax.models.windows import (
     MASKED,
+    WindowRule,
     window_grid,
     window_partition,
     window_reverse,
@@ -30,7 +32,7 @@ def test_reverse_undoes_partition():
     np.testing.assert_array_equal(window_reverse(window_partition(NUMBERS, (2, 4)), (2, 4), 6, 8), NUMBERS)
 
 
-@pytest.mark.parametrize("rule", ["microsoft", "huggingface_v2", "timm", "torchvision"])
+@pytest.mark.parametrize("rule", get_args(WindowRule))
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (4, 9), (3, 3), (5, 4)])
 @pytest.mark.parametrize("shifted", [False, True])
 def test_reverse_undoes_the_partition_of_a_grid(rule, size: tuple[int, int], shifted: bool):
@@ -75,6 +77,7 @@ def test_windows_are_shifted_to_the_top_left_and_masked_to_what_is_adjacent(size
         ("huggingface_v2", (10, 12), (4, 4), (2, 2), (12, 12)),
         ("huggingface_v2", (3, 10), (3, 3), (0, 0), (3, 12)),
         ("huggingface_v2", (10, 3), (4, 4), (2, 2), (12, 4)),
+        ("huggingface_backbone", (3, 4), (4, 4), (2, 2), (4, 4)),
         ("timm", (4, 12), (4, 4), (0, 2), (4, 12)),
         ("timm", (3, 10), (3, 4), (0, 2), (3, 12)),
         ("torchvision", (3, 10), (4, 4), (0, 2), (4, 12)),
@@ -88,6 +91,6 @@ def test_each_publisher_has_its_windows(rule, size, window, shift, padded):
     assert grid.shift_first == (rule == "timm")
 
 
-@pytest.mark.parametrize("rule", ["microsoft", "huggingface_v2", "timm", "torchvision"])
+@pytest.mark.parametrize("rule", get_args(WindowRule))
 def test_odd_windows_are_shifted_by_half_rounded_down(rule):
     assert window_grid(14, 14, window_size=7, shifted=True, rule=rule).shift == (3, 3)

@@ -150,8 +150,8 @@ class SwinTransformer(Network):
         pretrained_window_sizes: windows of each stage that version 2's position bias was trained with, where those
             were others; 0 for the stage's own.
         window_rule: what is done where the map is not a whole number of windows, or smaller than one; the publishers
-            differ ("microsoft", also for Hugging Face's Swin; "huggingface_v2"; "timm"; "torchvision"): see
-            `vit_jax.models.windows.WindowRule`.
+            differ ("microsoft", also for Hugging Face's Swin; "huggingface_v2"; "huggingface_backbone"; "timm";
+            "torchvision"): see `vit_jax.models.windows.WindowRule`.
         mlp_ratio: width of the MLP's hidden layer, in units of its input.
         qkv_bias: whether queries, keys and values have a bias (in version 2, queries and values).
         drop_rate: dropout before the head.

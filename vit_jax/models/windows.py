@@ -13,13 +13,14 @@ import numpy as np
 
 from vit_jax.models.layers import patchify, unpatchify
 
-WindowRule = Literal["microsoft", "huggingface_v2", "timm", "torchvision"]
+WindowRule = Literal["microsoft", "huggingface_v2", "huggingface_backbone", "timm", "torchvision"]
 """Where the publishers' code differs: maps that are not whole windows, or smaller than one.
 
 - "microsoft" (the paper's code; Hugging Face's Swin): pads, then shifts. Where the smaller side of the map fits into
   one window, the window is as large as that side, on both axes, and nothing is shifted.
 - "huggingface_v2" (Hugging Face's Swin V2): the same, but the height decides alone: a map that is narrower than a
   window, but higher, is padded and shifted.
+- "huggingface_backbone" (Hugging Face's `SwinBackbone`): pads, then shifts, whatever the size of the map.
 - "timm": shifts, then pads. On each axis by itself, the window is no larger than the map, and where it covers the map
   nothing is shifted.
 - "torchvision": pads, then shifts. Windows keep their size; an axis that fits into one window is not shifted.
@@ -123,6 +124,8 @@ def window_grid(height: int, width: int, window_size: int, shifted: bool, rule: 
         side, shift = min(deciding, window_size), half if deciding > window_size else 0
         return WindowGrid(height, width, (side, side), (shift, shift), shift_first=False)
     window = (window_size, window_size)
+    if rule == "huggingface_backbone":
+        return WindowGrid(height, width, window, (half, half), shift_first=False)
     if rule == "timm":
         window = (min(height, window_size), min(width, window_size))
     shift = (half if height > window_size else 0, half if width > window_size else 0)

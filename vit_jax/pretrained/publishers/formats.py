@@ -34,6 +34,10 @@ MASK_TOKEN = {r"^(embeddings\.)?mask_token$": "used in pre-training only"}
 POOLER = {r"^pooler\.dense\.": "Hugging Face's pooler, which no classifier reads"}
 CLASS_TOKEN_LAYERS = {r"^cls_pt_": "layers of its pre-training, which fine-tuning does without"}
 SIMMIM = {r"^decoder\.0\.(weight|bias)$": "the decoder of its training, masked image modelling"}
+NORMS_OF_MAPS = {
+    r"^hidden_states_norms\.": "norms of a backbone's maps before the last, which are not normalised here",
+    r"^swin\.layernorm\.": "a norm that its backbone does not compute",
+}
 HEAD_OF_DINO = {r"^(head\.(mlp|last_layer)|(dino|ibot)_head\.)": "the projection head of its training"}
 TEXT_TOWER = {r"^(txt/|t$|b$)": "of the network of texts", r"^(?!params/)opt/(?!target/)": "of the optimizer"}
 
@@ -143,6 +147,13 @@ FORMATS: tuple[Format, ...] = (
         (HUGGING_FACE, r"blocks\.0\.attention\.self\.logit_scale$"),
         huggingface.SWINV2,
         known=EPSILON_5 | dict(window_rule="huggingface_v2"),
+    ),
+    hugging_face_swin(
+        (HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\.", r"^hidden_states_norms\."),
+        huggingface.SWIN,
+        known=EPSILON_5 | dict(window_rule="huggingface_backbone"),
+        respell=huggingface.respell_backbone,
+        left_out=NORMS_OF_MAPS | MASK_TOKEN | BUFFERS,
     ),
     hugging_face_swin((HUGGING_FACE, r"^encoder\.layers\.0\.blocks\.0\."), huggingface.SWIN),
     # Positions of the decoder, too, are resized as the grid that they are. (transformers stretches them in a row.)

@@ -5,6 +5,7 @@ transformers 5.23 and 4.57. Names stand below the network's own ("vit.", "swin."
 have no such prefix.
 """
 
+import re
 from collections.abc import Mapping
 
 from vit_jax.pretrained.layouts import LINEAR
@@ -178,3 +179,14 @@ def respell(arrays: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
     if "embeddings.register_tokens" not in arrays:
         return arrays
     return fold_class_position(arrays, "embeddings.cls_token", "embeddings.position_embeddings")
+
+
+def respell_backbone(arrays: Mapping[str, StoredArray]) -> dict[str, StoredArray]:
+    """As `respell`; of a Swin's backbone the norm of the last stage's map is the network's.
+
+    Version 5 writes another one by that name, which its backbone does not compute.
+    """
+    arrays = respell(arrays)
+    stages = {found[0] for name in arrays if (found := re.match(r"encoder\.layers\.\d+\.", name))}
+    last = rf"^hidden_states_norms\.stage{len(stages)}\."
+    return respelled(arrays, ((r"^layernorm\.", "swin.layernorm."), (last, "layernorm.")))
