@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from PIL import Image
 
+import vit_jax
 from vit_jax.models.network import check_images
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.registry import create_model
@@ -112,3 +115,46 @@ def test_images_of_another_shape_are_answered_with_what_to_do(shape: tuple[int, 
 def test_what_is_no_array_is_no_images(images: Any):
     with pytest.raises(ValueError, match=f"images must be one array .*; not a {type(images).__name__}"):
         check_images(images, (32, 48, 3))
+
+
+TINY = create_model("vit_digits_patch2_8", depth=1, embed_dim=8, num_heads=2)
+BATCH = np.zeros((2, *TINY.input_shape), np.float32)
+DIVIDED, WHOLE = PartitionSpec("data"), PartitionSpec()
+
+
+def on_mesh(axis_type: AxisType, spec: PartitionSpec) -> jax.Array:
+    """The batch on two devices."""
+    return jax.device_put(BATCH, NamedSharding(jax.make_mesh((2,), ("data",), axis_types=(axis_type,)), spec))
+
+
+def logits(images: jax.Array) -> Any:
+    """Of parameters that are zeros."""
+    params = jax.tree.map(lambda x: jnp.zeros(x.shape), parameter_shapes(TINY))
+    return TINY.apply({"params": params}, images)
+
+
+@pytest.mark.parametrize("use", [logits, lambda images: vit_jax.features(TINY, {}, images)])
+def test_images_divided_over_explicit_axes_are_answered_with_which_mesh_to_make(use: Any):
+    """JAX's own answer is that a reshape is not supported."""
+    with pytest.raises(ValueError, match=r"mesh with explicit axes.*axis_types=\(jax\.sharding\.AxisType\.Auto,\)"):
+        jax.eval_shape(use, on_mesh(AxisType.Explicit, DIVIDED))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BATCH,
+        partial(on_mesh, AxisType.Auto, DIVIDED),
+        partial(on_mesh, AxisType.Auto, WHOLE),
+        partial(on_mesh, AxisType.Explicit, WHOLE),
+    ],
+)
+@pytest.mark.parametrize("use", [logits, jax.jit(logits), lambda images: jax.vmap(logits)(images[None])])
+def test_other_images_on_a_mesh_are_taken(use: Any, make: Any):
+    assert jax.eval_shape(use, make()).shape[-1] == 10
+
+
+def test_each_device_takes_its_part_of_images():
+    of_parts = jax.shard_map(logits, mesh=jax.make_mesh((2,), ("data",)), in_specs=DIVIDED, out_specs=DIVIDED)
+    assert jax.eval_shape(of_parts, on_mesh(AxisType.Explicit, DIVIDED)).shape == (2, 10)
+    assert jax.eval_shape(jax.pmap(logits), BATCH[:, None]).shape == (2, 1, 10)

@@ -162,11 +162,16 @@ def check_network(model: Any) -> None:
 
 
 def check_array(images: Any) -> None:
-    """Raises ValueError if images are no array of NumPy or JAX."""
+    """Raises ValueError if images are no array of NumPy or JAX, or one that is divided over explicit axes of a mesh."""
     if not isinstance(images, np.ndarray | jax.Array):
         raise ValueError(
             "images must be one array [batch, height, width, channels] of NumPy or JAX, such as np.stack makes of what "
             f"vit_jax.preprocessing(model) gives; not a {type(images).__name__}"
+        )
+    if isinstance(images, jax.Array) and any(jax.typeof(images).sharding.spec):  # has the explicit axes alone
+        raise ValueError(
+            "the images are divided over a mesh with explicit axes, jax.make_mesh's default: make it with "
+            "axis_types=(jax.sharding.AxisType.Auto,), once for each axis"
         )
 
 
