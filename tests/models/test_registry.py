@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import pytest
+from flax import linen as nn
 
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -291,9 +293,26 @@ def test_unknown_field_is_answered_with_the_nearest_names():
         create_model("vit_tiny_patch4_32", drop_path=0.1)
 
 
+class Segmenter(nn.Module):
+    """A module of a user's own."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        backbone = create_model("vit_digits_patch2_8", depth=1, name="backbone")
+        return nn.Dense(2, name="classes")(backbone.features(images).stages[-1])
+
+
+def test_a_network_has_a_name_in_a_module_of_a_user_s_own():
+    params = jax.eval_shape(Segmenter().init, jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    assert set(params) == {"backbone", "classes"}
+    assert "blocks_0" in params["backbone"]
+
+
 def test_flax_own_fields_are_not_offered():
-    with pytest.raises(ValueError, match="no field 'parent'"):
-        create_model("vit_tiny_patch4_32", parent=None)
+    assert create_model("vit_tiny_patch4_32", parent=None, name=None) == create_model("vit_tiny_patch4_32")
+    with pytest.raises(ValueError, match="no field 'parents'") as refused:
+        create_model("vit_tiny_patch4_32", parents=None)
+    assert "parent," not in str(refused.value)
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

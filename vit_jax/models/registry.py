@@ -267,6 +267,9 @@ def cnn_variants() -> dict[str, tuple[type[Network], dict[str, Any]]]:
     }
 
 
+OF_FLAX = frozenset({"parent", "name"})
+"""Fields that every Flax module has: the module that it is part of, and its name there."""
+
 MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType(
     {name: (VisionTransformer, fields) for name, fields in (vit_variants() | deit_variants()).items()}
     | {name: (VisionTransformer, fields) for name, fields in (dino_variants() | dinov2_variants()).items()}
@@ -286,7 +289,7 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def model_fields(name: str) -> dict[str, Any]:
-    """All fields of a registered model with the values it has by that name.
+    """All fields of a registered model, but those of Flax, with the values it has by that name.
 
     Raises:
         ValueError: if there is no such model; names the nearest.
@@ -294,14 +297,16 @@ def model_fields(name: str) -> dict[str, Any]:
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; vit_jax.list_models() lists all")
     module, fields = MODELS[name]
-    defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in ("parent", "name")}
+    defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in OF_FLAX}
     return {**defaults, **fields}
 
 
-def create_model(name: str, **fields: Any) -> Network:
+def create_model(name: str, /, **fields: Any) -> Network:
     """Makes a model by its registered name, with any of its fields replaced.
 
     >>> create_model("vit_base_patch16_224", num_classes=10, image_size=384, drop_path_rate=0.1)
+
+    In a module of your own, `name="backbone"` is its name there, as of every Flax module.
 
     Raises:
         ValueError: if there is no such model or field (the nearest names are offered), or if the fields cannot work.
@@ -310,6 +315,6 @@ def create_model(name: str, **fields: Any) -> Network:
     for field in fields:
         if field == "pretrained":
             raise ValueError("create_model makes a network without weights: vit_jax.load_pretrained(source) loads them")
-        if field not in known:
+        if field not in known and field not in OF_FLAX:
             raise ValueError(f"model {name!r} has no field {field!r}{nearest(field, known)}; it has {', '.join(known)}")
     return MODELS[name][0](**{**known, **fields})
