@@ -72,7 +72,9 @@ class Attention(nn.Module):
         one_bias = self.qkv_bias and self.key_bias
         x = dense(3 * width, use_bias=one_bias, kernel_init=fresh_kernel(self.kernel_init, 3), name="qkv")(x)
         if self.qkv_bias and not self.key_bias:
-            q_bias, v_bias = (self.param(name, nn.initializers.zeros, (width,)) for name in ("q_bias", "v_bias"))
+            q_bias, v_bias = (
+                self.param(name, nn.initializers.zeros, (width,), jnp.float32) for name in ("q_bias", "v_bias")
+            )
             x = x + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
         if self.bias_grid is not None:
             name = "relative_position_bias"
@@ -126,7 +128,7 @@ class AttentionPool(nn.Module):
         batch, tokens, width = x.shape
         head_dim = width // self.num_heads
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=nn.initializers.xavier_uniform())
-        latent = self.param("latent", nn.initializers.xavier_uniform(), (1, 1, width))
+        latent = self.param("latent", nn.initializers.xavier_uniform(), (1, 1, width), jnp.float32)
 
         q = dense(width, name="q")(latent.reshape(1, width).astype(self.dtype))
         q = q.reshape(1, 1, self.num_heads, head_dim).transpose(0, 2, 1, 3)  # [1, heads, 1, D / heads]

@@ -38,10 +38,10 @@ class BatchNorm(nn.Module):
             ValueError: in training, if there is but one value a channel: it has no variance.
         """
         channels = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.ones, channels)
-        bias = self.param("bias", nn.initializers.zeros, channels)
-        running_mean = jax.lax.stop_gradient(self.param("running_mean", nn.initializers.zeros, channels))
-        running_var = jax.lax.stop_gradient(self.param("running_var", nn.initializers.ones, channels))
+        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running_mean = jax.lax.stop_gradient(self.param("running_mean", nn.initializers.zeros, channels, jnp.float32))
+        running_var = jax.lax.stop_gradient(self.param("running_var", nn.initializers.ones, channels, jnp.float32))
 
         x = x.astype(jnp.float32)
         if train:

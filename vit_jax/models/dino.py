@@ -25,7 +25,7 @@ class Prototypes(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's of a linear layer
-        kernel = self.param("kernel", init, (x.shape[-1], self.number))
+        kernel = self.param("kernel", init, (x.shape[-1], self.number), jnp.float32)
         prototypes = unit_vectors(kernel.T).T
         return jnp.matmul(x, prototypes.astype(x.dtype), preferred_element_type=jnp.float32)
 
@@ -93,7 +93,7 @@ class DinoNetwork(PretrainingNetwork):
     def setup(self):
         self.encoder = self.make_encoder()
         self.head = self.make_head()
-        self.centre = self.param("centre", nn.initializers.zeros, (self.prototypes,))
+        self.centre = self.param("centre", nn.initializers.zeros, (self.prototypes,), jnp.float32)
 
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Cosines of images' pooled features with the prototypes.

@@ -150,8 +150,10 @@ class DiscreteVae(PretrainingNetwork):
     def setup(self):
         self.encoder = self.make_encoder()
         self.to_tokens = nn.Dense(self.vocab_size, dtype=jnp.float32)
-        self.codebook = self.param("codebook", nn.initializers.normal(1.0), (self.vocab_size, self.code_dim))
-        self.usage = self.param("usage", nn.initializers.constant(1 / self.vocab_size), (self.vocab_size,))
+        self.codebook = self.param(
+            "codebook", nn.initializers.normal(1.0), (self.vocab_size, self.code_dim), jnp.float32
+        )
+        self.usage = self.param("usage", nn.initializers.constant(1 / self.vocab_size), (self.vocab_size,), jnp.float32)
         self.decoder = TokenDecoder(pair(self.patch_size), self.in_channels, self.width, self.depth, self.dtype)
 
     def token_logits(self, images: jax.Array) -> jax.Array:

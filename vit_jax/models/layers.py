@@ -63,12 +63,13 @@ class PatchEmbed(nn.Module):
         patch_height, patch_width = self.patch_size
         rows, columns = height // patch_height, width // patch_width
         kernel_init = nn.initializers.lecun_normal(in_axis=(0, 1, 2))
-        kernel = self.param("kernel", kernel_init, (patch_height, patch_width, channels, self.embed_dim))
+        kernel = self.param("kernel", kernel_init, (patch_height, patch_width, channels, self.embed_dim), jnp.float32)
 
         patches = patchify(images, self.patch_size).reshape(batch * rows * columns, -1)  # [B * N, P * P * C]
         tokens = patches.astype(self.dtype) @ kernel.reshape(-1, self.embed_dim).astype(self.dtype)
         if self.use_bias:
-            tokens = tokens + self.param("bias", nn.initializers.zeros, (self.embed_dim,)).astype(self.dtype)
+            bias = self.param("bias", nn.initializers.zeros, (self.embed_dim,), jnp.float32)
+            tokens = tokens + bias.astype(self.dtype)
         return tokens.reshape(batch, rows, columns, self.embed_dim)
 
 
@@ -97,7 +98,7 @@ class LayerScale(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        gamma = self.param("gamma", nn.initializers.constant(self.init_value), (x.shape[-1],))
+        gamma = self.param("gamma", nn.initializers.constant(self.init_value), (x.shape[-1],), jnp.float32)
         return (x.reshape(-1, x.shape[-1]) * gamma.astype(self.dtype)).reshape(x.shape)  # as LayerNorm does
 
 
@@ -190,8 +191,8 @@ class DenseGelu(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps [rows, D] to [rows, features]."""
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
-        bias = self.param("bias", self.bias_init, (self.features,))
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        bias = self.param("bias", self.bias_init, (self.features,), jnp.float32)
         return gelu(x.astype(self.dtype) @ kernel.astype(self.dtype), bias.astype(self.dtype), self.gelu)
 
 

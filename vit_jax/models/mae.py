@@ -87,11 +87,11 @@ class MaskedDecoder(nn.Module):
         xavier = nn.initializers.xavier_uniform()
         width, patches = self.embed_dim, math.prod(self.grid)
         x = nn.Dense(width, kernel_init=xavier, dtype=self.dtype, name="embed")(tokens)
-        mask_token = self.param("mask_token", SMALL, (1, 1, width)).astype(self.dtype)
+        mask_token = self.param("mask_token", SMALL, (1, 1, width), jnp.float32).astype(self.dtype)
         masked = jnp.broadcast_to(mask_token, (x.shape[0], patches + 1 - x.shape[1], width))
         x = jnp.concatenate([x[:, :1], take(jnp.concatenate([x[:, 1:], masked], axis=1), place)], axis=1)
         if self.pos_embed == "learned":
-            positions = self.param("pos_embed", SMALL, (1, patches + 1, width))
+            positions = self.param("pos_embed", SMALL, (1, patches + 1, width), jnp.float32)
         else:
             positions = jnp.pad(sincos_position_embedding(self.grid, width)[None], ((0, 0), (1, 0), (0, 0)))
         x = x + jnp.asarray(positions, self.dtype)

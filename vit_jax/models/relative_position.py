@@ -6,6 +6,7 @@ Everything that depends on sizes alone is a NumPy constant, made when a network 
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -79,7 +80,7 @@ class RelativePositionBias(nn.Module):
             init, index = nn.initializers.zeros, class_token_position_index(self.window)
         else:
             init, index = SMALL, relative_position_index(self.window)
-        table = self.param("table", init, (table_rows(self.window, self.class_token), self.num_heads))
+        table = self.param("table", init, (table_rows(self.window, self.class_token), self.num_heads), jnp.float32)
         return table[index].transpose(2, 0, 1)
 
 

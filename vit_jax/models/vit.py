@@ -172,7 +172,7 @@ class VisionTransformer(Network):
         self.patch_embed = PatchEmbed(pair(self.patch_size), self.embed_dim, self.dtype, use_bias=not self.pre_norm)
         self.prefix_tokens = self.prefix_parameters()
         if self.mask_token:
-            self.mask = self.param("mask_token", SMALL, (1, 1, self.embed_dim))
+            self.mask = self.param("mask_token", SMALL, (1, 1, self.embed_dim), jnp.float32)
         self.positions = self.position_embedding()
         self.pos_drop = nn.Dropout(self.pos_drop_rate)
 
@@ -221,11 +221,11 @@ class VisionTransformer(Network):
             # Zeros without a position would have a LayerNorm's steepest gradient, 1 / sqrt(eps).
             has_position = self.pos_embed == "learned" and not self.no_embed_class
             init = nn.initializers.zeros if has_position else SMALL
-            prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim)))
+            prefix.append(self.param("cls_token", init, (1, 1, self.embed_dim), jnp.float32))
         if self.distilled:
-            prefix.append(self.param("dist_token", SMALL, (1, 1, self.embed_dim)))
+            prefix.append(self.param("dist_token", SMALL, (1, 1, self.embed_dim), jnp.float32))
         if self.num_registers:
-            prefix.append(self.param("reg_token", SMALL, (1, self.num_registers, self.embed_dim)))
+            prefix.append(self.param("reg_token", SMALL, (1, self.num_registers, self.embed_dim), jnp.float32))
         return prefix
 
     @nn.nowrap
@@ -237,7 +237,7 @@ class VisionTransformer(Network):
         if self.pos_embed == "sincos":
             return sincos_position_embedding(self.grid, self.embed_dim)[None]
         tokens = rows * columns + (0 if self.no_embed_class else self.num_prefix_tokens)
-        return self.param("pos_embed", SMALL, (1, tokens, self.embed_dim))
+        return self.param("pos_embed", SMALL, (1, tokens, self.embed_dim), jnp.float32)
 
     def embed(self, images: jax.Array, train: bool, mask: jax.Array | None = None) -> jax.Array:
         """Images [B, H, W, C] to tokens [B, N, D] with positions: the encoder's input (ViT, equation 1).

@@ -50,7 +50,9 @@ class WindowAttention(nn.Module):
         x = self.grid.partition(x).reshape(-1, channels)  # [B * windows * M, C]
         qkv = dense(3 * channels, use_bias=self.qkv_bias and self.version == 1, name="qkv")(x)
         if self.qkv_bias and self.version == 2:
-            q_bias, v_bias = (self.param(name, nn.initializers.zeros, (channels,)) for name in ("q_bias", "v_bias"))
+            q_bias, v_bias = (
+                self.param(name, nn.initializers.zeros, (channels,), jnp.float32) for name in ("q_bias", "v_bias")
+            )
             qkv = qkv + jnp.concatenate([q_bias, jnp.zeros_like(q_bias), v_bias]).astype(self.dtype)
         # Split, then transposed each: the gradients are then put together by one concatenation.
         q, k, v = (
@@ -76,7 +78,7 @@ class WindowAttention(nn.Module):
         if self.version == 1:  # a product of 16 bits is rounded to these, as in `scaled_dot_product_weights`
             # Not `@`: XLA on a GPU would transpose k apart from q and v, and read all three twice.
             return jnp.einsum("...md,...nd->...mn", q * q.shape[-1] ** -0.5, k)
-        scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1))
+        scale = self.param("logit_scale", nn.initializers.constant(math.log(10)), (self.num_heads, 1, 1), jnp.float32)
         cosines = jnp.matmul(unit_vectors(q), unit_vectors(k).swapaxes(-2, -1), preferred_element_type=jnp.float32)
         return cosines * jnp.exp(jnp.minimum(scale, math.log(100)))
 
