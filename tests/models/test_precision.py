@@ -1,5 +1,6 @@
 """Parameters and outputs are float32, whatever a user has set in JAX."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -52,8 +53,19 @@ def test_parameters_and_outputs_are_float32_where_jax_makes_64_bits(kind: str):
     with jax.enable_x64(True):
         assert jnp.zeros(1).dtype == jnp.float64
         params = jax.eval_shape(lambda: initialised(model))
-        outputs = [
-            jax.eval_shape(lambda params, train=train: output(model, params, train), params) for train in (False, True)
-        ]
+        outputs = [jax.eval_shape(partial(output, model, train=train), params) for train in (False, True)]
     for path, leaf in jax.tree_util.tree_leaves_with_path((params, outputs)):
         assert leaf.dtype == jnp.float32, path
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_16_bits_become_32_by_no_rule_of_promotion(kind: str):
+    model = network(kind, dtype=jnp.bfloat16)
+
+    def loss(params: Any, train: bool) -> jax.Array:
+        return sum(map(jnp.sum, jax.tree.leaves(output(model, params, train))), jnp.float32(0))
+
+    with jax.numpy_dtype_promotion("strict"):
+        params = jax.eval_shape(lambda: initialised(model))
+        for train in (False, True):
+            jax.eval_shape(jax.grad(partial(loss, train=train)), params)

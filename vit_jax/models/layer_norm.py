@@ -31,7 +31,7 @@ class LayerNorm(nn.Module):
         scale = self.param("scale", self.scale_init, (x.shape[-1],), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],), jnp.float32)
         rows = x.reshape(-1, x.shape[-1])  # sums over one axis: over two, XLA transposes them in memory on a GPU
-        rows = standardize(rows.astype(jnp.promote_types(x.dtype, jnp.float32)), self.eps)
+        rows = standardize(rows.astype(jnp.float32), self.eps)
         return (rows * scale + bias).astype(self.dtype).reshape(x.shape)
 
 

@@ -154,7 +154,7 @@ def gelu(x: jax.Array, bias: jax.Array, form: Gelu) -> jax.Array:
     step on a GPU (docs/performance.md).
     """
     x = x + bias
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # in 16 bits, 1 + erf(x) of negative x has few left
+    wide = x.astype(jnp.float32)  # in 16 bits, 1 + erf(x) of negative x has few left
     if form == "tanh":
         y = jax.nn.gelu(wide, approximate=True)
     elif form == "quick":
@@ -168,7 +168,7 @@ def unit_vectors(x: jax.Array) -> jax.Array:
     """x [..., d] divided by its Euclidean norm (at least 1e-12, as PyTorch's `normalize`), computed in float32."""
     square = jnp.square(x.astype(jnp.float32)).sum(-1, keepdims=True)
     # Not `maximum`, whose gradient asks whether the result equals `square`, which the compiler may round otherwise.
-    return (x * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
+    return (x.astype(jnp.float32) * jax.lax.rsqrt(jnp.where(square > 1e-24, square, 1e-24))).astype(x.dtype)
 
 
 def hidden_width(width: int, mlp_ratio: float) -> int:

@@ -16,7 +16,7 @@ def softmax(x: jax.Array, dtype: Any) -> jax.Array:
 
     The backward pass keeps only that result: in 16 bits it is half of what a float32 softmax would keep.
     """
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = x.astype(jnp.float32)
     exponentials = jnp.exp(x - x.max(-1, keepdims=True))
     return (exponentials * (1 / row_sum(exponentials))).astype(dtype)
 
@@ -25,7 +25,7 @@ def softmax(x: jax.Array, dtype: Any) -> jax.Array:
 def softmax_jvp(dtype: Any, primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> Any:
     """The derivative: y (dx - sum of y dx). Only the result is kept for it, as it is (`computed_once`)."""
     (result,) = computed_once(softmax(*primals, dtype))
-    y, dx = (x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (result, *tangents))
+    y, dx = (x.astype(jnp.float32) for x in (result, *tangents))
     weighted = y * dx
     return result, (weighted - y * spread(row_sum(weighted), y.shape[-1])).astype(dtype)
 
@@ -33,7 +33,7 @@ def softmax_jvp(dtype: Any, primals: tuple[jax.Array], tangents: tuple[jax.Array
 @jax.custom_jvp
 def add_bias(logits: jax.Array, bias: jax.Array) -> jax.Array:
     """Logits [..., M, N] plus a float32 bias that has their shape or fewer axes, or axes of 1: float32 [..., M, N]."""
-    return logits.astype(jnp.promote_types(logits.dtype, jnp.float32)) + bias
+    return logits.astype(jnp.float32) + bias
 
 
 @add_bias.defjvp
