@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vit_jax.choices import nearest
 from vit_jax.data.dataset import DataConfig
 from vit_jax.models.preprocessing import Preprocessing
 from vit_jax.models.registry import create_model
@@ -62,3 +63,9 @@ def test_fields_of_pretrained_networks_that_may_be_left_as_they_are(field: str, 
     with pytest.raises(ValueError, match=f"model.fields.{field} must be one of .*; not '{value}'"):
         ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields={field: value})
     ModelConfig(pretrained="facebook/deit-tiny-patch16-224", fields={field: None})
+
+
+def test_names_that_begin_with_the_given_one_are_offered_first():
+    known = ["rate_of_drop", "drop", "drop_rate", "drop_path_rate_of_blocks", "crop"]
+    assert nearest("drop_", known) == " (did you mean drop_rate or drop_path_rate_of_blocks or drop?)"
+    assert nearest("", known) == nearest("xyz", known) == ""

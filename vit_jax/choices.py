@@ -53,6 +53,11 @@ def is_of(kind: Any, value: Any) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message that offers the names nearest to a wrong one; empty if none is near."""
-    matches = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+    """The end of an error message that offers the names nearest to a wrong one; empty if none is near.
+
+    Those that begin with it come first.
+    """
+    known = list(known)
+    longer = [other for other in known if name and other.startswith(name)]
+    matches = dict.fromkeys([*longer, *difflib.get_close_matches(name, known, n=3, cutoff=0.5)])
+    return f" (did you mean {' or '.join(list(matches)[:3])}?)" if matches else ""

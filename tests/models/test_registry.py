@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
+from vit_jax.models.other_names import ELSEWHERE
 from vit_jax.models.parameters import parameter_count
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from vit_jax.models.pretraining import encoder_of
@@ -283,14 +284,70 @@ def test_unknown_model_is_answered_with_the_nearest_names():
         create_model("vit_bas_patch16_224")
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("swin_tiny", "swin_tiny_patch4_window7_224 or swin_tiny_patch2_window4_32 or"),
+        ("vit_base_patch14_dinov2", r"dinov2_base_patch14_518 or dinov2_base_patch14_reg4_518\?"),
+        ("vit_base_patch14_dinov2.lvd142m", "dinov2_base_patch14_518 or"),
+        ("ViT-Base_Patch16_384", r"vit_base_patch16_384\?"),
+    ],
+)
+def test_a_part_of_a_name_and_its_words_count_more_than_spelling(name: str, first: str):
+    with pytest.raises(ValueError, match=rf"unknown model '{name}' \(did you mean {first}"):
+        create_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("google/vit-base-patch16-224", "google/vit-base-patch16-224"),
+        ("vit_base_patch16_224.augreg_in1k", "hf-hub:timm/vit_base_patch16_224.augreg_in1k"),
+    ],
+)
+def test_names_of_weights_are_answered_with_what_loads_them(name: str, source: str):
+    with pytest.raises(ValueError, match=rf"^'{name}' is .*: vit_jax\.load_pretrained\('{source}'\) loads them"):
+        create_model(name)
+
+
 def test_unknown_model_far_from_all_names_is_answered_with_where_to_look():
     with pytest.raises(ValueError, match=r"unknown model 'zzz'; vit_jax.list_models\(\)"):
         create_model("zzz")
 
 
 def test_unknown_field_is_answered_with_the_nearest_names():
-    with pytest.raises(ValueError, match=r"no field 'drop_path' \(did you mean .*drop_path_rate"):
-        create_model("vit_tiny_patch4_32", drop_path=0.1)
+    with pytest.raises(ValueError, match=r"no field 'drop_paths' \(did you mean .*drop_path_rate"):
+        create_model("vit_tiny_patch4_32", drop_paths=0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "here"),
+    [
+        *(
+            ("vit_tiny_patch4_32", field, here)
+            for here, others in ELSEWHERE.items()
+            for field in others
+            if here != "depths"
+        ),
+        ("swin_tiny_patch4_window7_224", "num_hidden_layers", "depths"),
+        ("swin_tiny_patch4_window7_224", "num_labels", "num_classes"),
+    ],
+)
+def test_a_field_of_another_library_is_answered_with_its_name_here(model: str, field: str, here: str):
+    with pytest.raises(ValueError, match=rf"no field '{field}' \(here it is {here}\); it has"):
+        create_model(model, **{field: 1})
+
+
+def test_a_field_of_another_library_that_a_network_has_not_is_answered_with_those_it_has():
+    with pytest.raises(ValueError, match="no field 'init_values'; it has num_classes, "):
+        create_model("swin_tiny_patch4_window7_224", init_values=1e-5)
+
+
+@pytest.mark.parametrize("fields", [{"features_only": True}, {"out_indices": (0, 1)}])
+def test_maps_are_had_of_features(fields: dict[str, Any]):
+    """Not as by timm's function of this name."""
+    with pytest.raises(ValueError, match=r"vit_jax\.features\(model, params, images\)\.stages are the maps"):
+        create_model("swin_tiny_patch4_window7_224", **fields)
 
 
 class Segmenter(nn.Module):
@@ -318,5 +375,5 @@ def test_flax_own_fields_are_not_offered():
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_weights_are_loaded_by_load_pretrained(pretrained: bool):
     """Not as by timm's function of this name."""
-    with pytest.raises(ValueError, match=r"without weights: vit_jax\.load_pretrained\(source\) loads them"):
+    with pytest.raises(ValueError, match=r"without weights: vit_jax\.load_pretrained\(source\) loads them \(train"):
         create_model("vit_base_patch16_224", pretrained=pretrained)

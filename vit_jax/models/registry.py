@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from vit_jax.choices import nearest
 from vit_jax.models.beit import BeitPretraining
 from vit_jax.models.cnn import ConvNet, ResNet9
 from vit_jax.models.dino import DinoNetwork, DinoSwinTransformer, DinoVisionTransformer
 from vit_jax.models.discrete_vae import DiscreteVae
 from vit_jax.models.mae import MaskedAutoencoder
 from vit_jax.models.network import Network
+from vit_jax.models.other_names import about_field, about_model
 from vit_jax.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit_jax.models.swin import SwinTransformer
 from vit_jax.models.vit import VisionTransformer
@@ -295,7 +295,7 @@ def model_fields(name: str) -> dict[str, Any]:
         ValueError: if there is no such model; names the nearest.
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}{nearest(name, MODELS)}; vit_jax.list_models() lists all")
+        raise ValueError(about_model(name, MODELS))
     module, fields = MODELS[name]
     defaults = {f.name: f.default for f in dataclasses.fields(module) if f.name not in OF_FLAX}
     return {**defaults, **fields}
@@ -313,8 +313,6 @@ def create_model(name: str, /, **fields: Any) -> Network:
     """
     known = model_fields(name)
     for field in fields:
-        if field == "pretrained":
-            raise ValueError("create_model makes a network without weights: vit_jax.load_pretrained(source) loads them")
         if field not in known and field not in OF_FLAX:
-            raise ValueError(f"model {name!r} has no field {field!r}{nearest(field, known)}; it has {', '.join(known)}")
+            raise ValueError(about_field(name, field, known))
     return MODELS[name][0](**{**known, **fields})
