@@ -270,6 +270,12 @@ def test_any_field_can_be_replaced():
     assert model.dtype == jnp.bfloat16
 
 
+def test_list_models_takes_several_patterns():
+    found = list_models(["vit_*", "swin_*", "swin_tiny*"])
+    assert found == sorted(list_models("vit_*") + list_models("swin_*"))
+    assert list_models([]) == []
+
+
 def test_list_models_takes_a_pattern_and_sorts():
     assert list_models("vit_*_32") == [
         *("vit_base_patch4_32", "vit_cifar_patch4_32", "vit_small_patch2_32", "vit_small_patch4_32"),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -283,9 +283,10 @@ MODELS: Mapping[str, tuple[type[Network], Mapping[str, Any]]] = MappingProxyType
 )
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of the registry's models that match a shell pattern such as "vit*_32", sorted."""
-    return sorted(fnmatch.filter(MODELS, pattern))
+def list_models(pattern: str | Iterable[str] = "*") -> list[str]:
+    """Names of the registry's models that match a shell pattern such as "vit*_32", or one of several, sorted."""
+    patterns = (pattern,) if isinstance(pattern, str) else pattern
+    return sorted({name for one in patterns for name in fnmatch.filter(MODELS, one)})
 
 
 def model_fields(name: str) -> dict[str, Any]:
