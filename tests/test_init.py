@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -44,6 +45,7 @@ def test_completion_lists_public_names():
         lambda model: vit_jax.adapt(model, {}, num_classes=2),
         lambda model: vit_jax.save_pretrained("not/made", model, {}),
         lambda model: vit_jax.load_pretrained("not/read", model=model),
+        lambda model: vit_jax.init_params(model, jax.random.key(0)),
     ],
 )
 def test_what_is_no_network_is_answered_in_a_sentence(use: Any, model: Any):

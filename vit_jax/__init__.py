@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from vit_jax.inspection.features import attention_maps, features
     from vit_jax.inspection.pictures import feature_picture, overlay
     from vit_jax.inspection.rollout import attention_rollout
+    from vit_jax.models.initialise import init_params
     from vit_jax.models.preprocessing import Preprocessing
     from vit_jax.models.registry import create_model, list_models
     from vit_jax.pretrained.adapt import adapt
@@ -32,6 +33,7 @@ __all__ = [
     "create_model",
     "feature_picture",
     "features",
+    "init_params",
     "layers_of",
     "list_models",
     "load_pretrained",
@@ -48,6 +50,7 @@ HOMES = {
     "inspection.features": ("attention_maps", "features"),
     "inspection.pictures": ("feature_picture", "overlay"),
     "inspection.rollout": ("attention_rollout",),
+    "models.initialise": ("init_params",),
     "models.preprocessing": ("Preprocessing",),
     "models.registry": ("create_model", "list_models"),
     "pretrained.adapt": ("adapt",),

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from vit_jax.models.network import Network
+from vit_jax.models.network import Network, check_network
 from vit_jax.models.parameters import of_block, stack_of, stacks_of
 
 
@@ -16,8 +16,12 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
 
     They are distributed as those of `model.init`, and changed by `model.after_init`, but are others for the same key:
     the blocks of a stack are alike, so that the first of each is compiled, and run again with another key for each of
-    the others. It compiles with options of its own, and so cannot be called in a jitted function.
+    the others. It compiles with options of its own, and so cannot be called in a jitted function, as `model.init` can.
+
+    Raises:
+        ValueError: if it is no network.
     """
+    check_network(model)
     depths, stacks = stacks_of(model)
     first_blocks = model.clone(**depths)
 
