@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from vit_jax.inspection.pictures import feature_picture, overlay
     from vit_jax.inspection.rollout import attention_rollout
     from vit_jax.models.initialise import init_params
+    from vit_jax.models.network import Features, Network
     from vit_jax.models.preprocessing import Preprocessing
     from vit_jax.models.registry import create_model, list_models
+    from vit_jax.models.swin import SwinTransformer
+    from vit_jax.models.vit import VisionTransformer
     from vit_jax.pretrained.adapt import adapt
     from vit_jax.pretrained.load import class_names, load_pretrained
     from vit_jax.pretrained.preprocess import preprocessing
@@ -21,7 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cost",
+    "Features",
+    "Network",
     "Preprocessing",
+    "SwinTransformer",
+    "VisionTransformer",
     "adapt",
     "attention_extent",
     "attention_maps",
@@ -51,8 +58,11 @@ HOMES = {
     "inspection.pictures": ("feature_picture", "overlay"),
     "inspection.rollout": ("attention_rollout",),
     "models.initialise": ("init_params",),
+    "models.network": ("Features", "Network"),
     "models.preprocessing": ("Preprocessing",),
     "models.registry": ("create_model", "list_models"),
+    "models.swin": ("SwinTransformer",),
+    "models.vit": ("VisionTransformer",),
     "pretrained.adapt": ("adapt",),
     "pretrained.load": ("class_names", "load_pretrained"),
     "pretrained.preprocess": ("preprocessing",),
@@ -73,5 +83,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Also what is not imported yet, for completion in notebooks."""
-    return sorted({*globals(), *__all__})
+    """The public names, imported or not: what completion in notebooks offers."""
+    return __all__
