@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Literal, overload
 
@@ -58,11 +59,12 @@ class Preprocessing:
             raise ValueError(f"mean and std need one value a channel, std positive; got {self.mean} and {self.std}")
 
     def check_channels(self, channels: int) -> None:
-        """Raises ValueError if there are neither one nor so many means."""
+        """Raises ValueError if there are neither one nor so many means; proposes one, the mean of those there are."""
         if len(self.mean) not in (1, channels):
+            mean, std = fmean(self.mean), fmean(self.std)
             raise ValueError(
                 f"preprocessing has {len(self.mean)} channel means for images of {channels} channels: make the model "
-                "with another, such as preprocessing=vit_jax.Preprocessing(mean=0.5, std=0.5)"
+                f"with another, such as preprocessing=vit_jax.Preprocessing(mean={mean:.3g}, std={std:.3g})"
             )
 
     @overload
