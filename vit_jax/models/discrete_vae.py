@@ -198,11 +198,11 @@ class DiscreteVae(PretrainingNetwork):
             temperature: of the shares: the nearer to 0, the nearer is a place to having one token.
 
         Raises:
-            ValueError: if the images are not of the model's size.
+            ValueError: if the images are not of the model's size, or in training there is neither noise nor a key.
         """
         logits = self.token_logits(images)
         if not train:
             return DiscreteReconstruction(self.decode(jnp.argmax(logits, -1)), logits)
         if noise is None:
-            noise = jax.random.gumbel(self.make_rng("dropout"), logits.shape)
+            noise = jax.random.gumbel(self.random_key("dropout", "in training it draws tokens"), logits.shape)
         return DiscreteReconstruction(self.decode(jax.nn.softmax((logits + noise) / temperature)), logits)

@@ -181,12 +181,14 @@ class MaskedAutoencoder(VisionTransformerPretraining):
                 stream "masking" (`rngs={"masking": key}`).
 
         Raises:
-            ValueError: if the images are not of the model's size, or `noise` is not one number a patch.
+            ValueError: if the images are not of the model's size, `noise` is not one number a patch, or there is
+                neither noise nor a key to draw it.
         """
         tokens = self.encoder.embed(images, train)  # the class token, then all patches
         expected = (tokens.shape[0], tokens.shape[1] - 1)
         if noise is None:
-            noise = jax.random.uniform(self.make_rng("masking"), expected)
+            key = self.random_key("masking", "it draws which patches it masks; vit_jax.features masks none")
+            noise = jax.random.uniform(key, expected)
         if noise.shape != expected:
             raise ValueError(f"noise must be {list(expected)}, one number a patch; got {list(noise.shape)}")
         masking = random_masking(noise, self.kept)

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from flax.errors import InvalidRngError
 
 from vit_jax.models.network import Features, Network, patch_grid
 from vit_jax.models.vit import VisionTransformer
@@ -42,6 +43,18 @@ class PretrainingNetwork(Network):
         """The fields that the encoder has in common with this network."""
         names = ("image_size", "in_channels", "dtype", "preprocessing", "resizing")
         return {"num_classes": 0, "parent": None, **{name: getattr(self, name) for name in names}}
+
+    @nn.nowrap
+    def random_key(self, stream: str, reason: str) -> jax.Array:
+        """A key of a random stream.
+
+        Raises:
+            ValueError: if none was given; says for what reason it is needed.
+        """
+        try:
+            return self.make_rng(stream)
+        except InvalidRngError as error:
+            raise ValueError(f'a {type(self).__name__} needs rngs={{"{stream}": key}}: {reason}') from error
 
     def features(self, images: jax.Array, train: bool = False) -> Features:
         """The encoder's `Features` of images [B, H, W, C]."""
