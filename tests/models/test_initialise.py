@@ -90,3 +90,15 @@ def test_what_a_block_of_beit_adds_begins_small():
         rescaled = "/".join(rest) in ("attn/proj/kernel", "mlp/fc2/kernel")
         expected = 1 / np.sqrt(2 * (int(block.removeprefix("blocks_")) + 1)) if rescaled else 1.0
         np.testing.assert_allclose(ratio, expected, rtol=1e-6, err_msg=path)
+
+
+def test_within_another_program_parameters_are_the_same():
+    """Where a program initialises what it trains, or asks for shapes alone."""
+    registered, fields = NETWORKS["vit"]
+    model = vit_jax.create_model(registered, **fields)
+    key = jax.random.key(0)
+    params = init_params(model, key)
+    shapes = jax.eval_shape(lambda key: init_params(model, key), key)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, params)
+    within = jax.jit(lambda key: init_params(model, key))(key)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-6), params, within)

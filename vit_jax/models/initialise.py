@@ -16,7 +16,7 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
 
     They are distributed as those of `model.init`, and changed by `model.after_init`, but are others for the same key:
     the blocks of a stack are alike, so that the first of each is compiled, and run again with another key for each of
-    the others. It compiles with options of its own, and so cannot be called in a jitted function, as `model.init` can.
+    the others.
 
     Raises:
         ValueError: if it is no network.
@@ -25,8 +25,9 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
     depths, stacks = stacks_of(model)
     first_blocks = model.clone(**depths)
 
-    # On a CPU, compiling takes longer than running what LLVM does not optimise.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+    # On a CPU, compiling takes longer than running what LLVM does not optimise. Another program has options of its own.
+    alone = not isinstance(key, jax.core.Tracer)
+    options = {"xla_backend_optimization_level": 0} if alone and jax.default_backend() == "cpu" else {}
 
     @partial(jax.jit, static_argnums=1, compiler_options=options)
     def init(key: jax.Array, wanted: frozenset[str | None]) -> dict[str, jax.Array]:
