@@ -6,6 +6,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.core import Tracer
 
 from vit_jax.models.network import Network, check_network
 from vit_jax.models.parameters import of_block, stack_of, stacks_of
@@ -26,7 +27,7 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
     first_blocks = model.clone(**depths)
 
     # On a CPU, compiling takes longer than running what LLVM does not optimise. Another program has options of its own.
-    alone = not isinstance(key, jax.core.Tracer)
+    alone = not isinstance(key, Tracer)
     options = {"xla_backend_optimization_level": 0} if alone and jax.default_backend() == "cpu" else {}
 
     @partial(jax.jit, static_argnums=1, compiler_options=options)
