@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-import time
 from concurrent.futures import wait
 
 import jax
@@ -14,7 +13,6 @@ import pytest
 from rich.console import Console
 
 import vit_jax
-from vit_jax.data.dataset import ArraySource
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.training import checkpoint, loop
 from vit_jax.training.checkpoint import Checkpoints
@@ -227,17 +225,6 @@ def test_streaming_and_resident_feeds_train_alike(small_config, run_to_end, tmp_
         data = dataclasses.replace(small_config.data, feed=feed, workers=0)
         results.append(run_to_end(small_config, tmp_path / feed, data=data, **changes)[1])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(b, a, atol=1e-6), results[0].params, results[1].params)
-
-
-def test_a_run_that_waits_for_images_says_so(small_config, run_to_end, tmp_path, monkeypatch):
-    """A step of this network is much shorter than the reading of its batch, by two threads."""
-    get = ArraySource.__getitem__
-    monkeypatch.setattr(ArraySource, "__getitem__", lambda self, index: time.sleep(0.01) or get(self, index))
-    data = dataclasses.replace(small_config.data, feed="streaming", workers=0, test_fraction=0.05)
-    _, _, lines = run_to_end(small_config, tmp_path, data=data, duration="8 steps", log_every="3 steps")
-    told = [line for line in lines if "training waits for images" in line]
-    assert len(told) == 1
-    assert "data.workers reads them in 0 processes" in told[0]
 
 
 def test_the_next_batch_is_on_its_way_while_the_device_computes(small_config, run_to_end, tmp_path, monkeypatch):

@@ -1,10 +1,8 @@
 """Rows of metrics: which steps they cover, what is no speed, and that a resumed run goes on in the middle of one."""
 
 import dataclasses
-import io
 import json
 import math
-import os
 
 import numpy as np
 import pytest
@@ -102,27 +100,3 @@ def test_a_row_of_skipped_updates_alone_has_no_loss(run, clock):
     row = json.loads((run.workdir / "metrics.jsonl").read_text())
     assert row["loss"] is None
     assert row["skipped"] == 8
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7])
-def test_much_waiting_for_images_is_told_once(run, clock, share):
-    """And the time before the first dispatch, when workers start and the program is compiled, is none."""
-    console = Console(record=True, width=200, file=io.StringIO())
-    recorder = Recorder(run, 0, {}, Display(console, 14))
-
-    def images():
-        for seconds in (60.0, *[share] * 3):
-            clock.now += seconds
-            yield {}
-
-    batches = recorder.waiting(images())
-    for step in (4, 8, 12, 14):
-        next(batches)
-        clock.now += 1 - share
-        recorder.train(step, metrics(1, 2, 3, 4) if step < 14 else metrics(1, 2))
-    told = [line for line in console.export_text().splitlines() if "waits for images" in line]
-    cores = os.cpu_count()
-    assert told == [
-        f"training waits for images, 70% of the time; data.workers reads them in 2 processes, on {cores} cores"
-    ] * (share > 0.5)
-    assert not list(batches)

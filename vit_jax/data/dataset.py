@@ -105,8 +105,8 @@ class DataConfig:
             True: every file is decoded once at the start, and those that cannot be are left out, counted and named.
             Of those that go bad later, others take the place in training, and evaluation does not count them.
         feed: "resident" keeps the set on the device, "streaming" reads it in worker processes, "auto" goes by size.
-        workers: processes of the streaming feed. Each has up to three batches of images in memory, and of a folder the
-            names of all files.
+        workers: processes of the streaming feed, each with two threads. None: one for two processor cores, but at least
+            2 and at most 16. Each has up to three batches of images in memory, and of a folder the names of all files.
         repeats: how many times an image stands in a batch, augmented each time anew (repeated augmentation; DeiT: 3).
             Epochs are as long as without, and have so many times fewer images.
     """
@@ -120,14 +120,14 @@ class DataConfig:
     load_size: int = 256
     skip_unreadable: bool = False
     feed: Literal["auto", "resident", "streaming"] = "auto"
-    workers: int = 2
+    workers: int | None = None
     repeats: int = 1
 
     def __post_init__(self):
         check_fields(self, "data.")
         for name, bound in dict(repeats=1, workers=0, split_seed=0, load_size=1).items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"data.{name} must be at least {bound}, not {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and value < bound:
+                raise ValueError(f"data.{name} must be at least {bound}, not {value}")
         for name in ("validation_fraction", "test_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 0 and less than 1, not {getattr(self, name)}")

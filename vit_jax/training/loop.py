@@ -1,7 +1,7 @@
 """The training loop: restore, step, log, evaluate, save; in the end test."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vit_jax.data.feed import Batch, StreamingFeed
+from vit_jax.data.feed import Batch
 from vit_jax.evaluation.accuracy import Predictions
 from vit_jax.pretrained.native import save_native
 from vit_jax.training.best import BEST, forget_best, is_better, write_reached
@@ -133,7 +133,7 @@ class Course:
         if start and is_due(start, run.config.steps_per_dispatch, evaluate_every, total):
             self.evaluate_once(start, state)  # if the run was stopped before or in it
         pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
-        for step, count, new_state, metrics in dispatches(run, state, start, self.recorder.waiting):
+        for step, count, new_state, metrics in dispatches(run, state, start):
             state = new_state
             pending.append((step, metrics))
             stops = self.stop.after_dispatch()
@@ -212,12 +212,8 @@ def restore(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, int, dict[s
     return run.parallel.place_state(state), int(state.step), record
 
 
-def dispatches(
-    run: Run, state: TrainState, start: int, waiting: Callable[[Iterator[Batch]], Iterator[Batch]] = iter
-) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
+def dispatches(run: Run, state: TrainState, start: int) -> Iterator[tuple[int, int, TrainState, dict[str, jax.Array]]]:
     """Trains from step `start` to the end, `steps_per_dispatch` steps at a time.
-
-    The batches of a streaming feed, whose workers may be slower than the device, are taken through `waiting`.
 
     Yields, as soon as each dispatch is under way: the step after it, its number K of steps, the state after it (the one
     before is gone: its memory is reused), and its metrics [K].
@@ -230,8 +226,6 @@ def dispatches(
     taught = {} if run.teacher is None else {"teacher": run.teacher.arrays}
     arrays = parallel.place_arrays({**feed.arrays, **taught})
     batches = reading(feed.shuffled(config.seed, config.batch_size, steps))
-    if isinstance(feed, StreamingFeed):
-        batches = waiting(batches)
     compiled = parallel.compile_train(run.step)
     key = jax.random.key(config.seed)
     step = start

@@ -1,14 +1,12 @@
 """Turns what the steps and evaluations return into rows of metrics.jsonl and into what a person sees."""
 
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from vit_jax.data.feed import Batch
 from vit_jax.training.evaluating import Evaluation
 from vit_jax.training.metrics import MetricsLog
 from vit_jax.training.progress import Display
@@ -38,8 +36,7 @@ class Recorder:
         self.seconds_before = before.get("seconds", 0.0)
         self.began = time.perf_counter()
         self.compiles = True  # the first dispatch
-        self.timed_steps, self.timed_seconds, self.timed_waiting = 0, 0.0, 0.0
-        self.waited, self.told_waiting = 0.0, False
+        self.timed_steps, self.timed_seconds = 0, 0.0
         self.resume_clock()
 
     def record(self) -> dict[str, Any]:
@@ -55,16 +52,6 @@ class Recorder:
     def expect_compilation(self) -> None:
         """Keeps the time of the next dispatch, which is compiled first, out of the measured speed."""
         self.compiles = True
-
-    def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches of training; how long each is waited for is measured."""
-        while True:
-            began = time.perf_counter()
-            batch = next(batches, None)
-            self.waited += time.perf_counter() - began
-            if batch is None:
-                return
-            yield batch
 
     @property
     def seconds(self) -> float:
@@ -86,8 +73,7 @@ class Recorder:
         if not self.compiles:
             self.timed_steps += count
             self.timed_seconds += now - self.clock
-            self.timed_waiting += self.waited
-        self.compiles, self.waited = False, 0.0
+        self.compiles = False
         self.clock = now
         self.recent.append(metrics)
         if is_due(step, count, self.log_every, self.run.total_steps):
@@ -105,20 +91,8 @@ class Recorder:
         self.log.write("train", step, **row)
         images_left = (self.run.total_steps - step) * self.run.config.batch_size
         self.display.train(step, row, images_left / speed if speed else None)
-        self.tell_waiting()
         self.recent = []
-        self.timed_steps, self.timed_seconds, self.timed_waiting = 0, 0.0, 0.0
-
-    def tell_waiting(self) -> None:
-        """Says once that training waits for images, if it did for more than half of the time since the last row."""
-        if self.told_waiting or self.timed_waiting <= self.timed_seconds / 2:
-            return
-        self.told_waiting = True
-        share, workers = self.timed_waiting / self.timed_seconds, self.run.config.data.workers
-        self.display.say(
-            f"training waits for images, {share:.0%} of the time; data.workers reads them in {workers} processes, on "
-            f"{os.cpu_count()} cores"
-        )
+        self.timed_steps, self.timed_seconds = 0, 0.0
 
     def evaluation(self, kind: str, step: int, evaluation: Evaluation, **extra: Any) -> None:
         """Takes the evaluation on the split `kind` after `step` steps; of neighbours it says how many."""
