@@ -35,8 +35,13 @@ def assert_same(ones, others):
 @pytest.mark.parametrize(("cores", "workers"), [(None, 2), (2, 2), (12, 6), (64, 16)])
 def test_two_cores_have_a_worker(source, cores, workers, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    made = {asked: make_feed(source, DataConfig(feed="streaming", workers=asked), (4, 6, 3), Share()) for asked in (None, 0)}
-    assert {asked: feed.workers for asked, feed in made.items() if isinstance(feed, StreamingFeed)} == {None: workers, 0: 0}
+    made = {
+        asked: make_feed(source, DataConfig(feed="streaming", workers=asked), (4, 6, 3), Share()) for asked in (None, 0)
+    }
+    assert {asked: feed.workers for asked, feed in made.items() if isinstance(feed, StreamingFeed)} == {
+        None: workers,
+        0: 0,
+    }
 
 
 @pytest.mark.parametrize(("workers", "repeats"), [(0, 1), (2, 1), (0, 3)])

@@ -90,6 +90,9 @@ def test_a_list_that_rotted_is_refused(config: DataConfig, tmp_path: Path):
     (tmp_path / LISTING).write_text(f"{text[:place]}0{text[place + 1 :]}")
     with pytest.raises(ValueError, match=r"images\.json is not as it was written"):
         load_dataset(config, tmp_path / LISTING)
+    (tmp_path / LISTING).write_text(text.replace('"root"', '"roof"'))
+    with pytest.raises(ValueError, match=r"images\.json is not as it was written"):
+        listing.listed_root(tmp_path / LISTING)
 
 
 def test_the_folder_may_be_moved(config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

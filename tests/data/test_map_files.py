@@ -14,20 +14,24 @@ def test_results_are_in_order(count: int, worth: float, monkeypatch: pytest.Monk
     assert map_files.map_files(lambda x: x * x, range(count)) == [x * x for x in range(count)]
 
 
-@pytest.mark.parametrize("quick", [0, 1, 2, 4])
-def test_items_are_done_in_threads_from_the_first_slow_ones_on(quick: int, monkeypatch: pytest.MonkeyPatch):
-    """Of four chunks so many are quick. By a clock that goes only while an item is done: the machine may be busy."""
+@pytest.mark.parametrize(
+    ("slow", "alone_until"), [((), 5), ((0, 1, 2, 3, 4), 2), ((1, 2, 3, 4), 3), ((0, 2, 4), 5), ((0, 2, 3), 4)]
+)
+def test_items_are_done_in_threads_from_two_slow_chunks_on(
+    slow: tuple[int, ...], alone_until: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Of five chunks these are slow. By a clock that goes only while an item is done: the machine may be busy."""
     now, alone, chunk = 0.0, threading.get_ident(), map_files.CHUNK
 
     def item(number: int) -> int:
         nonlocal now
-        now += 2 * map_files.WORTH_THREADS if number >= quick * chunk else 0
+        now += 2 * map_files.WORTH_THREADS if number // chunk in slow else 0
         return threading.get_ident()
 
     monkeypatch.setattr(map_files.time, "perf_counter", lambda: now)
-    done_by = map_files.map_files(item, range(4 * chunk))
-    assert set(done_by[: (quick + 1) * chunk]) == {alone}
-    assert alone not in done_by[(quick + 1) * chunk :]
+    done_by = map_files.map_files(item, range(5 * chunk))
+    assert set(done_by[: alone_until * chunk]) == {alone}
+    assert alone not in done_by[alone_until * chunk :]
 
 
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["in threads", "alone"])

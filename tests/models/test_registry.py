@@ -297,6 +297,7 @@ def test_unknown_model_is_answered_with_the_nearest_names():
         ("vit_base_patch14_dinov2", r"dinov2_base_patch14_518 or dinov2_base_patch14_reg4_518\?"),
         ("vit_base_patch14_dinov2.lvd142m", "dinov2_base_patch14_518 or"),
         ("ViT-Base_Patch16_384", r"vit_base_patch16_384\?"),
+        ("swin_v2_t", "swinv2_"),
     ],
 )
 def test_a_part_of_a_name_and_its_words_count_more_than_spelling(name: str, first: str):

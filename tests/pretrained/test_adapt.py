@@ -71,6 +71,10 @@ def test_how_it_is_computed_is_kept_and_so_is_what_it_was_made_of():
     before = jax.device_get(adapted)
     jax.jit(lambda params: jax.tree.map(lambda x: x + 1, params), donate_argnums=0)(params)
     jax.tree.map(np.testing.assert_array_equal, adapted, before)
+    mine = jax.tree.map(np.array, random_params(network, seed=0))
+    _, adapted = vit_jax.adapt(network, mine, num_classes=3)
+    jax.tree.map(lambda x: x.fill(7), mine)
+    jax.tree.map(np.testing.assert_array_equal, adapted, before)
     assert (logits(model, adapted, random_images(model, seed=0)) == 0).all(), "the head is new, of zeros"
 
 

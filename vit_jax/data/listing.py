@@ -57,8 +57,12 @@ def listed_root(path: Path) -> Path:
     """Where a folder lay when its list was written to `path`, absolute.
 
     The list's seal is not looked at, which takes four times as long as to read it: `read_listing` does.
+
+    Raises:
+        ValueError: the list is damaged, so that it does not tell.
     """
-    return Path(read_json(path)["root"])
+    root = read_json(path).get("root")
+    return Path(root if isinstance(root, str) else read_listing(path)["root"])
 
 
 def load_listed(config: DataConfig, path: Path) -> Dataset:

@@ -31,11 +31,12 @@ def announce(what: str, count: int) -> None:
 
 
 def map_files(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
-    """[function(item) for item in items]; in threads from the first chunk on that shows that this is faster.
+    """[function(item) for item in items]; in threads as soon as two chunks in a row show that this is faster.
 
-    The first files of a million may be in memory still, from a start that was interrupted, and the others not.
+    The first files of a million may be in memory still, from a start that was interrupted, and the others not. One slow
+    chunk may be a pause of the machine.
     """
-    remaining, results = iter(items), []
+    remaining, results, slow = iter(items), [], 0
     chunks = iter(lambda: list(islice(remaining, CHUNK)), [])
 
     def do(chunk: list[A]) -> list[B]:
@@ -44,7 +45,8 @@ def map_files(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
     for chunk in chunks:
         start = time.perf_counter()
         results += do(chunk)
-        if time.perf_counter() - start >= WORTH_THREADS * len(chunk):
+        slow = slow + 1 if time.perf_counter() - start >= WORTH_THREADS * len(chunk) else 0
+        if slow == 2:
             break
     with ThreadPoolExecutor() as pool:
         for done in pool.map(do, chunks):

@@ -27,7 +27,8 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
     first_blocks = model.clone(**depths)
 
     # On a CPU, compiling takes longer than running what LLVM does not optimise. Another program has options of its own.
-    alone = not isinstance(key, Tracer)
+    keys = jax.random.split(key, max(stacks.values(), default=1))
+    alone = not isinstance(keys, Tracer)
     options = {"xla_backend_optimization_level": 0} if alone and jax.default_backend() == "cpu" else {}
 
     @partial(jax.jit, static_argnums=1, compiler_options=options)
@@ -37,7 +38,7 @@ def init_params(model: Network, key: jax.Array) -> dict[str, Any]:
         return {path: x for path, x in params.items() if stack_of(path, stacks) in wanted}
 
     params = {}
-    for i, block_key in enumerate(jax.random.split(key, max(stacks.values(), default=1))):
+    for i, block_key in enumerate(keys):
         deep = frozenset(stack for stack, depth in stacks.items() if depth > i)
         for path, x in init(block_key, deep | {None}).items():
             stack = stack_of(path, stacks)

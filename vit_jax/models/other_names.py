@@ -56,7 +56,7 @@ def about_model(name: str, known: Collection[str]) -> str:
     if tag and network in known:
         loaded = LOADED.format(repr(f"hf-hub:timm/{name}"))
         return f"{name!r} is {network!r} with timm's weights: {loaded}"
-    alike = nearest(name.lower(), with_most_words(name.lower(), known))
+    alike = nearest(name.lower(), with_most_words(name.lower(), known)) or nearest(name.lower(), known)
     return f"unknown model {name!r}{alike}; vit_jax.list_models() lists all"
 
 

@@ -302,7 +302,7 @@ def model_fields(name: str) -> dict[str, Any]:
     return {**defaults, **fields}
 
 
-def create_model(name: str, /, **fields: Any) -> Network:
+def create_model(model: str, /, **fields: Any) -> Network:
     """Makes a model by its registered name, with any of its fields replaced.
 
     >>> create_model("vit_base_patch16_224", num_classes=10, image_size=384, drop_path_rate=0.1)
@@ -312,8 +312,8 @@ def create_model(name: str, /, **fields: Any) -> Network:
     Raises:
         ValueError: if there is no such model or field (the nearest names are offered), or if the fields cannot work.
     """
-    known = model_fields(name)
+    known = model_fields(model)
     for field in fields:
         if field not in known and field not in OF_FLAX:
-            raise ValueError(about_field(name, field, known))
-    return MODELS[name][0](**{**known, **fields})
+            raise ValueError(about_field(model, field, known))
+    return MODELS[model][0](**{**known, **fields})

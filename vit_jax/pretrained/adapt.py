@@ -66,7 +66,7 @@ def adapt(
     check_network(model)
     check_parameters(model, params)
     flat: dict[str, Any] = flatten_dict(dict(params), sep="/")
-    parameters = {path: Parameter(np.shape(array), partial(np.asarray, array)) for path, array in flat.items()}
+    parameters = {path: Parameter(np.shape(array), partial(np.array, array)) for path, array in flat.items()}
     stored = StoredNetwork(model, model, Converted(parameters), own_format(flat, model.resizing))
     stored = with_changes(stored, f"this {type(model).__name__}", num_classes, image_size, window_size, in_channels)
     return stored.model, read_parameters(stored.converted.parameters, jax.device_put)
