@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def decode(path: str, size: int) -> Image.Image:
-    """The centre square of an image file, resized to size x size: what `vit_jax.data.decoding.read_square` gives."""
+    """The centre square of an image file, resized to size x size: what `vit_jax.data.decoding.read_centre` gives."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     side = min(image.size)

@@ -24,7 +24,7 @@ TARGET = 0.9
 
 def speed_of_pillow(pool: Pool, source: FolderSource, images: int) -> float:
     """Images per second that a pool of processes decodes, one a core, and keeps to itself."""
-    tasks = [(source.files[number % len(source)], source.load_size) for number in range(images)]
+    tasks = [(source.files[number % len(source)], min(source.shape)) for number in range(images)]
     start = time.perf_counter()
     for _ in pool.imap_unordered(decode_and_forget, tasks, chunksize=4):
         pass
@@ -71,7 +71,7 @@ def streaming(root: Path, size: int, batch_size: int, batches: int, rounds: int)
         batches: that each core makes in a round; Pillow decodes as many images.
         rounds: how often.
     """
-    source, workers = labelled_files([root / name for name in CLASSES], size), cores()
+    source, workers = labelled_files([root / name for name in CLASSES], (size, size)), cores()
     for file, index in ((source.files[0], 0), (source.files[-1], len(source) - 1)):
         if not np.array_equal(np.asarray(decode(file, size)), source[index][0]):
             raise ValueError(f"{file}: the feed's pixels are not Pillow's; the two do not do the same work")

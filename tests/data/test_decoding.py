@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vit_jax.data import decoding
-from vit_jax.data.decoding import centre_square, decode, image_size, read_square, read_upright
+from vit_jax.data.decoding import centre, decode, image_size, read_centre, read_upright
 
 RNG = np.random.default_rng(0)
 RGB = Image.fromarray(RNG.integers(0, 256, (6, 9, 3), np.uint8))
@@ -19,18 +19,18 @@ RGB = Image.fromarray(RNG.integers(0, 256, (6, 9, 3), np.uint8))
 def test_formats_are_recognised_by_content_and_not_by_name(form: str, tmp_path: Path):
     path = tmp_path / "image.txt"
     RGB.save(path, form, **({"lossless": True} if form == "WEBP" else {}))
-    image = read_square(path, 6)
+    image = read_centre(path, (6, 6))
     assert (image.shape, image.dtype) == ((6, 6, 3), np.uint8)
     assert image_size(path) == image_size(path, decode=True) == (9, 6)
     if form in ("PNG", "BMP", "TIFF", "WEBP"):
-        np.testing.assert_array_equal(image, np.asarray(centre_square(RGB, 6)))
+        np.testing.assert_array_equal(image, np.asarray(centre(RGB, (6, 6))))
 
 
 @pytest.mark.parametrize("form", ["PPM", "ICO", "TGA", "PCX", "EPS"])
 def test_other_formats_are_refused_under_any_name(form: str, tmp_path: Path):
     path = tmp_path / "image.png"
     RGB.save(path, form)
-    for read in (image_size, lambda path: read_square(path, 6)):
+    for read in (image_size, lambda path: read_centre(path, (6, 6))):
         with pytest.raises(ValueError, match=r"image\.png cannot be read as an image: not a JPEG, PNG, WEBP"):
             read(path)
 
@@ -39,25 +39,25 @@ def test_other_formats_are_refused_under_any_name(form: str, tmp_path: Path):
 def test_32_bit_pixels_are_refused(mode: str, tmp_path: Path):
     Image.new(mode, (4, 4)).save(tmp_path / "deep.tiff")
     with pytest.raises(ValueError, match=r"deep\.tiff cannot be read as an image: it has 32-bit pixels"):
-        read_square(tmp_path / "deep.tiff", 4)
+        read_centre(tmp_path / "deep.tiff", (4, 4))
 
 
 def test_cmyk_becomes_colour(tmp_path: Path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
-    np.testing.assert_allclose(read_square(tmp_path / "red.jpg", 4)[2, 2], [255, 0, 0], atol=3)
+    np.testing.assert_allclose(read_centre(tmp_path / "red.jpg", (4, 4))[2, 2], [255, 0, 0], atol=3)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "TIFF"])
 def test_the_first_frame_of_several_is_read(form: str, tmp_path: Path):
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "frames", form, save_all=True, append_images=frames[1:])
-    np.testing.assert_allclose(read_square(tmp_path / "frames", 4)[1, 1], [255, 0, 0], atol=4)
+    np.testing.assert_allclose(read_centre(tmp_path / "frames", (4, 4))[1, 1], [255, 0, 0], atol=4)
 
 
 def test_a_phone_s_jpeg_with_a_preview_is_read(tmp_path: Path):
     """They are MPO files: a JPEG followed by others."""
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[RGB])
-    np.testing.assert_allclose(read_square(tmp_path / "a.jpg", 4)[1, 1], [255, 0, 0], atol=4)
+    np.testing.assert_allclose(read_centre(tmp_path / "a.jpg", (4, 4))[1, 1], [255, 0, 0], atol=4)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -96,24 +96,27 @@ def test_an_image_whose_exif_is_damaged_is_read(form: str, tmp_path: Path):
     assert read_upright(tmp_path / "mistyped").size == (8, 12)
 
 
-def test_the_centre_square_equals_resizing_the_shorter_side_and_cropping():
+def test_the_centre_equals_resizing_to_cover_and_cropping():
     """Up to the crop's own border, where the filter would see what is cropped away."""
     noise = RNG.integers(0, 256, (60, 80, 3), np.uint8)
-    square = np.asarray(centre_square(Image.fromarray(noise), 30))
-    resized = np.asarray(Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC))[:, 5:35]
-    np.testing.assert_allclose(square[:, 2:-2].astype(int), resized[:, 2:-2], atol=2)
-    tall = np.asarray(centre_square(Image.fromarray(noise.transpose(1, 0, 2)), 30))
+    square = np.asarray(centre(Image.fromarray(noise), (30, 30)))
+    resized_whole = np.asarray(Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(square[:, 2:-2].astype(int), resized_whole[:, 7:33], atol=2)
+    tall = np.asarray(centre(Image.fromarray(noise.transpose(1, 0, 2)), (30, 30)))
     np.testing.assert_allclose(tall.transpose(1, 0, 2).astype(int), square, atol=2)
+    wide = np.asarray(centre(Image.fromarray(noise), (16, 40)))
+    np.testing.assert_allclose(wide[2:-2].astype(int), resized_whole[9:21], atol=2)
+    np.testing.assert_array_equal(np.asarray(centre(Image.fromarray(noise), (30, 40))), resized_whole)
 
 
 def test_resizing_is_antialiased():
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    np.testing.assert_allclose(np.asarray(centre_square(Image.fromarray(stripes), 8))[1:-1, 1:-1], 127.5, atol=2)
+    np.testing.assert_allclose(np.asarray(centre(Image.fromarray(stripes), (8, 8)))[1:-1, 1:-1], 127.5, atol=2)
 
 
 def test_a_very_long_image_takes_no_more_memory_than_its_centre():
-    assert np.asarray(centre_square(Image.new("RGB", (100_000, 1), "red"), 64)).shape == (64, 64, 3)
+    assert np.asarray(centre(Image.new("RGB", (100_000, 1), "red"), (64, 64))).shape == (64, 64, 3)
 
 
 def test_grey_is_kept_grey_where_asked():
@@ -122,7 +125,7 @@ def test_grey_is_kept_grey_where_asked():
     grey.save(file, "PNG")
     np.testing.assert_array_equal(decode(file.getvalue(), 1, None, "image"), np.asarray(grey)[..., None])
     assert decode(file.getvalue(), 3, None, "image").shape == (6, 9, 3)
-    assert decode(file.getvalue(), 1, 4, "image").shape == (4, 4, 1)
+    assert decode(file.getvalue(), 1, (4, 3), "image").shape == (4, 3, 1)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -130,7 +133,7 @@ def test_a_damaged_image_is_named(form: str, tmp_path: Path):
     path = tmp_path / f"cut.{form.lower()}"
     Image.fromarray(RNG.integers(0, 256, (64, 64, 3), np.uint8)).save(path, form)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    for read in (lambda: read_square(path, 8), lambda: image_size(path, decode=True)):
+    for read in (lambda: read_centre(path, (8, 8)), lambda: image_size(path, decode=True)):
         with pytest.raises(ValueError, match=rf"cut\.{form.lower()} cannot be read as an image: "):
             read()
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vit_jax.data.decoding import UnreadableImage, image_size, read_square
+from vit_jax.data.decoding import UnreadableImage, image_size, read_centre
 
 SIZE = 8
 RED, WHITE = (255, 0, 0), (255, 255, 255)
@@ -197,7 +197,7 @@ REFUSED = {
 def test_it_is_read(name: str, tmp_path: Path):
     write, color = READ[name]
     write(tmp_path / name)
-    image = read_square(tmp_path / name, SIZE)
+    image = read_centre(tmp_path / name, (SIZE, SIZE))
     assert (image.shape, image.dtype) == ((SIZE, SIZE, 3), np.uint8)
     np.testing.assert_allclose(
         image, np.broadcast_to(np.array(color, np.uint8), image.shape), atol=2 if "jpg" in name else 0
@@ -207,7 +207,7 @@ def test_it_is_read(name: str, tmp_path: Path):
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_the_camera_s_orientation_is_applied(form: str, tmp_path: Path):
     half(RED, "blue").save(tmp_path / "phone", form, exif=turned(), quality=100)
-    image = read_square(tmp_path / "phone", SIZE).astype(int)
+    image = read_centre(tmp_path / "phone", (SIZE, SIZE)).astype(int)
     np.testing.assert_allclose(image[:, : SIZE // 2 - 1], np.broadcast_to([0, 0, 255], (SIZE, 3, 3)), atol=40)
     np.testing.assert_allclose(image[:, SIZE // 2 + 1 :], np.broadcast_to(RED, (SIZE, 3, 3)), atol=40)
 
@@ -216,7 +216,7 @@ def test_the_camera_s_orientation_is_applied(form: str, tmp_path: Path):
 def test_it_is_refused_and_named(name: str, tmp_path: Path):
     write, reason = REFUSED[name]
     write(tmp_path / name)
-    for read in (lambda path: image_size(path, decode=True), lambda path: read_square(path, SIZE)):
+    for read in (lambda path: image_size(path, decode=True), lambda path: read_centre(path, (SIZE, SIZE))):
         with pytest.raises(UnreadableImage, match=f"{name} cannot be read as an image: .*{reason}"):
             read(tmp_path / name)
 
@@ -227,7 +227,7 @@ def test_bombs_are_refused_without_taking_memory_for_them(tmp_path: Path):
         assert len(data) < 200_000
     program = f"""if True:
         import os, warnings
-        from vit_jax.data.decoding import UnreadableImage, image_size, read_square
+        from vit_jax.data.decoding import UnreadableImage, image_size, read_centre
         warnings.simplefilter("ignore")
         def most_memory():
             with open("/proc/self/status") as status:
@@ -235,7 +235,7 @@ def test_bombs_are_refused_without_taking_memory_for_them(tmp_path: Path):
         for name in {list(BOMBS)!r}:
             try:
                 before = most_memory()
-                read_square({str(tmp_path)!r} + "/" + name, 8)
+                read_centre({str(tmp_path)!r} + "/" + name, (8, 8))
             except UnreadableImage as error:
                 print(error, "taking", round(most_memory() - before))
     """
@@ -256,4 +256,4 @@ def test_a_failure_of_the_machine_is_no_fault_of_the_file(number: int, tmp_path:
 
     monkeypatch.setattr(Image, "open", fail)
     with pytest.raises(OSError, match=os.strerror(number)):
-        read_square(tmp_path / "a.png", SIZE)
+        read_centre(tmp_path / "a.png", (SIZE, SIZE))

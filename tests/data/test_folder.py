@@ -14,7 +14,7 @@ from PIL import Image
 
 from vit_jax.data import folder, map_files
 from vit_jax.data.dataset import DataConfig
-from vit_jax.data.decoding import read_square
+from vit_jax.data.decoding import read_centre
 from vit_jax.data.folder import FolderSource, load_folder, names_within
 
 MakeFolder = Callable[..., Path]
@@ -47,7 +47,7 @@ def test_images_are_the_files_images_whichever_way_they_are_read(make_folder: Ma
     images, labels = data.train.as_arrays()
     assert (images.dtype, labels.dtype) == (np.uint8, np.int32)
     for index in (0, 50, len(data.train) - 1):
-        np.testing.assert_array_equal(images[index], read_square(data.train.files[index], 8))
+        np.testing.assert_array_equal(images[index], read_centre(data.train.files[index], (8, 8)))
         np.testing.assert_array_equal(images[index], data.train[index][0])
         assert data.train[index][1] == labels[index]
 

@@ -1,10 +1,15 @@
 """Names to data sets."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from vit_jax.data.dataset import DataConfig
+from vit_jax.data.folder import FolderSource
 from vit_jax.data.sources import load_dataset
 
 
@@ -64,10 +69,23 @@ def test_folders_are_found_by_name(make_folder, monkeypatch: pytest.MonkeyPatch)
         assert (data.name, data.class_names, data.image_shape) == (name, ("a", "b"), (4, 4, 3))
 
 
-@pytest.mark.parametrize("size", [0, -1])
-def test_a_load_size_of_no_pixels_is_refused(size: int):
-    with pytest.raises(ValueError, match=rf"data\.load_size must be at least 1, not {size}"):
+@pytest.mark.parametrize("size", [0, -1, (8, 0), (8,), (8, 8, 3), 8.5, "8"])
+def test_a_load_size_of_no_pixels_is_refused(size: Any):
+    with pytest.raises(ValueError, match=re.escape(f"or two, (height, width), of at least 1, not {size!r}")):
         DataConfig(load_size=size)
+
+
+def test_images_may_be_loaded_in_other_proportions(make_folder):
+    """Spectrograms, pages, panoramas: the squares in their centres would be a part of them."""
+    root = make_folder({"a": 5, "b": 5}, size=(12, 8))
+    data = load_dataset(DataConfig(name=f"folder:{root}", load_size=[4, 6]))  # pyright: ignore[reportArgumentType]
+    assert data.image_shape == (4, 6, 3)
+    assert isinstance(data.train, FolderSource)
+    (images, _), (first, _) = data.train.as_arrays(), data.train[0]
+    with Image.open(data.train.files[0]) as file:
+        whole = np.asarray(file.convert("RGB").resize((6, 4), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(first, whole)
+    np.testing.assert_array_equal(images[0], whole)
 
 
 def test_sets_with_labels_are_not_read_without():

@@ -55,7 +55,7 @@ def test_images_of_mixed_sizes_and_modes_are_loaded_as_colour_squares(tmp_path: 
     prepared(tmp_path, tfds.features.Image(), splits)
     data = load(tmp_path)
     assert data.image_shape == (8, 8, 3)
-    expected = [decode(encoded(image), 3, 8, "image") for image in images]
+    expected = [decode(encoded(image), 3, (8, 8), "image") for image in images]
     np.testing.assert_array_equal(data.train.as_arrays()[0], expected)
     np.testing.assert_array_equal(data.train[1][0], expected[1])
 

@@ -44,7 +44,11 @@ def test_the_description_says_how_images_are_resized(config, tmp_path):
 
     assert "resized" not in model_line(8, 8)
     assert model_line(16, 8).endswith("parameters; images are resized to 8x8")
-    assert model_line(16, (8, 12)).endswith("; the centre squares of images are squashed to 8x12")
+    assert model_line(16, (8, 12)).endswith(
+        "; the centres of images, of load_size 16, are squashed to 8x12: a data.load_size of these proportions would "
+        "keep them"
+    )
+    assert model_line((16, 24), (8, 12)).endswith("parameters; images are resized to 8x12")
     assert model_line(8, 16).endswith(
         "resized to 16x16 after load_size 8: a larger data.load_size would keep more of them"
     )

@@ -409,7 +409,7 @@ def test_processes_must_have_the_same_images_and_teacher_wherever_they_keep_them
     """What they compare is another for other images or another teacher, and for nothing of the machine."""
 
     def dataset(train: list[str], test: int) -> Dataset:
-        source = FolderSource(tuple(train), np.zeros(len(train), np.int32), 8)
+        source = FolderSource(tuple(train), np.zeros(len(train), np.int32), (8, 8))
         tested = ArraySource(np.zeros((test, 8, 8, 1), np.uint8), np.zeros(test, np.int32))
         return Dataset("folder:x", ("a", "b"), (8, 8, 1), source, None, tested, ())
 
@@ -510,6 +510,26 @@ def test_images_of_other_proportions_are_squashed_in_use_as_they_are_in_training
         np.testing.assert_allclose(
             vit_jax.preprocessing(run.model)(image), trained, atol=0.1
         )  # Pillow clips between its passes
+
+
+def test_images_loaded_in_the_network_s_proportions_are_not_squashed(config, tmp_path):
+    """And the same part of each is seen in use."""
+    slope = np.linspace(0, 255, 40).astype(np.uint8)
+    for name, pixels in (("left", slope), ("right", slope[::-1])):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(10):
+            image = Image.fromarray(np.broadcast_to(pixels[None, :, None], (20, 40, 3)).copy())
+            image.save(tmp_path / "pictures" / name / f"{i}.png")
+    model = ModelConfig("vit_digits_patch2_8", dict(image_size=(8, 12), depth=1, embed_dim=12, num_heads=3))
+    data = DataConfig(f"folder:{tmp_path / 'pictures'}", load_size=(8, 12))
+    run = prepare(dataclasses.replace(config, model=model, data=data, batch_size=8), tmp_path / "run")
+    assert not run.model.preprocessing.squash
+    trained = network_input(run.model, jnp.asarray(run.dataset.test[0][0])[None])[0]
+    assert isinstance(run.dataset.test, FolderSource)
+    with Image.open(run.dataset.test.files[0]) as file:
+        np.testing.assert_allclose(vit_jax.preprocessing(run.model)(file), trained, atol=0.02)
+    written = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert DataConfig(**written) == data
 
 
 def test_the_attention_that_is_told_is_of_the_tokens_that_training_has(monkeypatch):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -99,8 +100,8 @@ class DataConfig:
             in (0, 1).
         split_seed: of the divisions, which are stratified by class.
         labels: False: all images in a folder and in the folders within are taken, without labels, for pre-training.
-        load_size: pixels; of folders and of sets whose images differ in size, the centre square of each image is
-            loaded at load_size x load_size.
+        load_size: pixels, of a square or (height, width). Of folders and of sets whose images differ in size, the
+            centre of each image is loaded at this size: as much of the image as has its proportions.
         skip_unreadable: False: the first file of a folder that is not a readable image stops the run, and is named.
             True: every file is decoded once at the start, and those that cannot be are left out, counted and named.
             Of those that go bad later, others take the place in training, and evaluation does not count them.
@@ -117,7 +118,7 @@ class DataConfig:
     test_fraction: float = 0.2
     split_seed: int = 0
     labels: bool = True
-    load_size: int = 256
+    load_size: int | tuple[int, int] = 256
     skip_unreadable: bool = False
     feed: Literal["auto", "resident", "streaming"] = "auto"
     workers: int | None = None
@@ -125,12 +126,22 @@ class DataConfig:
 
     def __post_init__(self):
         check_fields(self, "data.")
-        for name, bound in dict(repeats=1, workers=0, split_seed=0, load_size=1).items():
+        if isinstance(self.load_size, list):  # from a file
+            object.__setattr__(self, "load_size", tuple(self.load_size))
+        if len(self.load_shape) != 2 or not all(isinstance(side, Integral) and side >= 1 for side in self.load_shape):
+            pixels = "a whole number of pixels, or two, (height, width), of at least 1"
+            raise ValueError(f"data.load_size must be {pixels}, not {self.load_size!r}")
+        for name, bound in dict(repeats=1, workers=0, split_seed=0).items():
             if (value := getattr(self, name)) is not None and value < bound:
                 raise ValueError(f"data.{name} must be at least {bound}, not {value}")
         for name in ("validation_fraction", "test_fraction"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 0 and less than 1, not {getattr(self, name)}")
+
+    @property
+    def load_shape(self) -> tuple[int, int]:
+        """Height and width of `load_size`."""
+        return self.load_size if isinstance(self.load_size, tuple) else (self.load_size, self.load_size)
 
 
 @dataclass(frozen=True)

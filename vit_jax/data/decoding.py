@@ -52,22 +52,22 @@ def read_upright(path: Path | str) -> Image.Image:
     return _open(path, str(path), to_rgb)
 
 
-def read_square(path: Path | str, size: int) -> np.ndarray:
-    """The centre square of an image file, uint8 [size, size, 3].
+def read_centre(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
+    """The centre of an image file, uint8 [*shape, 3].
 
     Raises:
         UnreadableImage: an image that cannot be decoded; names the file.
     """
-    return _open(path, str(path), lambda image: np.asarray(centre_square(to_rgb(image), size)))
+    return _open(path, str(path), lambda image: np.asarray(centre(to_rgb(image), shape)))
 
 
-def decode(encoded: bytes, channels: int, size: int | None, name: str) -> np.ndarray:
+def decode(encoded: bytes, channels: int, shape: tuple[int, int] | None, name: str) -> np.ndarray:
     """Decodes an image, uint8 [H, W, channels].
 
     Args:
         encoded: a file's bytes.
         channels: 3 for colour, 1 for grey.
-        size: None: as it is. Otherwise the centre square, resized to size x size.
+        shape: None: as it is. Otherwise its centre, of this height and width.
         name: what the image is called in the error.
 
     Raises:
@@ -76,21 +76,27 @@ def decode(encoded: bytes, channels: int, size: int | None, name: str) -> np.nda
 
     def pixels(image: Image.Image) -> np.ndarray:
         image = to_rgb(image)
-        image = image if size is None else centre_square(image, size)
+        image = image if shape is None else centre(image, shape)
         return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[:, :, None]
 
     return _open(BytesIO(encoded), name, pixels)
 
 
-def centre_square(image: Image.Image, size: int) -> Image.Image:
-    """The largest centred square of an image, resized to size x size (bicubic, antialiased).
+def centre(image: Image.Image, shape: tuple[int, int]) -> Image.Image:
+    """The largest centred part of an image that has the proportions of a shape (height, width), resized to it (bicubic,
+    antialiased).
 
-    This is "resize the shorter side to `size`, then crop the centre" without ever making the parts that are cropped
-    away, which for a very long image are larger than memory.
+    This is "resize to cover the shape, then crop the centre" without ever making the parts that are cropped away, which
+    for a very long image are larger than memory.
     """
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    height, width = shape
+    across, down = image.size
+    if across * height > down * width:
+        across = down * width / height
+    else:
+        down = across * height / width
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, left + across, top + down))
 
 
 def check_size(width: int, height: int, what: str) -> None:

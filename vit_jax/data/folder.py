@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vit_jax.data.dataset import DataConfig, Dataset
-from vit_jax.data.decoding import image_size, read_square, read_upright
+from vit_jax.data.decoding import image_size, read_centre, read_upright
 from vit_jax.data.map_files import announce, map_files
 from vit_jax.data.splits import divide
 
@@ -52,18 +52,18 @@ class FolderSource:
     Attributes:
         files: their paths.
         labels: int32 [N].
-        load_size: an image is given as its centre square, resized to load_size x load_size x 3.
+        shape: height and width that the centre of each image is given in.
     """
 
     files: tuple[str, ...]
     labels: np.ndarray
-    load_size: int
+    shape: tuple[int, int]
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return read_square(self.files[index], self.load_size), int(self.labels[index])
+        return read_centre(self.files[index], self.shape), int(self.labels[index])
 
     @property
     def resize(self) -> bool:
@@ -73,16 +73,16 @@ class FolderSource:
         return np.asarray(read_upright(self.files[index])), int(self.labels[index])
 
     def as_arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        images = np.empty((len(self), self.load_size, self.load_size, 3), np.uint8)
+        images = np.empty((len(self), *self.shape, 3), np.uint8)
 
         def place(index: int) -> None:
-            images[index] = read_square(self.files[index], self.load_size)
+            images[index] = read_centre(self.files[index], self.shape)
 
         map_files(place, range(len(self)))
         return images, self.labels
 
     def subset(self, indices: np.ndarray) -> "FolderSource":
-        return FolderSource(tuple(self.files[i] for i in indices), self.labels[indices], self.load_size)
+        return FolderSource(tuple(self.files[i] for i in indices), self.labels[indices], self.shape)
 
 
 def folder_root(name: str) -> Path:
@@ -101,7 +101,7 @@ def load_folder(root: Path, config: DataConfig) -> Dataset:
             that are not trained on; a file that is not a readable image, unless these are skipped.
     """
     notes: list[str] = []
-    shape = (config.load_size, config.load_size, 3)
+    shape = (*config.load_shape, 3)
     if config.labels:
         class_names, splits = labelled_splits(root, split_folders(root), config, notes)
         if len(class_names) == 1:
@@ -125,7 +125,7 @@ def labelled_splits(
         notes += splits_notes(classes["train"])
     class_names = common_class_names(root, classes)
     files = {
-        split: labelled_files([of_split.get(name) for name in class_names], config.load_size)
+        split: labelled_files([of_split.get(name) for name in class_names], config.load_shape)
         for split, of_split in classes.items()
     }
     splits = check_files(files, config, notes)
@@ -148,7 +148,7 @@ def unlabelled_splits(root: Path, config: DataConfig, notes: list[str]) -> dict[
     """
     called = {SPLIT_FOLDERS.get(entry.name.casefold()) if entry.is_dir() else None for entry in contents(root)}
     folders = split_folders(root) if "train" in called and None not in called else {"train": root}
-    files = {split: labelled_files([folder], config.load_size) for split, folder in folders.items()}
+    files = {split: labelled_files([folder], config.load_shape) for split, folder in folders.items()}
     splits = check_files(files, config, notes)
     for split, source in splits.items():
         if not len(source):
@@ -220,11 +220,11 @@ def common_class_names(root: Path, classes: dict[str, dict[str, Path]]) -> tuple
     return tuple(sorted(names))
 
 
-def labelled_files(folders: Sequence[Path | None], load_size: int) -> FolderSource:
+def labelled_files(folders: Sequence[Path | None], shape: tuple[int, int]) -> FolderSource:
     """Every file of the classes' folders, labelled by the folder's place in the list; None for a class without one."""
     files = [[] if folder is None else list(files_below(folder)) for folder in folders]
     labels = np.repeat(np.arange(len(folders), dtype=np.int32), [len(of_class) for of_class in files])
-    return FolderSource(tuple(file for of_class in files for file in of_class), labels, load_size)
+    return FolderSource(tuple(file for of_class in files for file in of_class), labels, shape)
 
 
 def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list[str]) -> dict[str, FolderSource]:
@@ -237,7 +237,8 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         except ValueError as error:
             return error
 
-    checked, skipped, largest = {}, [], 0
+    (height, width), scale = config.load_shape, 0.0
+    checked, skipped = {}, []
     for split, source in splits.items():
         announce(f"{'every image' if config.skip_unreadable else 'the header of every image'} of {split}", len(source))
         seen = map_files(look, source.files)
@@ -250,11 +251,13 @@ def check_files(splits: dict[str, FolderSource], config: DataConfig, notes: list
         readable = np.array([not isinstance(size, ValueError) for size in seen], bool)
         checked[split] = source.subset(np.flatnonzero(readable))
         skipped += [source.files[i] for i in np.flatnonzero(~readable)]
-        largest = max([largest, *(min(size) for size in seen if not isinstance(size, ValueError))])
+        sizes = [size for size in seen if not isinstance(size, ValueError)]
+        scale = max([scale, *(min(across / width, down / height) for across, down in sizes)])
     if skipped:
         notes.append(f"skipped {len(skipped):,} files that are not readable images: {listed(skipped)}")
-    if 0 < largest < config.load_size:
-        notes.append(f"every image is enlarged to load_size {config.load_size}; {largest} would hold each in full")
+    if 0 < scale < 1:
+        enough = " ".join(str(round(side * scale)) for side in dict.fromkeys(config.load_shape))
+        notes.append(f"every image is enlarged to load_size {config.load_size}; {enough} would hold each in full")
     return checked
 
 

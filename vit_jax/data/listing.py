@@ -80,7 +80,7 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
         name: FolderSource(
             tuple(os.path.join(root, file) for file in split["files"]),
             np.array(split["labels"], np.int32),
-            config.load_size,
+            config.load_shape,
         )
         for name, split in content["splits"].items()
     }
@@ -99,7 +99,7 @@ def load_listed(config: DataConfig, path: Path) -> Dataset:
     return Dataset(
         name=config.name,
         class_names=tuple(content["class_names"]),
-        image_shape=(config.load_size, config.load_size, 3),
+        image_shape=(*config.load_shape, 3),
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits["test"],

@@ -136,7 +136,7 @@ class PreparedSource:
     Attributes:
         split: its records; sources of a split's parts share them, and so its open files and known labels.
         image_shape: (H, W, C) of every image as it is given.
-        resize: whether the set's images are resized to that shape: the centre square, in colour.
+        resize: whether the set's images are resized to that shape: their centres, in colour.
         num_classes: labels are below this.
         places: int [N], of the examples in the split; None: all of them.
     """
@@ -202,9 +202,9 @@ class PreparedSource:
         image, label = self.split.image_and_label(record)
         if not 0 <= label < self.num_classes:
             raise ValueError(f"{name} has label {label}, outside 0 to {self.num_classes - 1}")
-        height, _, channels = self.image_shape
+        height, width, channels = self.image_shape
         if isinstance(image, bytes):
-            image = decode(image, channels, height if resize else None, name)
+            image = decode(image, channels, (height, width) if resize else None, name)
         own_size = self.resize and not resize
         if image.shape != self.image_shape and not own_size:
             raise ValueError(f"{name} has shape {image.shape}, not {self.image_shape}")
@@ -280,7 +280,7 @@ def open_tfds(name: str, config: DataConfig) -> OpenedSet:
         ) from error
     info: Any = read_prepared(directory).info
     class_names = _class_names(info, name)
-    image_shape, resize = _image_shape(info, name, config.load_size)
+    image_shape, resize = _image_shape(info, name, config.load_shape)
     sources = {
         split: PreparedSource(PreparedSplit(directory, split), image_shape, resize, len(class_names))
         for split in ("train", "validation", "test")
@@ -315,7 +315,7 @@ def _class_names(info: Any, name: str) -> tuple[str, ...]:
     return tuple(label.names)
 
 
-def _image_shape(info: Any, name: str, load_size: int) -> tuple[tuple[int, int, int], bool]:
+def _image_shape(info: Any, name: str, load_shape: tuple[int, int]) -> tuple[tuple[int, int, int], bool]:
     """The shape (H, W, C) that a set's images are given in, and whether they are resized to it."""
     image = _feature(info, "image")
     encoded = issubclass(type(image), tfds.features.Image)
@@ -326,7 +326,7 @@ def _image_shape(info: Any, name: str, load_size: int) -> tuple[tuple[int, int, 
     if encoded:
         channels = 1 if channels == 1 else 3  # transparent images are put on white
         if None in (height, width):
-            return (load_size, load_size, channels), True
+            return (*load_shape, channels), True
     elif None in image.shape:
         raise ValueError(f"tfds:{name} has tensors of no fixed shape for images, {image.shape}: these are not read")
     return (height, width, channels), False

@@ -149,7 +149,7 @@ def whole_folder(source: str, config: DataConfig, split: Split | None) -> Evalua
         return None
     images, class_names, notes = load_undivided(folder.path, config)
     note = f"every image of {folder.path}, which is not divided; {describe_learned(source, images.files)[1]}"
-    shape = (config.load_size, config.load_size, 3)
+    shape = (*config.load_shape, 3)
     return EvaluationData(split or "all", [images], class_names, shape, config.skip_unreadable, (*notes, note))
 
 

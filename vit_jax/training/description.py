@@ -35,11 +35,12 @@ def shown_as(run: Run) -> str:
     shown = "" if channels == has else f"; images of {has} channels are shown in {channels}"
     if seen == loaded:
         return shown
-    as_loaded = loaded == [run.config.data.load_size] * 2 and run.dataset.name.startswith(("folder:", "tfds:"))
+    as_loaded = loaded == list(run.config.data.load_shape) and run.dataset.name.startswith(("folder:", "tfds:"))
     if squashes(run.model, run.dataset.image_shape):
-        shown += f"; {'the centre squares of images' if as_loaded else 'images'} are squashed to {seen[0]}x{seen[1]}"
-    else:
-        shown += f"; images are resized to {seen[0]}x{seen[1]}"
+        what = f"the centres of images, of load_size {run.config.data.load_size}," if as_loaded else "images"
+        better = ": a data.load_size of these proportions would keep them" if as_loaded else ""
+        return f"{shown}; {what} are squashed to {seen[0]}x{seen[1]}{better}"
+    shown += f"; images are resized to {seen[0]}x{seen[1]}"
     if as_loaded and min(seen) > min(loaded):
-        shown += f" after load_size {loaded[0]}: a larger data.load_size would keep more of them"
+        shown += f" after load_size {run.config.data.load_size}: a larger data.load_size would keep more of them"
     return shown

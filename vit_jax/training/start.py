@@ -59,7 +59,7 @@ class Start:
 
         Where its config does not say how images are prepared, it crops nothing: training shows it whole images,
         squashed where they have other proportions than its own, and so does what comes after. (Of images that are
-        loaded as squares, training squashes these; what comes after, the images themselves.)
+        loaded in other proportions, training squashes these; what comes after, the images themselves.)
 
         Raises:
             ValueError: if it is pretrained on images of channels that these cannot be shown in, or normalises by the
