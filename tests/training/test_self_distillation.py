@@ -150,7 +150,11 @@ def test_the_teacher_follows_and_the_centre_moves():
 
 
 @pytest.mark.parametrize(
-    ("network", "ways"), [("vit", "fsdp"), ("vit", "pmap"), ("vit", "accumulated"), ("swin", "eight devices")]
+    ("network", "ways"),
+    [
+        *[("vit", "fsdp"), ("vit", "pmap"), ("vit", "accumulated")],
+        pytest.param("swin", "eight devices", marks=pytest.mark.slow),
+    ],
 )
 def test_devices_do_not_matter(network, ways):
     assert_same_on(ways, partial(train_on, network))
