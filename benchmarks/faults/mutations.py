@@ -84,7 +84,7 @@ def image_reader() -> Read:
     originals = image_files()
 
     def read(chance: random.Random) -> None:
-        decode(mutated(chance.choice(originals), chance), 3, 32, "a mutated image")
+        decode(mutated(chance.choice(originals), chance), 3, (32, 32), "a mutated image")
 
     return read
 
