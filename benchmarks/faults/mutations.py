@@ -81,10 +81,13 @@ def image_reader() -> Read:
     """Reads a mutated image."""
     warnings.simplefilter("ignore")  # Pillow's words about what is damaged
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    pixels = partial(decode, channels=3, shape=(32, 32), name="a mutated image")
     originals = image_files()
+    for original in originals:
+        pixels(original)  # which can be read: refusals are of what was mutated
 
     def read(chance: random.Random) -> None:
-        decode(mutated(chance.choice(originals), chance), 3, (32, 32), "a mutated image")
+        pixels(mutated(chance.choice(originals), chance))
 
     return read
 
