@@ -15,6 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from vit_jax.data.workers import cores
+
 RESULTS = Path(__file__).with_name("results")
 COMPILERS = ("jax", "jaxlib", "libtpu", "jax-cuda13-pjrt", "nvidia-cudnn-cu13")
 PACKAGES = (*COMPILERS, "flax", "numpy", "torch", "timm", "transformers")
@@ -56,11 +58,6 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError(f"{number} is not positive")
     return number
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import cores, spread
+from benchmarks.measure import spread
 from benchmarks.pipeline.photographs import CLASSES
 from benchmarks.pipeline.pillow_alone import decode, decode_and_forget
 from vit_jax.data.feed import Batch, StreamingFeed
 from vit_jax.data.folder import FolderSource, labelled_files
-from vit_jax.data.workers import AHEAD, THREADS
+from vit_jax.data.workers import AHEAD, THREADS, cores
 
 TARGET = 0.9
 """Of Pillow's images per second, at least."""

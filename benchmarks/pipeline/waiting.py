@@ -14,9 +14,9 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from benchmarks.measure import cores, spread
+from benchmarks.measure import spread
 from vit_jax.data.dataset import DataConfig
-from vit_jax.data.workers import AHEAD, THREADS
+from vit_jax.data.workers import AHEAD, THREADS, cores
 from vit_jax.training.config import Config, ModelConfig
 from vit_jax.training.loop import dispatches
 from vit_jax.training.run import prepare

@@ -17,10 +17,10 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
 import vit_jax
-from benchmarks.measure import cores
 from benchmarks.throughput.jax_programs import LEARNING_RATE, WEIGHT_DECAY
 from benchmarks.throughput.program import Program, is_out_of_memory
 from benchmarks.throughput.workload import GPU_SHARE, Batch, Setting, Workload
+from vit_jax.data.workers import cores
 
 # isort: split
 # First: it prepares for the import of torchvision, which timm imports, and transformers below.

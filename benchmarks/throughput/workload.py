@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import vit_jax
-from benchmarks.measure import cores
+from vit_jax.data.workers import cores
 from vit_jax.models.network import Network
 from vit_jax.models.parameters import parameter_shapes
 from vit_jax.models.swin import SwinTransformer

@@ -19,7 +19,7 @@ from vit_jax.data.dataset import DataConfig, DivisibleSource, Source
 from vit_jax.data.in_threads import in_threads
 from vit_jax.data.order import ShuffledOrder
 from vit_jax.data.unreadable import Unreadable, read_or_next, readable_arrays
-from vit_jax.data.workers import THREADS, in_processes
+from vit_jax.data.workers import in_processes, usual_workers
 
 if TYPE_CHECKING:
     import jax  # 0.1 GB in each worker process, which needs it for no more
@@ -205,8 +205,3 @@ def make_feed(source: DivisibleSource, config: DataConfig, image_shape: tuple[in
         return ResidentFeed(source, share, skip, config.repeats)
     workers = usual_workers() if config.workers is None else config.workers
     return StreamingFeed(source, workers, share, skip, config.repeats)
-
-
-def usual_workers() -> int:
-    """How many worker processes keep this machine's processors busy, each with two threads."""
-    return min(max((os.cpu_count() or 1) // THREADS, 2), 16)

@@ -30,12 +30,25 @@ Worker = subprocess.Popen[bytes]
 THREADS = 2
 """Of a worker: one decodes while the other waits for the disk."""
 
+MOST = 16
+"""Worker processes by default: more would rather take memory than bring images sooner."""
+
 AHEAD = 2
 """Results that a worker has under way or ready, besides the one that it is writing."""
 
 FOR_THE_MAIN_PROCESS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
 """Signals that terminals and schedulers send to every process of a job. What comes of them the main process decides,
 and it needs its workers for as long as it goes on."""
+
+
+def cores() -> int:
+    """Processor cores that this process may use: a scheduler may have given it a part of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usual_workers() -> int:
+    """How many worker processes keep these cores busy."""
+    return min(max(cores() // THREADS, 2), MOST)
 
 
 def in_processes(function: Callable[[A], B], items: Sequence[A], workers: int) -> Generator[B, None, None]:
