@@ -106,6 +106,8 @@ def test_the_centre_equals_resizing_to_cover_and_cropping():
     np.testing.assert_allclose(tall.transpose(1, 0, 2).astype(int), square, atol=2)
     wide = np.asarray(centre(Image.fromarray(noise), (16, 40)))
     np.testing.assert_allclose(wide[2:-2].astype(int), resized_whole[9:21], atol=2)
+    narrow = np.asarray(centre(Image.fromarray(noise), (30, 20)))
+    np.testing.assert_allclose(narrow[:, 2:-2].astype(int), resized_whole[:, 12:28], atol=2)
     np.testing.assert_array_equal(np.asarray(centre(Image.fromarray(noise), (30, 40))), resized_whole)
 
 
